@@ -1,0 +1,374 @@
+//! The durable truth: which files there are, where they are, and what is still to be done.
+//!
+//! Three ideas carry it:
+//! - A **generation** numbers the contents that a file has had. A site that reports new content
+//!   raises it; a site is up to date when the generation that it *has* is the file's newest.
+//! - A **have** is what one site itself reported of one file: its fingerprint and the generation
+//!   that stands for. Fingerprints of two sites are never compared.
+//! - A **job** is work for one file at one destination: what to bring there, what is expected to
+//!   be found, and how often it was tried. No job and an old or no have: `not_available`.
+//!
+//! Public file states are derived from these ([`FileState`]); none is stored.
+//!
+//! Invariants: no SQL outside this folder. The catalog has no clock: every time is handed in.
+//! It never touches storage and does not know what a provider is.
+
+mod schema;
+mod sqlite;
+
+use std::fmt;
+
+pub use sqlite::Sqlite;
+
+/// Milliseconds of host time (see `engine::clock`): never goes back, survives restarts.
+pub type Millis = i64;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub i64);
+    };
+}
+id!(/// A site, by name, once per catalog.
+    SiteId);
+id!(/// A project, by name.
+    ProjectId);
+id!(/// A named root of a project.
+    RootId);
+id!(/// A folder beneath a root.
+    FolderId);
+id!(/// A file in a folder.
+    FileId);
+
+/// Numbers the contents of a file: 1 for the first that was seen, 0 for none.
+pub type Generation = i64;
+
+/// What one site reported of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Have {
+    /// The site that reported it.
+    pub site: SiteId,
+    /// Which content of the file that was.
+    pub generation: Generation,
+    /// The site's own fingerprint.
+    pub version: String,
+    /// Bytes.
+    pub size: u64,
+    /// As the site reported it, ns since the epoch.
+    pub mtime_ns: Option<i64>,
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// May be claimed.
+    Ready,
+    /// May be claimed once its time has come (settling, or backing off).
+    Waiting,
+    /// Claimed: a transfer may be writing.
+    InProgress,
+    /// Given up until reset.
+    Failed,
+    /// Both ends changed, or two different files met: left alone until resolved.
+    Conflict,
+}
+
+/// Why a job's last try failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobError {
+    /// The kind's stable name, as in the provider contract (`StorageFull`).
+    pub kind: String,
+    /// A sentence for a person.
+    pub message: String,
+}
+
+/// What was last sent to a destination: recognises our own unrecorded write after a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Bytes.
+    pub size: u64,
+    /// The source's mtime, which the destination was given too.
+    pub mtime_ns: Option<i64>,
+}
+
+/// Work for one file at one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Where it must arrive.
+    pub to: SiteId,
+    /// Where it comes from.
+    pub from: SiteId,
+    /// Where it stands.
+    pub state: JobState,
+    /// 1 to 1001, higher first.
+    pub priority: i64,
+    /// When it was first queued.
+    pub queued_at: Millis,
+    /// Not before this, while `Waiting`.
+    pub not_before: Millis,
+    /// Failed tries so far.
+    pub tries: u32,
+    /// What the last started try sent, if one was started.
+    pub sent: Option<Sent>,
+    /// Resumes an upload.
+    pub token: Option<Vec<u8>>,
+    /// Of the last failed try.
+    pub error: Option<JobError>,
+}
+
+/// A file of a folder, with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRow {
+    /// Its key.
+    pub id: FileId,
+    /// Its name in the folder.
+    pub name: String,
+    /// The newest content seen anywhere.
+    pub generation: Generation,
+    /// Bytes of that content.
+    pub size: u64,
+    /// What each site that reported it has.
+    pub haves: Vec<Have>,
+    /// Its unfinished work.
+    pub jobs: Vec<Job>,
+}
+
+/// A folder with its files, in no particular order. `id` is `None` while the folder is unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FolderRows {
+    /// Its key.
+    pub id: Option<FolderId>,
+    /// Its files.
+    pub files: Vec<FileRow>,
+}
+
+/// A job handed out, with all that a transfer needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The file.
+    pub file: FileId,
+    /// Its root.
+    pub root: RootId,
+    /// Its folder's path beneath the root, `/`-separated; empty for the root itself.
+    pub folder: String,
+    /// Its name.
+    pub name: String,
+    /// The newest content, which is what travels.
+    pub generation: Generation,
+    /// What the source has (its fingerprint is what must be read).
+    pub source: Have,
+    /// What the destination is known to have: the expectation of the write.
+    pub destination: Option<Have>,
+    /// The work itself, as it stood *before* this claim: `sent` is the earlier try's.
+    pub job: Job,
+}
+
+/// Which jobs to hand out.
+#[derive(Debug, Clone)]
+pub struct ClaimFilter {
+    /// Of this project.
+    pub project: ProjectId,
+    /// To this site.
+    pub to: SiteId,
+    /// At most so many files.
+    pub files: usize,
+    /// Stop after the file with which this many bytes are reached (at least one file is given).
+    pub bytes: u64,
+    /// Leave out files larger than this.
+    pub largest: Option<u64>,
+    /// Oldest first, whatever the priority.
+    pub oldest_first: bool,
+}
+
+/// The public state of a file at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileState {
+    /// Not there, and no work to bring it.
+    NotAvailable,
+    /// Will be brought there.
+    Queued,
+    /// Is being brought there.
+    InProgress,
+    /// Its newest content is there.
+    Synced,
+    /// Could not be brought there, or is in conflict.
+    Failed,
+    /// Held by a person.
+    Paused,
+}
+
+impl FileState {
+    /// All, in the order in which they are shown.
+    pub const ALL: [FileState; 6] = [
+        FileState::Synced,
+        FileState::InProgress,
+        FileState::Queued,
+        FileState::Failed,
+        FileState::Paused,
+        FileState::NotAvailable,
+    ];
+
+    /// The stable name: `in_progress`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            FileState::NotAvailable => "not_available",
+            FileState::Queued => "queued",
+            FileState::InProgress => "in_progress",
+            FileState::Synced => "synced",
+            FileState::Failed => "failed",
+            FileState::Paused => "paused",
+        }
+    }
+}
+
+impl fmt::Display for FileState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Files and bytes of a project at a site in one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// The site.
+    pub site: SiteId,
+    /// The state; `NotAvailable` is not counted.
+    pub state: FileState,
+    /// How many of the failed files are conflicts; 0 for other states.
+    pub conflicts: u64,
+    /// Files.
+    pub files: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// One line of the Sync Queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueRow {
+    /// The file.
+    pub file: FileId,
+    /// The root's name.
+    pub root: String,
+    /// The file's path beneath the root.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// The work.
+    pub job: Job,
+}
+
+/// Which part of the Sync Queue to show.
+#[derive(Debug, Clone, Default)]
+pub struct QueueFilter {
+    /// Only jobs in these states; empty for all.
+    pub states: Vec<JobState>,
+    /// At most so many rows.
+    pub limit: usize,
+    /// Rows to leave out at the front.
+    pub offset: usize,
+}
+
+/// Reads of one consistent moment. Implementations may hold no lock for longer than a call.
+pub trait View {
+    /// A project's key, if it is known.
+    fn project(&self, name: &str) -> Result<Option<ProjectId>>;
+    /// A site's key, if it is known.
+    fn site(&self, name: &str) -> Result<Option<SiteId>>;
+    /// Names of all known sites.
+    fn site_names(&self) -> Result<Vec<(SiteId, String)>>;
+    /// A root's key, if it is known.
+    fn root(&self, project: ProjectId, name: &str) -> Result<Option<RootId>>;
+    /// The identity that a site's root last had.
+    fn root_identity(&self, root: RootId, site: SiteId) -> Result<Option<String>>;
+    /// True if any file beneath this root is known to be at this site.
+    fn any_have(&self, root: RootId, site: SiteId) -> Result<bool>;
+    /// A folder with all its files.
+    fn folder(&self, root: RootId, path: &str) -> Result<FolderRows>;
+    /// One file of a folder.
+    fn file(&self, root: RootId, folder: &str, name: &str) -> Result<Option<FileRow>>;
+    /// Folders of a root in key order, from after `after`, at most `limit`: for finding those
+    /// that a listing no longer mentions. The path is beneath the root.
+    fn folders(&self, root: RootId, after: FolderId, limit: usize)
+    -> Result<Vec<(FolderId, String)>>;
+    /// How many jobs to this site could be claimed now.
+    fn ready(&self, project: ProjectId, to: SiteId) -> Result<u64>;
+    /// When the next waiting job to this site becomes ready, if any waits.
+    fn next_waiting(&self, project: ProjectId, to: SiteId) -> Result<Option<Millis>>;
+    /// Files and bytes by site and state, from kept counters (not by counting).
+    fn counts(&self, project: ProjectId) -> Result<Vec<Count>>;
+    /// The Sync Queue of a project: in progress, then by priority, then oldest first.
+    fn queue(&self, project: ProjectId, filter: &QueueFilter) -> Result<Vec<QueueRow>>;
+    /// The latest host time that was stored.
+    fn last_time(&self) -> Result<Millis>;
+}
+
+/// One unit of work: all of it is committed, or none.
+pub trait Unit: View {
+    /// A project's key; makes it.
+    fn put_project(&mut self, name: &str) -> Result<ProjectId>;
+    /// A site's key; makes it.
+    fn put_site(&mut self, name: &str) -> Result<SiteId>;
+    /// A root's key; makes it.
+    fn put_root(&mut self, project: ProjectId, name: &str) -> Result<RootId>;
+    /// Remembers the identity of a site's root.
+    fn put_root_identity(&mut self, root: RootId, site: SiteId, identity: &str) -> Result<()>;
+    /// A folder's key; makes it.
+    fn put_folder(&mut self, root: RootId, path: &str) -> Result<FolderId>;
+    /// Makes a file of generation 1 with this size. It must not exist.
+    fn add_file(&mut self, folder: FolderId, name: &str, size: u64) -> Result<FileId>;
+    /// New content: sets a file's generation and its size.
+    fn set_generation(&mut self, file: FileId, generation: Generation, size: u64) -> Result<()>;
+    /// Sets what a site has of a file.
+    fn put_have(&mut self, file: FileId, have: &Have) -> Result<()>;
+    /// A site no longer has a file.
+    fn drop_have(&mut self, file: FileId, site: SiteId) -> Result<()>;
+    /// Sets a file's job at `job.to`, whatever was there.
+    fn put_job(&mut self, file: FileId, job: &Job) -> Result<()>;
+    /// Removes a file's job at a site, if there is one.
+    fn drop_job(&mut self, file: FileId, to: SiteId) -> Result<()>;
+    /// Removes a file that no site has and that has no job; otherwise does nothing.
+    fn forget_file(&mut self, file: FileId) -> Result<()>;
+    /// Waiting jobs whose time has come become ready, at most `limit`; returns how many did.
+    fn wake(&mut self, now: Millis, limit: usize) -> Result<usize>;
+    /// Hands out ready jobs whose source has the newest generation: marks them `InProgress`, and
+    /// sets their `sent` to the size and mtime of the source as known here. A ready job whose
+    /// source no longer has the newest generation is skipped.
+    fn claim(&mut self, filter: &ClaimFilter) -> Result<Vec<Claimed>>;
+    /// Jobs in progress become ready again: at start, when no transfer can be running.
+    fn release_all(&mut self) -> Result<usize>;
+    /// Failed jobs of a project become ready again with no tries; conflicts stay.
+    fn reset_failed(&mut self, project: ProjectId) -> Result<usize>;
+    /// Stores the latest host time.
+    fn put_time(&mut self, now: Millis) -> Result<()>;
+}
+
+/// Why the catalog could not do it. `Display` is a sentence for a person, with what to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The state folder lies on a file system on which SQLite is not safe.
+    Unsafe {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// `nfs`, `cifs`, `fuse` ...
+        kind: String,
+    },
+    /// Written by a newer sitesync.
+    Newer {
+        /// The schema found.
+        found: i64,
+        /// The newest that this binary knows.
+        known: i64,
+    },
+    /// The file is damaged or not a catalog.
+    Damaged(String),
+    /// The disk is full or fails.
+    Storage(String),
+    /// The catalog was closed while something waited for it.
+    Closed,
+}
+
+/// What a catalog answers.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
