@@ -1,0 +1,112 @@
+//! What a root can do and what it demands. Crosses the boundary as JSON, so that it can grow.
+
+use serde::{Deserialize, Serialize};
+
+/// What a provider says of one root when it is opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct RootInfo {
+    /// Names the storage beneath: two roots on one disk, or in one drive, answer the same. Slots,
+    /// breaker and health belong to it.
+    pub storage_id: String,
+    /// Identifies this very root where no marker file can be kept (device and inode, a folder id).
+    pub root_id: String,
+    /// What can be done here.
+    pub can: Capabilities,
+    /// The step of modification times, in ns; 0 where they are not kept.
+    pub mtime_step_ns: u64,
+    /// What names may look like.
+    pub names: NameRules,
+    /// The largest file that fits, in bytes.
+    pub largest_file: Option<u64>,
+    /// Free room, in bytes.
+    pub free: Option<u64>,
+    /// All room, in bytes.
+    pub total: Option<u64>,
+    /// True for storage behind a network: a share, a service.
+    pub network: bool,
+    /// True if the root lies on another device than its parent folder: something is mounted there.
+    pub mount_point: bool,
+    /// The root as a path of this machine, if it is one.
+    pub local_path: Option<String>,
+    /// What people call the storage: `ext4`, `nfs4`, `Google Drive (shared)`.
+    pub label: String,
+}
+
+/// What can be done in a root.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Copies within the instance without their bytes passing through the host.
+    pub server_copy: bool,
+    /// Reads from any byte.
+    pub ranges: bool,
+    /// Goes on with an interrupted write from a token.
+    pub resume: bool,
+    /// Lists a whole tree in one call.
+    pub recursive_list: bool,
+    /// What the change feed promises.
+    pub changes: Changes,
+    /// What was written is durable only after `flush`.
+    pub flush: bool,
+    /// Algorithms whose digests listings and `stat` give.
+    pub checksums: Vec<String>,
+    /// A file is replaced in one step: a reader sees the old or the new, never neither.
+    pub atomic_replace: bool,
+    /// Keeps earlier versions of what is replaced.
+    pub keeps_versions: bool,
+    /// Can delete to a trash.
+    pub trash: bool,
+}
+
+/// What a change feed promises.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Changes {
+    /// There is none.
+    #[default]
+    None,
+    /// It may miss some: the host still scans.
+    Hint,
+    /// It names every change since the cursor: the host need not scan.
+    Complete,
+}
+
+/// What names may look like in a root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct NameRules {
+    /// `A` and `a` are two names.
+    pub case_sensitive: bool,
+    /// Names that differ only in Unicode form (NFC, NFD) are two names.
+    pub unicode_exact: bool,
+    /// Longest name, in bytes of UTF-8.
+    pub longest_name: Option<u32>,
+    /// Longest path beneath the root, in bytes of UTF-8.
+    pub longest_path: Option<u32>,
+    /// Characters that no name may hold.
+    pub forbidden_characters: String,
+    /// Names that are taken, whatever their case and ending (`CON`).
+    pub forbidden_names: Vec<String>,
+    /// A name may end in a dot or a space.
+    pub trailing_dot_or_space: bool,
+}
+
+impl Default for NameRules {
+    /// The rules of a Unix disk, without a limit on lengths.
+    fn default() -> Self {
+        NameRules {
+            case_sensitive: true,
+            unicode_exact: true,
+            longest_name: None,
+            longest_path: None,
+            forbidden_characters: String::new(),
+            forbidden_names: Vec::new(),
+            trailing_dot_or_space: true,
+        }
+    }
+}
