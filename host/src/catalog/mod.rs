@@ -41,8 +41,15 @@ id!(/// A folder beneath a root.
 id!(/// A file in a folder.
     FileId);
 
-/// Numbers the contents of a file: 1 for the first that was seen, 0 for none.
+/// Numbers the contents of a file: 1 for the first that was seen. Two more say what a site has
+/// that is none of these: [`UNKNOWN`] and [`STALE`].
 pub type Generation = i64;
+
+/// Something that nobody has compared yet: never overwritten, only met.
+pub const UNKNOWN: Generation = 0;
+
+/// Ours, and outdated or torn: may be overwritten.
+pub const STALE: Generation = -1;
 
 /// What one site reported of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -292,6 +299,10 @@ pub trait View {
     /// that a listing no longer mentions. The path is beneath the root.
     fn folders(&self, root: RootId, after: FolderId, limit: usize)
     -> Result<Vec<(FolderId, String)>>;
+    /// A file's newest generation, if there is such a file.
+    fn generation(&self, file: FileId) -> Result<Option<Generation>>;
+    /// How many jobs to this site are marked `InProgress`.
+    fn in_progress(&self, project: ProjectId, to: SiteId) -> Result<u64>;
     /// How many jobs to this site could be claimed now.
     fn ready(&self, project: ProjectId, to: SiteId) -> Result<u64>;
     /// When the next waiting job to this site becomes ready, if any waits.
@@ -336,8 +347,9 @@ pub trait Unit: View {
     /// sets their `sent` to the size and mtime of the source as known here. A ready job whose
     /// source no longer has the newest generation is skipped.
     fn claim(&mut self, filter: &ClaimFilter) -> Result<Vec<Claimed>>;
-    /// Jobs in progress become ready again: at start, when no transfer can be running.
-    fn release_all(&mut self) -> Result<usize>;
+    /// Jobs to this site that are in progress become ready again: for when no transfer of theirs
+    /// can be running.
+    fn release(&mut self, project: ProjectId, to: SiteId) -> Result<usize>;
     /// Failed jobs of a project become ready again with no tries; conflicts stay.
     fn reset_failed(&mut self, project: ProjectId) -> Result<usize>;
     /// Stores the latest host time.

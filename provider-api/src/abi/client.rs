@@ -344,3 +344,14 @@ impl Listing {
         Ok(Some(pages.into_iter().map(Page::from).collect()))
     }
 }
+
+macro_rules! opaque_debug {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+opaque_debug!(Module, Connection, Reading, Writing, Listing);

@@ -1,0 +1,115 @@
+//! What tells an unmounted disk from an empty one: a marker with a random id in every root.
+
+use serde::{Deserialize, Serialize};
+use sitesync_provider::{Error, ErrorKind, Expect, ReadOptions, Result, WriteOptions};
+
+use super::{OpenRoot, Operation};
+
+/// The marker's path beneath a root.
+const MARKER: &str = ".sitesync/root.json";
+/// A marker is a few dozen bytes.
+const LONGEST: usize = 4096;
+
+/// Which root this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// The id in its marker.
+    Marker(String),
+    /// It has none and can't be given one: what the provider identifies it by.
+    StandIn(String),
+}
+
+impl Identity {
+    /// The text to remember.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Identity::Marker(id) => format!("marker:{id}"),
+            Identity::StandIn(id) => format!("root:{id}"),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    id: String,
+}
+
+/// The identity of a root as it is now: `None` if it has no marker.
+pub async fn read_identity(root: &OpenRoot) -> Result<Option<Identity>> {
+    let mut reading = match root.open_read(MARKER, ReadOptions::new()).await {
+        Ok(reading) => reading,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = Vec::new();
+    while text.len() <= LONGEST {
+        let chunk = reading.read(LONGEST).await?;
+        if chunk.is_empty() {
+            break;
+        }
+        text.extend_from_slice(&chunk);
+    }
+    let marker: Marker = serde_json::from_slice(&text).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, format!("{MARKER} in {} is damaged: {error}", root.root))
+    })?;
+    Ok(Some(Identity::Marker(marker.id)))
+}
+
+/// The identity of a root, checked against the one that is remembered.
+///
+/// A root that was never used is given a marker, with `fresh` as its id. A root that is remembered
+/// and has no marker, or another, is not the one that was meant: `RootUnavailable`.
+pub async fn establish(root: &OpenRoot, remembered: Option<&str>, fresh: &str) -> Result<Identity> {
+    let stand_in = || Identity::StandIn(root.info.root_id.clone());
+    let mut found = read_identity(root).await?;
+    if found.is_none() && remembered.is_none() {
+        found = mark(root, fresh).await?;
+    }
+    let identity = found.unwrap_or_else(stand_in);
+    match remembered {
+        None => Ok(identity),
+        Some(text) if text == identity.text() || text == stand_in().text() => Ok(identity),
+        Some(_) => Err(Error::new(
+            ErrorKind::RootUnavailable,
+            match identity {
+                Identity::Marker(_) => format!(
+                    "{} is another root than the one that was here before (its {MARKER} differs)",
+                    root.root
+                ),
+                Identity::StandIn(_) => format!(
+                    "{} lacks the marker {MARKER} that it had: not mounted?",
+                    root.root
+                ),
+            },
+        )),
+    }
+}
+
+/// Gives a root its marker; `None` where that can't be.
+async fn mark(root: &OpenRoot, id: &str) -> Result<Option<Identity>> {
+    let text = serde_json::to_vec(&Marker { id: id.to_owned() })
+        .map_err(|error| Error::new(ErrorKind::Unexpected, error.to_string()))?;
+    let (operation, op) = Operation::new(Vec::new(), |_| {});
+    let how = WriteOptions::new(text.len() as u64, Expect::Nothing).op(op);
+    let written = async {
+        let mut writing = root.open_write(MARKER, how, operation).await?;
+        writing.write(text.into()).await?;
+        writing.finish().await.0
+    };
+    match written.await {
+        Ok(_) => Ok(Some(Identity::Marker(id.to_owned()))),
+        // Another host was first: its id is the root's.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => read_identity(root).await,
+        Err(error)
+            if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::StorageFull) =>
+        {
+            tracing::warn!(
+                site = root.site, root = root.root, %error,
+                "the root can't be given a marker: it is known by its file system and inode"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

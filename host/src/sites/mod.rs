@@ -1,0 +1,167 @@
+//! Sites and what stands behind them.
+//!
+//! A site is a name in the settings; behind it stands a provider **instance**, shared by all sites
+//! whose provider and `connection` settings are equal (one connection, one token, one request
+//! limiter). Beneath an instance lie **storages**: slots, breaker and health belong to these, so
+//! that a hung mount stops itself and no other disk. An [`OpenRoot`] is one root of a project at a
+//! site: every provider call goes through it, and gets its layers there: path checks, timeouts,
+//! slots, bandwidth, health.
+//!
+//! Invariants: connected on first use only. A provider never retries, sleeps or throttles: that
+//! happens here and in the engine. Nothing here knows the catalog.
+
+mod breaker;
+mod identity;
+mod instance;
+mod open_root;
+mod operation;
+mod rate;
+mod slots;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sitesync_provider::ErrorKind;
+
+pub use breaker::{Health, Parked};
+pub use identity::{Identity, establish, read_identity};
+pub use instance::{Instance, Storage};
+pub use open_root::{Listing, OpenRoot, Reading, Writing};
+pub use operation::Operation;
+pub use slots::Slot;
+
+use crate::plugins::Plugins;
+use crate::settings;
+
+/// Why a site cannot be used right now. `Display` is a sentence for a person.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// The site.
+    pub site: String,
+    /// What kind of trouble it is.
+    pub kind: ErrorKind,
+    /// What was tried and what came of it.
+    pub message: String,
+    /// What to do, where there is something.
+    pub hint: Option<String>,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "site '{}': {}", self.site, self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl Fault {
+    /// A fault of this site, from what its provider answered.
+    #[must_use]
+    pub fn new(site: &str, error: &sitesync_provider::Error) -> Self {
+        let hint = match error.kind() {
+            ErrorKind::RootUnavailable => Some(
+                "is the disk mounted? A root is never created by sitesync: create the folder \
+                 yourself if it is meant to be new"
+                    .to_owned(),
+            ),
+            ErrorKind::Unauthenticated => Some("check the site's credentials".to_owned()),
+            ErrorKind::StorageFull => Some("make room on the storage".to_owned()),
+            ErrorKind::PermissionDenied => {
+                Some("give the service's user access to the root".to_owned())
+            }
+            ErrorKind::InvalidSettings => {
+                Some(format!("correct [sites.{site}] in the settings; see `sitesync config check`"))
+            }
+            _ => None,
+        };
+        Fault {
+            site: site.to_owned(),
+            kind: error.kind(),
+            message: error.message().to_owned(),
+            hint,
+        }
+    }
+}
+
+/// All sites of this host.
+#[derive(Debug)]
+pub struct Sites {
+    plugins: Arc<Plugins>,
+    configured: HashMap<String, settings::Site>,
+    instances: Mutex<HashMap<String, Arc<Instance>>>,
+    ground: Arc<Ground>,
+}
+
+/// What instances get from this host.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) site_id: String,
+    pub(crate) cache: PathBuf,
+    pub(crate) stop: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Sites {
+    /// The sites of these settings. Connects to none of them.
+    ///
+    /// `cache` is a folder in which each instance gets one of its own; `stop` turns true when the
+    /// host goes down.
+    #[must_use]
+    pub fn new(
+        plugins: Arc<Plugins>,
+        settings: &settings::Settings,
+        site_id: String,
+        cache: PathBuf,
+        stop: tokio::sync::watch::Receiver<bool>,
+    ) -> Self {
+        Sites {
+            plugins,
+            configured: settings.sites.clone().into_iter().collect(),
+            instances: Mutex::default(),
+            ground: Arc::new(Ground { site_id, cache, stop }),
+        }
+    }
+
+    /// The instance behind a site, connected or not; made on the first call.
+    pub fn instance(&self, site: &str) -> Result<Arc<Instance>, Fault> {
+        let configured = self.configured.get(site).ok_or_else(|| Fault {
+            site: site.to_owned(),
+            kind: ErrorKind::InvalidSettings,
+            message: "there is no such site in the settings".to_owned(),
+            hint: Some(format!("add a [sites.{site}] with a provider and a root")),
+        })?;
+        let provider = self.plugins.get(&configured.provider).map_err(|refusal| Fault {
+            site: site.to_owned(),
+            kind: ErrorKind::InvalidSettings,
+            message: refusal.to_string(),
+            hint: Some("`sitesync providers` shows what was found and why it was refused".into()),
+        })?;
+        let key = instance::key(configured, &provider.description);
+        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(instance) = instances.get(&key) {
+            return Ok(instance.clone());
+        }
+        let made = Instance::new(&key, configured, provider, &self.ground);
+        instances.insert(key, made.clone());
+        Ok(made)
+    }
+
+    /// Opens a root of a site: connects on first use, and asks what the root is.
+    pub async fn open(&self, site: &str, root: &str) -> Result<Arc<OpenRoot>, Fault> {
+        let instance = self.instance(site)?;
+        let configured = self.configured.get(site).ok_or_else(|| unknown(site))?;
+        OpenRoot::open(instance, configured, root)
+            .await
+            .map(Arc::new)
+            .map_err(|error| Fault::new(site, &error))
+    }
+}
+
+fn unknown(site: &str) -> Fault {
+    Fault {
+        site: site.to_owned(),
+        kind: ErrorKind::InvalidSettings,
+        message: "there is no such site in the settings".to_owned(),
+        hint: None,
+    }
+}
