@@ -55,6 +55,12 @@ impl Health {
         self.lock().parked.clone().filter(|parked| parked.until > now)
     }
 
+    /// True until a call has gone well after a fault that parked the storage.
+    #[must_use]
+    pub fn suspect(&self) -> bool {
+        self.lock().parked.is_some()
+    }
+
     /// A call went well.
     pub(crate) fn good(&self) {
         let mut state = self.lock();

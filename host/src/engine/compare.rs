@@ -1,0 +1,80 @@
+//! Whether two files have the same content: by a digest that both storages keep, else by reading.
+
+use sitesync_provider::{Bytes, Metadata, ReadOptions, Result};
+
+use crate::sites::{OpenRoot, Reading};
+
+/// Read at once from each end.
+const CHUNK: usize = 1 << 20;
+
+/// One of the two files.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Side<'a> {
+    pub root: &'a OpenRoot,
+    pub path: &'a str,
+    /// As it was just seen: what is read must still be this.
+    pub metadata: &'a Metadata,
+}
+
+/// True if both have the same bytes. `Precondition` if one of them changes while it is read.
+pub(super) async fn same_content(
+    a: Side<'_>,
+    b: Side<'_>,
+    moved: impl Fn(u64) + Send,
+) -> Result<bool> {
+    if a.metadata.size != b.metadata.size {
+        return Ok(false);
+    }
+    if let Some(equal) = by_checksum(a.metadata, b.metadata) {
+        return Ok(equal);
+    }
+    let as_seen = |side: Side<'_>| ReadOptions::new().if_version(side.metadata.fingerprint());
+    let (mut a_stream, mut b_stream) = tokio::try_join!(
+        a.root.open_read(a.path, as_seen(a)),
+        b.root.open_read(b.path, as_seen(b)),
+    )?;
+    let (mut left, mut right) = (Bytes::new(), Bytes::new());
+    loop {
+        tokio::try_join!(fill(&mut a_stream, &mut left), fill(&mut b_stream, &mut right))?;
+        let common = left.len().min(right.len());
+        if common == 0 {
+            return Ok(left.is_empty() && right.is_empty());
+        }
+        if left.split_to(common) != right.split_to(common) {
+            return Ok(false);
+        }
+        moved(common as u64);
+    }
+}
+
+async fn fill(stream: &mut Reading, buffer: &mut Bytes) -> Result<()> {
+    if buffer.is_empty() {
+        *buffer = stream.read(CHUNK).await?;
+    }
+    Ok(())
+}
+
+/// The verdict of a digest that both ends keep, if there is one.
+pub(super) fn by_checksum(a: &Metadata, b: &Metadata) -> Option<bool> {
+    a.checksums.iter().find_map(|left| {
+        let right = b.checksums.iter().find(|sum| sum.algorithm == left.algorithm)?;
+        Some(left.digest == right.digest)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use sitesync_provider::Checksum;
+
+    use super::*;
+
+    #[test]
+    fn only_a_common_digest_is_a_verdict() {
+        let with = |algorithm: &str, byte| {
+            Metadata::file(1).with_checksum(Checksum::new(algorithm, vec![byte]))
+        };
+        assert_eq!(by_checksum(&with("md5", 1), &with("md5", 1)), Some(true));
+        assert_eq!(by_checksum(&with("md5", 1), &with("md5", 2)), Some(false));
+        assert_eq!(by_checksum(&with("md5", 1), &with("sha1", 1)), None);
+    }
+}

@@ -1,0 +1,25 @@
+//! What keeps files where they belong.
+//!
+//! Data flows one way through bounded queues: **discover** (what a site has) -> **plan** (what that
+//! means, and what is to be done) -> **transfer** (doing it) -> **record** (a barrier, then the
+//! catalog). `schedule` drives them, once (`sync`) or for as long as the service lives (`serve`).
+//!
+//! Invariants:
+//! - Nothing is called synced before its destination is durable: [`record`] is the only place that
+//!   says so, and it flushes first.
+//! - What is written over was compared before, or is known to be ours.
+//! - The engine never names a provider, and never holds a whole tree: memory is bounded by queues.
+//! - Clock and randomness are injected.
+
+pub mod clock;
+mod compare;
+mod discover;
+mod names;
+pub mod pair;
+mod plan;
+pub mod progress;
+mod record;
+mod schedule;
+mod transfer;
+
+pub use schedule::{Engine, Mode, Summary};

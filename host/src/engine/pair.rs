@@ -1,0 +1,256 @@
+//! A sync pair: the two ends that this host works on for a project, opened and checked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sitesync_provider::ErrorKind;
+
+use super::clock::Dice;
+use crate::catalog::{ProjectId, RootId, SiteId, Sqlite};
+use crate::settings;
+use crate::sites::{Fault, OpenRoot, Sites, establish, read_identity};
+
+/// One of the two ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Where people work.
+    Active,
+    /// Where it goes to, or comes from.
+    Remote,
+}
+
+impl Side {
+    /// Both.
+    pub const BOTH: [Side; 2] = [Side::Active, Side::Remote];
+
+    /// The other end.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Side::Active => Side::Remote,
+            Side::Remote => Side::Active,
+        }
+    }
+
+    fn index(self) -> usize {
+        match self {
+            Side::Active => 0,
+            Side::Remote => 1,
+        }
+    }
+}
+
+/// A project's two ends.
+#[derive(Debug)]
+pub struct Pair {
+    /// The project's key.
+    pub project: ProjectId,
+    /// Its settings, and its name.
+    pub settings: settings::Project,
+    sites: [SiteId; 2],
+    names: [String; 2],
+    /// Its roots that both ends have.
+    pub roots: Vec<RootPair>,
+}
+
+/// One root of a project, at both ends.
+#[derive(Debug)]
+pub struct RootPair {
+    /// Its key.
+    pub id: RootId,
+    /// Its name: `work`.
+    pub name: String,
+    ends: [Arc<OpenRoot>; 2],
+    identities: [String; 2],
+}
+
+impl RootPair {
+    /// The root at one end.
+    #[must_use]
+    pub fn end(&self, side: Side) -> &Arc<OpenRoot> {
+        &self.ends[side.index()]
+    }
+
+    /// True if copies between the ends need not pass through the host.
+    #[must_use]
+    pub fn same_instance(&self) -> bool {
+        self.ends[0].same_instance(&self.ends[1]) && self.ends[0].info.can.server_copy
+    }
+
+    /// Looks again whether the root at this end is the one that was opened. A disk that was
+    /// unmounted must not be taken for an empty one.
+    pub(super) async fn still_there(&self, side: Side) -> Result<(), sitesync_provider::Error> {
+        let (root, identity) = (self.end(side), &self.identities[side.index()]);
+        let info = root.check().await?;
+        let found = match read_identity(root).await? {
+            Some(marker) => marker.text(),
+            None => format!("root:{}", info.root_id),
+        };
+        if found == *identity {
+            return Ok(());
+        }
+        Err(sitesync_provider::Error::new(
+            ErrorKind::RootUnavailable,
+            format!("{} is not the root that was opened before: not mounted?", root.root),
+        ))
+    }
+}
+
+impl Pair {
+    /// The key of the site at one end.
+    #[must_use]
+    pub fn site(&self, side: Side) -> SiteId {
+        self.sites[side.index()]
+    }
+
+    /// The name of the site at one end.
+    #[must_use]
+    pub fn site_name(&self, side: Side) -> &str {
+        &self.names[side.index()]
+    }
+
+    /// The end at which this site is.
+    #[must_use]
+    pub fn side_of(&self, site: SiteId) -> Side {
+        if self.sites[0] == site { Side::Active } else { Side::Remote }
+    }
+
+    /// The root with this key.
+    #[must_use]
+    pub fn root(&self, id: RootId) -> Option<&RootPair> {
+        self.roots.iter().find(|root| root.id == id)
+    }
+
+    /// True if new files travel to this end by themselves.
+    #[must_use]
+    pub fn brings_to(&self, side: Side) -> bool {
+        let flow = match side {
+            Side::Remote => self.settings.upload,
+            Side::Active => self.settings.download,
+        };
+        flow == settings::Flow::All
+    }
+
+    /// Opens both ends of a project: connects, checks that each root is the one that was meant,
+    /// and that none of them is where it must not be.
+    ///
+    /// `ours` are folders of this host (state, plug-ins, settings, binary) that no root may hold
+    /// or lie in.
+    pub async fn open(
+        sites: &Sites,
+        catalog: &Sqlite,
+        dice: &Dice,
+        settings: &settings::Project,
+        ours: &[PathBuf],
+    ) -> Result<Pair, Fault> {
+        let names = [settings.active_site.clone(), settings.remote_site.clone()];
+        let paths = [settings.roots(&names[0]), settings.roots(&names[1])];
+        let (project_name, site_names) = (settings.name.clone(), names.clone());
+        let root_names: Vec<String> =
+            paths[0].keys().filter(|name| paths[1].contains_key(*name)).cloned().collect();
+        let wanted = root_names.clone();
+        let (project, site_ids, roots) = catalog
+            .write(move |unit| {
+                let project = unit.put_project(&project_name)?;
+                let sites = [unit.put_site(&site_names[0])?, unit.put_site(&site_names[1])?];
+                let roots = wanted
+                    .iter()
+                    .map(|name| {
+                        let id = unit.put_root(project, name)?;
+                        let known =
+                            [unit.root_identity(id, sites[0])?, unit.root_identity(id, sites[1])?];
+                        Ok((id, known))
+                    })
+                    .collect::<crate::catalog::Result<Vec<_>>>()?;
+                Ok((project, sites, roots))
+            })
+            .await
+            .map_err(|error| catalog_fault(&names[0], &error))?;
+
+        let mut opened = Vec::new();
+        for (name, (id, known)) in root_names.into_iter().zip(roots) {
+            let mut ends = Vec::new();
+            let mut identities = Vec::new();
+            for side in Side::BOTH {
+                let i = side.index();
+                let end = sites.open(&names[i], &paths[i][&name]).await?;
+                refuse_ours(&end, ours)?;
+                let identity = establish(&end, known[i].as_deref(), &dice.id())
+                    .await
+                    .map_err(|error| Fault::new(&names[i], &error))?
+                    .text();
+                if known[i].as_deref() != Some(&identity) {
+                    let (site, text) = (site_ids[i], identity.clone());
+                    catalog
+                        .write(move |unit| unit.put_root_identity(id, site, &text))
+                        .await
+                        .map_err(|error| catalog_fault(&names[i], &error))?;
+                }
+                ends.push(end);
+                identities.push(identity);
+            }
+            refuse_one_folder(&ends, &identities)?;
+            let (Ok(ends), Ok(identities)) = (ends.try_into(), identities.try_into()) else {
+                continue;
+            };
+            opened.push(RootPair { id, name, ends, identities });
+        }
+        Ok(Pair { project, settings: settings.clone(), sites: site_ids, names, roots: opened })
+    }
+}
+
+fn catalog_fault(site: &str, error: &crate::catalog::Error) -> Fault {
+    Fault {
+        site: site.to_owned(),
+        kind: ErrorKind::Unexpected,
+        message: format!("the catalog can't be written: {error}"),
+        hint: None,
+    }
+}
+
+/// True if one folder is the other, or lies in it.
+fn nested(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (a, b) = (real(a), real(b));
+    a.starts_with(&b) || b.starts_with(&a)
+}
+
+/// A root that holds our own files, or lies among them, would sync the catalog while it is written.
+fn refuse_ours(root: &OpenRoot, ours: &[PathBuf]) -> Result<(), Fault> {
+    let Some(path) = root.info.local_path.as_deref() else { return Ok(()) };
+    let Some(own) = ours.iter().find(|own| nested(own, Path::new(path))) else { return Ok(()) };
+    Err(Fault {
+        site: root.site.clone(),
+        kind: ErrorKind::InvalidSettings,
+        message: format!(
+            "its root {path} and sitesync's own folder {} lie in one another",
+            own.display()
+        ),
+        hint: Some("choose another root, or move sitesync's folder with --state-dir".into()),
+    })
+}
+
+/// Both ends in one folder would copy files onto themselves; one in the other, for ever.
+fn refuse_one_folder(ends: &[Arc<OpenRoot>], identities: &[String]) -> Result<(), Fault> {
+    let [active, remote] = ends else { return Ok(()) };
+    let local = |root: &OpenRoot| root.info.local_path.clone();
+    let one = identities[0] == identities[1]
+        || match (local(active), local(remote)) {
+            (Some(a), Some(b)) => nested(Path::new(&a), Path::new(&b)),
+            _ => false,
+        };
+    if !one {
+        return Ok(());
+    }
+    Err(Fault {
+        site: remote.site.clone(),
+        kind: ErrorKind::InvalidSettings,
+        message: format!(
+            "its root {} and the root {} of site '{}' are the same folder, or lie in one another",
+            remote.root, active.root, active.site
+        ),
+        hint: Some(
+            "two sites that show the same storage are alternatives, not a pair to sync".into(),
+        ),
+    })
+}

@@ -1,0 +1,398 @@
+//! What a listing means, and what is to be done about it.
+//!
+//! [`decide`] compares one listed folder with the catalog and changes nothing; [`apply`] writes its
+//! decisions down. Both run in one unit of work, so that nothing comes between them; a folder in
+//! which nothing is new costs reads only.
+
+use std::collections::{HashMap, HashSet};
+
+use sitesync_provider::Metadata;
+
+use super::discover::Folder;
+use super::names;
+use super::pair::{Pair, RootPair, Side};
+use crate::catalog::{
+    FileId, FileRow, FolderId, Generation, Have, Job, JobError, JobState, Millis, Result, Sent,
+    UNKNOWN, Unit, View,
+};
+
+/// What planning needs to know besides the catalog.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// Host time.
+    pub now: Millis,
+    /// The calendar: to be compared with modification times only.
+    pub wall_ns: i64,
+}
+
+/// What is to be written down of one folder.
+#[derive(Debug, Default)]
+pub(super) struct FolderPlan {
+    /// The folder's key, if it is known.
+    pub id: Option<FolderId>,
+    steps: Vec<Step>,
+    /// Files that were there and were not listed: to be confirmed before anything is concluded.
+    pub missing: Vec<Missing>,
+    /// Transfers that this makes necessary.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A file that a complete listing does not name any more.
+#[derive(Debug, Clone)]
+pub(super) struct Missing {
+    /// The file.
+    pub file: FileId,
+    /// Its folder.
+    pub folder: String,
+    /// Its name.
+    pub name: String,
+    /// What was there.
+    pub version: String,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// A file that nobody knew.
+    Add { name: String, size: u64, have: Have, job: Option<Job> },
+    /// News of a known one.
+    Set { file: FileId, content: Option<(Generation, u64)>, have: Option<Have>, job: Option<Job> },
+}
+
+impl FolderPlan {
+    /// True if there is nothing to write down.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+/// Compares a listed folder with what is known of it.
+pub(super) fn decide(
+    view: &dyn View,
+    pair: &Pair,
+    root: &RootPair,
+    side: Side,
+    folder: &Folder,
+    moment: Moment,
+) -> Result<FolderPlan> {
+    let rows = view.folder(root.id, &folder.path)?;
+    let mut plan = FolderPlan { id: rows.id, ..FolderPlan::default() };
+    let planner = Planner { pair, root, side, folder: &folder.path, moment };
+    let mut known: HashMap<&str, &FileRow> = HashMap::with_capacity(rows.files.len());
+    for row in &rows.files {
+        known.insert(&row.name, row);
+    }
+    let mut folded = planner.folded(&known, folder);
+    for entry in &folder.files {
+        let row = known.remove(entry.name.as_str());
+        let step = planner.file(row, &entry.name, &entry.metadata, &mut folded);
+        if let Some(step) = step {
+            plan.push(step);
+        }
+    }
+    if folder.complete {
+        let here = pair.site(side);
+        for row in known.into_values() {
+            let working = row.jobs.iter().any(|job| {
+                job.to == here && job.state == JobState::InProgress
+            });
+            let had = row.haves.iter().find(|have| have.site == here);
+            if let (Some(had), false) = (had, working) {
+                plan.missing.push(Missing {
+                    file: row.id,
+                    folder: folder.path.clone(),
+                    name: row.name.clone(),
+                    version: had.version.clone(),
+                });
+            }
+        }
+    }
+    Ok(plan)
+}
+
+impl FolderPlan {
+    fn push(&mut self, step: Step) {
+        let (job, size) = match &step {
+            Step::Add { job, have, .. } => (job, have.size),
+            Step::Set { job, content, have, .. } => {
+                let size = content.map(|(_, size)| size);
+                (job, size.or(have.as_ref().map(|have| have.size)).unwrap_or(0))
+            }
+        };
+        if job.as_ref().is_some_and(|job| job.state != JobState::Failed) {
+            self.files += 1;
+            self.bytes += size;
+        }
+        self.steps.push(step);
+    }
+}
+
+struct Planner<'a> {
+    pair: &'a Pair,
+    root: &'a RootPair,
+    side: Side,
+    folder: &'a str,
+    moment: Moment,
+}
+
+impl Planner<'_> {
+    /// Folded names of this folder, where the destination folds names: to find two that would be
+    /// one file there. `None` where every name is its own.
+    fn folded(
+        &self,
+        known: &HashMap<&str, &FileRow>,
+        folder: &Folder,
+    ) -> Option<HashMap<String, String>> {
+        let rules = &self.root.end(self.side.other()).info.names;
+        if rules.case_sensitive {
+            return None;
+        }
+        let mut folded = HashMap::new();
+        for name in known.keys().copied().chain(folder.files.iter().map(|e| e.name.as_str())) {
+            folded.entry(names::fold(rules, name)).or_insert_with(|| name.to_owned());
+        }
+        Some(folded)
+    }
+
+    fn file(
+        &self,
+        row: Option<&FileRow>,
+        name: &str,
+        seen: &Metadata,
+        folded: &mut Option<HashMap<String, String>>,
+    ) -> Option<Step> {
+        let here = self.pair.site(self.side);
+        let there = self.pair.site(self.side.other());
+        let Some(row) = row else {
+            let job = self
+                .pair
+                .brings_to(self.side.other())
+                .then(|| self.job_there(name, seen, None, folded));
+            let have = self.have(seen, 1);
+            return Some(Step::Add { name: name.to_owned(), size: seen.size, have, job });
+        };
+        let job_here = row.jobs.iter().find(|job| job.to == here);
+        let job_there = row.jobs.iter().find(|job| job.to == there);
+        let elsewhere = row.haves.iter().find(|have| have.site == there);
+        let set = |content, have, job| Some(Step::Set { file: row.id, content, have, job });
+
+        // A transfer is writing it at this moment, or was when the host died: it will be settled
+        // by that job, which knows what it sent.
+        let unrecorded = |job: &Job| {
+            job.state == JobState::InProgress
+                || job.sent.is_some_and(|sent| {
+                    is_sent(sent, seen, self.root.end(self.side).info.mtime_step_ns)
+                })
+        };
+
+        match row.haves.iter().find(|have| have.site == here) {
+            Some(have) if have.version == seen.fingerprint() => {
+                // Nothing new here. Is there something to do for the other end?
+                let newest = have.generation == row.generation;
+                let behind = elsewhere.is_none_or(|other| other.generation < row.generation);
+                let wanted = self.pair.brings_to(self.side.other()) || elsewhere.is_some();
+                if newest && behind && wanted && job_there.is_none() {
+                    return set(None, None, Some(self.job_there(name, seen, None, folded)));
+                }
+                None
+            }
+            Some(_) if job_here.is_some_and(unrecorded) => None,
+            Some(have) if have.generation == row.generation => {
+                // New content here; the other end has an older one, or none.
+                let generation = row.generation + 1;
+                let wanted = self.pair.brings_to(self.side.other()) || elsewhere.is_some();
+                let busy = job_there.is_some_and(|job| job.state == JobState::InProgress);
+                let job = (wanted && !busy)
+                    .then(|| self.job_there(name, seen, job_there, folded));
+                set(Some((generation, seen.size)), Some(self.have(seen, generation)), job)
+            }
+            // Changed here while newer content is on its way to here: both ends changed. What is
+            // here must be compared, not overwritten.
+            Some(_) => set(None, Some(self.have(seen, UNKNOWN)), Some(self.meet(job_here))),
+            None if job_here.is_some_and(unrecorded) => None,
+            None if elsewhere.is_some() => {
+                // Two files meet for the first time.
+                set(None, Some(self.have(seen, UNKNOWN)), Some(self.meet(job_here)))
+            }
+            None => {
+                // Known, and nowhere any more: it comes back here.
+                let generation = row.generation + 1;
+                let job = self
+                    .pair
+                    .brings_to(self.side.other())
+                    .then(|| self.job_there(name, seen, job_there, folded));
+                set(Some((generation, seen.size)), Some(self.have(seen, generation)), job)
+            }
+        }
+    }
+
+    fn have(&self, seen: &Metadata, generation: Generation) -> Have {
+        Have {
+            site: self.pair.site(self.side),
+            generation,
+            version: seen.fingerprint(),
+            size: seen.size,
+            mtime_ns: seen.mtime_ns,
+        }
+    }
+
+    /// Work to bring what is here to the other end, once it has settled.
+    fn job_there(
+        &self,
+        name: &str,
+        seen: &Metadata,
+        earlier: Option<&Job>,
+        folded: &mut Option<HashMap<String, String>>,
+    ) -> Job {
+        let mut job = self.job(self.side.other(), earlier);
+        let settle = self.pair.settings.settle.as_millis();
+        let settle = i64::try_from(settle).unwrap_or(i64::MAX / 4);
+        let quiet_since = self.moment.wall_ns - settle * 1_000_000;
+        let quiet = seen.mtime_ns.is_some_and(|mtime| mtime < quiet_since);
+        if settle > 0 && !quiet {
+            job.state = JobState::Waiting;
+            job.not_before = self.moment.now + settle;
+        }
+        let rules = &self.root.end(self.side.other()).info.names;
+        let refused = names::check(rules, self.folder, name).err().or_else(|| {
+            let folded = folded.as_mut()?;
+            let first = folded.entry(names::fold(rules, name)).or_insert_with(|| name.to_owned());
+            (first != name).then(|| format!("differs only in case from '{first}', and is one with it there"))
+        });
+        if let Some(rule) = refused {
+            job.state = JobState::Failed;
+            job.error = Some(JobError { kind: "InvalidPath".into(), message: rule });
+        }
+        job
+    }
+
+    /// Work to compare what is here with what the other end has.
+    fn meet(&self, earlier: Option<&Job>) -> Job {
+        self.job(self.side, earlier)
+    }
+
+    fn job(&self, to: Side, earlier: Option<&Job>) -> Job {
+        Job {
+            to: self.pair.site(to),
+            from: self.pair.site(to.other()),
+            state: JobState::Ready,
+            priority: earlier.map_or(i64::from(self.pair.settings.priority), |job| job.priority),
+            queued_at: earlier.map_or(self.moment.now, |job| job.queued_at),
+            not_before: 0,
+            tries: 0,
+            // What an earlier try may have left there is recognised by it.
+            sent: earlier.and_then(|job| job.sent),
+            token: None,
+            error: None,
+        }
+    }
+}
+
+/// True if what is seen at a destination is what was sent there: its size, and the modification
+/// time that we gave it, as far as the storage can tell times apart.
+///
+/// No change is ever concluded from equal times. This recognises our own write where a crash kept
+/// it from being recorded; nobody else gives a file this time, but by copying the same source.
+pub(super) fn is_sent(sent: Sent, seen: &Metadata, step_ns: u64) -> bool {
+    let (Some(sent_mtime), Some(mtime)) = (sent.mtime_ns, seen.mtime_ns) else { return false };
+    let step = i64::try_from(step_ns.max(1)).unwrap_or(i64::MAX);
+    sent_mtime.abs_diff(mtime) < step.unsigned_abs()
+}
+
+/// Writes a folder's decisions down.
+pub(super) fn apply(
+    unit: &mut dyn Unit,
+    root: &RootPair,
+    folder: &str,
+    plan: FolderPlan,
+) -> Result<FolderId> {
+    let id = match plan.id {
+        Some(id) => id,
+        None => unit.put_folder(root.id, folder)?,
+    };
+    for step in plan.steps {
+        match step {
+            Step::Add { name, size, have, job } => {
+                let file = unit.add_file(id, &name, size)?;
+                unit.put_have(file, &have)?;
+                if let Some(job) = job {
+                    unit.put_job(file, &job)?;
+                }
+            }
+            Step::Set { file, content, have, job } => {
+                if let Some((generation, size)) = content {
+                    unit.set_generation(file, generation, size)?;
+                }
+                if let Some(have) = have {
+                    unit.put_have(file, &have)?;
+                }
+                if let Some(job) = job {
+                    unit.put_job(file, &job)?;
+                }
+            }
+        }
+    }
+    Ok(id)
+}
+
+/// A file is confirmed to be gone from one end. What the other has is the file now.
+pub(super) fn gone(
+    unit: &mut dyn Unit,
+    pair: &Pair,
+    root: &RootPair,
+    side: Side,
+    missing: &Missing,
+    moment: Moment,
+) -> Result<()> {
+    let (here, there) = (pair.site(side), pair.site(side.other()));
+    let Some(row) = unit.file(root.id, &missing.folder, &missing.name)? else { return Ok(()) };
+    // A transfer may have recorded something newer in the meantime.
+    let same = row.haves.iter().any(|h| h.site == here && h.version == missing.version);
+    let working = row.jobs.iter().any(|job| job.state == JobState::InProgress);
+    if !same || working {
+        return Ok(());
+    }
+    unit.drop_have(row.id, here)?;
+    unit.drop_job(row.id, here)?;
+    let Some(other) = row.haves.iter().find(|have| have.site == there) else {
+        unit.drop_job(row.id, there)?;
+        return unit.forget_file(row.id);
+    };
+    if other.generation != row.generation {
+        unit.set_generation(row.id, row.generation, other.size)?;
+        unit.put_have(row.id, &Have { generation: row.generation, ..other.clone() })?;
+        unit.drop_job(row.id, there)?;
+    }
+    if pair.brings_to(side) {
+        let planner = Planner { pair, root, side: side.other(), folder: &missing.folder, moment };
+        unit.put_job(row.id, &planner.job(side, None))?;
+    }
+    Ok(())
+}
+
+/// Which folders a scan has seen: one bit each, so that it fits for any tree.
+#[derive(Debug, Default)]
+pub(super) struct SeenFolders(HashSet<u64>, Vec<u64>);
+
+impl SeenFolders {
+    pub(super) fn insert(&mut self, folder: FolderId) {
+        let id = folder.0.unsigned_abs();
+        let word = usize::try_from(id / 64).unwrap_or(usize::MAX);
+        // Keys are given in a row; one far off is a catalog of another kind.
+        if word > 1 << 24 {
+            self.0.insert(id);
+            return;
+        }
+        if word >= self.1.len() {
+            self.1.resize(word + 1, 0);
+        }
+        self.1[word] |= 1 << (id % 64);
+    }
+
+    pub(super) fn contains(&self, folder: FolderId) -> bool {
+        let id = folder.0.unsigned_abs();
+        let word = usize::try_from(id / 64).unwrap_or(usize::MAX);
+        self.1.get(word).is_some_and(|bits| bits >> (id % 64) & 1 == 1) || self.0.contains(&id)
+    }
+}

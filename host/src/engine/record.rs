@@ -1,0 +1,369 @@
+//! The barrier, then the catalog: the only place that calls a file synced.
+//!
+//! Results are gathered in groups. A group's destinations are flushed once, and only then is the
+//! group committed. While a barrier runs, the next group gathers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sitesync_provider::{Error, ErrorKind, Metadata};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use super::clock::{Dice, HostTime};
+use super::pair::Pair;
+use super::plan::{self, Missing, Moment};
+use super::progress::Progress;
+use super::transfer::{Finished, Outcome, Route};
+use crate::catalog::{
+    Claimed, Have, Job, JobError, JobState, Millis, Result, STALE, Sent, Sqlite, UNKNOWN, Unit,
+};
+use crate::sites::OpenRoot;
+
+/// A group is closed at so many files,
+const FILES: usize = 1000;
+/// so many bytes,
+const BYTES: u64 = 256 << 20;
+/// or so long after its first file.
+const AGE: Duration = Duration::from_secs(1);
+/// The first pause after a failed try; each further one is twice as long.
+const BACKOFF_MS: Millis = 1000;
+const LONGEST_BACKOFF_MS: Millis = 600_000;
+/// Tries that surprises may cost beyond those of the settings, before a file is given up.
+const SURPRISES: u32 = 8;
+
+/// Files that were handed to transfers and are not recorded yet.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    files: AtomicUsize,
+    /// Told whenever a group was recorded, or a new one should not wait any longer.
+    pub changed: Notify,
+}
+
+impl InFlight {
+    pub(super) fn add(&self, files: usize) {
+        self.files.fetch_add(files, Ordering::AcqRel);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.files.load(Ordering::Acquire)
+    }
+
+    /// One that was handed out is not carried after all.
+    pub(super) fn take_back(&self) {
+        self.files.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn recorded(&self, files: usize) {
+        self.files.fetch_sub(files, Ordering::AcqRel);
+        self.changed.notify_one();
+    }
+}
+
+/// A batch that came back.
+pub(super) type Arrived = (Route, Vec<Finished>);
+
+/// What recording needs.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    pub pair: Arc<Pair>,
+    pub catalog: Sqlite,
+    pub time: Arc<HostTime>,
+    pub dice: Arc<Dice>,
+    pub progress: Arc<Progress>,
+    pub in_flight: Arc<InFlight>,
+    /// Told when nothing more is under way: the group is closed at once.
+    pub drained: Arc<Notify>,
+}
+
+impl Recorder {
+    /// Records until the channel ends. An error is the catalog's, and ends the run.
+    pub(super) async fn run(self, mut arrivals: mpsc::Receiver<Arrived>) -> Result<()> {
+        while let Some(first) = arrivals.recv().await {
+            let group = self.gather(first, &mut arrivals).await;
+            let files = group.iter().map(|(_, finished)| finished.len()).sum();
+            let recorded = self.record(group).await;
+            self.in_flight.recorded(files);
+            recorded?;
+        }
+        Ok(())
+    }
+
+    async fn gather(
+        &self,
+        first: Arrived,
+        arrivals: &mut mpsc::Receiver<Arrived>,
+    ) -> Vec<Arrived> {
+        let deadline = Instant::now() + AGE;
+        let weigh = |arrived: &Arrived| {
+            let bytes: u64 = arrived.1.iter().map(|f| f.claimed.source.size).sum();
+            (arrived.1.len(), bytes)
+        };
+        let (mut files, mut bytes) = weigh(&first);
+        let mut group = vec![first];
+        while files < FILES && bytes < BYTES {
+            tokio::select! {
+                biased;
+                arrived = arrivals.recv() => {
+                    let Some(arrived) = arrived else { break };
+                    let (more, heavier) = weigh(&arrived);
+                    files += more;
+                    bytes += heavier;
+                    group.push(arrived);
+                }
+                () = self.drained.notified() => break,
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+        }
+        group
+    }
+
+    async fn record(&self, mut group: Vec<Arrived>) -> Result<()> {
+        self.make_durable(&mut group).await;
+        let moment = Moment { now: self.time.now(), wall_ns: self.time.wall_ns() };
+        let jitter = self.dice.jitter(BACKOFF_MS);
+        let pair = self.pair.clone();
+        let (files, bytes, adopted) = self
+            .catalog
+            .write(move |unit| {
+                let (mut files, mut bytes, mut adopted) = (0, 0, 0);
+                for (route, finished) in group {
+                    for one in finished {
+                        let size = one.claimed.source.size;
+                        let done = match &one.outcome {
+                            Outcome::Done { adopted, .. } => Some(*adopted),
+                            _ => None,
+                        };
+                        let writing = Writing { pair: &pair, route: &route, moment, jitter };
+                        writing.write(unit, one)?;
+                        match done {
+                            Some(true) => adopted += 1,
+                            Some(false) => {
+                                files += 1;
+                                bytes += size;
+                            }
+                            None => {}
+                        }
+                    }
+                }
+                unit.put_time(moment.now)?;
+                Ok((files, bytes, adopted))
+            })
+            .await?;
+        Progress::add(&self.progress.files, files);
+        Progress::add(&self.progress.bytes, bytes);
+        Progress::add(&self.progress.adopted, adopted);
+        Ok(())
+    }
+
+    /// One barrier for each destination that the group wrote to. What can't be made durable is not
+    /// done: it is tried again, and then found to be there.
+    async fn make_durable(&self, group: &mut [Arrived]) {
+        let mut flushed: Vec<(Arc<OpenRoot>, Option<Error>)> = Vec::new();
+        for (route, finished) in group.iter() {
+            let wrote = finished.iter().any(|f| matches!(f.outcome, Outcome::Done { .. }));
+            let destination = route.destination();
+            if !wrote || flushed.iter().any(|(root, _)| Arc::ptr_eq(root, destination)) {
+                continue;
+            }
+            let error = destination.flush().await.err();
+            flushed.push((destination.clone(), error));
+        }
+        for (route, finished) in group {
+            let failed = flushed
+                .iter()
+                .find(|(root, _)| Arc::ptr_eq(root, route.destination()))
+                .and_then(|(_, error)| error.as_ref());
+            let Some(error) = failed else { continue };
+            for one in finished {
+                if matches!(one.outcome, Outcome::Done { .. }) {
+                    one.outcome = Outcome::Failed(
+                        Error::new(error.kind(), error.message())
+                            .context("what was written could not be made durable"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+struct Writing<'a> {
+    pair: &'a Pair,
+    route: &'a Route,
+    moment: Moment,
+    /// About the first pause of a backoff.
+    jitter: Millis,
+}
+
+impl Writing<'_> {
+    fn write(&self, unit: &mut dyn Unit, finished: Finished) -> Result<()> {
+        let Finished { claimed, outcome, token } = finished;
+        let to = self.pair.site(self.route.to);
+        match outcome {
+            Outcome::Done { destination, .. } => {
+                let have = have(to, claimed.generation, &destination);
+                unit.put_have(claimed.file, &have)?;
+                if unit.generation(claimed.file)? == Some(claimed.generation) {
+                    unit.drop_job(claimed.file, to)
+                } else {
+                    // It changed again in the meantime.
+                    unit.put_job(claimed.file, &self.again(&claimed))
+                }
+            }
+            Outcome::SourceGone => {
+                unit.put_job(claimed.file, &self.again(&claimed))?;
+                let side = self.route.to.other();
+                let missing = Missing {
+                    file: claimed.file,
+                    folder: claimed.folder,
+                    name: claimed.name,
+                    version: claimed.source.version,
+                };
+                let root = &self.pair.roots[self.route.root];
+                plan::gone(unit, self.pair, root, side, &missing, self.moment)
+            }
+            Outcome::SourceChanged(source) => {
+                let from = self.pair.site(self.route.to.other());
+                let row = unit.file(claimed.root, &claimed.folder, &claimed.name)?;
+                let noticed = row.is_none_or(|row| {
+                    row.haves.iter().any(|h| h.site == from && h.version == source.fingerprint())
+                });
+                if !noticed {
+                    let generation = unit.generation(claimed.file)?.unwrap_or_default() + 1;
+                    unit.set_generation(claimed.file, generation, source.size)?;
+                    unit.put_have(claimed.file, &have(from, generation, &source))?;
+                }
+                let why = Error::new(ErrorKind::Precondition, "it changed while it was read");
+                let settle = self.pair.settings.settle.as_millis();
+                let settle = Millis::try_from(settle).unwrap_or(Millis::MAX / 4);
+                unit.put_job(claimed.file, &self.tried(&claimed, &why, settle, None))
+            }
+            Outcome::DestinationGone => {
+                unit.drop_have(claimed.file, to)?;
+                if self.pair.brings_to(self.route.to) {
+                    unit.put_job(claimed.file, &self.surprised(&claimed))
+                } else {
+                    unit.drop_job(claimed.file, to)
+                }
+            }
+            Outcome::Stale(destination) => {
+                unit.put_have(claimed.file, &have(to, STALE, &destination))?;
+                unit.put_job(claimed.file, &self.surprised(&claimed))
+            }
+            Outcome::Conflict(destination) => {
+                unit.put_have(claimed.file, &have(to, UNKNOWN, &destination))?;
+                let mut job = self.again(&claimed);
+                job.state = JobState::Conflict;
+                job.error = Some(JobError {
+                    kind: "Conflict".into(),
+                    message: format!(
+                        "'{}' and '{}' have different content, and neither is known to be older",
+                        self.pair.site_name(self.route.to.other()),
+                        self.pair.site_name(self.route.to),
+                    ),
+                });
+                unit.put_job(claimed.file, &job)
+            }
+            Outcome::Failed(error) => {
+                let job = match error.kind() {
+                    ErrorKind::Cancelled => self.again(&claimed),
+                    kind if self.is_the_sites(kind) => {
+                        let mut job = self.again(&claimed);
+                        job.error = Some(told(&error));
+                        job
+                    }
+                    _ => self.tried(&claimed, &error, 0, token.clone()),
+                };
+                unit.put_job(claimed.file, &Job { token, ..job })
+            }
+        }
+    }
+
+    /// True for faults that cost the file no try. What may be either's fault is the site's once
+    /// the site is parked for it.
+    fn is_the_sites(&self, kind: ErrorKind) -> bool {
+        match kind {
+            ErrorKind::Timeout | ErrorKind::Interrupted => {
+                let now = std::time::Instant::now();
+                [self.route.source(), self.route.destination()]
+                    .iter()
+                    .any(|root| root.storage.health.parked(now).is_some())
+            }
+            ErrorKind::Unauthenticated
+            | ErrorKind::StorageFull
+            | ErrorKind::RateLimited
+            | ErrorKind::QuotaExhausted
+            | ErrorKind::RootUnavailable => true,
+            _ => false,
+        }
+    }
+
+    /// The job as it is to be tried again, at no cost. Remembers what was sent.
+    fn again(&self, claimed: &Claimed) -> Job {
+        let sent = Sent { size: claimed.source.size, mtime_ns: claimed.source.mtime_ns };
+        Job {
+            state: JobState::Ready,
+            sent: Some(sent),
+            error: None,
+            token: None,
+            ..claimed.job.clone()
+        }
+    }
+
+    /// The job after something that was neither success nor fault, with a limit all the same.
+    fn surprised(&self, claimed: &Claimed) -> Job {
+        let mut job = self.again(claimed);
+        job.tries += 1;
+        if job.tries >= self.pair.settings.retry_count + SURPRISES {
+            job.state = JobState::Failed;
+            job.error = Some(JobError {
+                kind: ErrorKind::Precondition.name().into(),
+                message: "its destination keeps changing".into(),
+            });
+        }
+        job
+    }
+
+    /// The job after a try that failed.
+    fn tried(
+        &self,
+        claimed: &Claimed,
+        error: &Error,
+        at_least: Millis,
+        token: Option<Vec<u8>>,
+    ) -> Job {
+        let mut job = Job { token, ..self.again(claimed) };
+        job.tries += 1;
+        job.error = Some(told(error));
+        let hopeless = matches!(
+            error.kind(),
+            ErrorKind::InvalidPath
+                | ErrorKind::TooLarge
+                | ErrorKind::Unsupported
+                | ErrorKind::InvalidSettings
+        );
+        if hopeless || job.tries >= self.pair.settings.retry_count {
+            job.state = JobState::Failed;
+        } else {
+            let pause = self.jitter.saturating_mul(1 << (job.tries - 1).min(16));
+            job.state = JobState::Waiting;
+            job.not_before = self.moment.now + pause.min(LONGEST_BACKOFF_MS).max(at_least);
+        }
+        job
+    }
+}
+
+fn have(site: crate::catalog::SiteId, generation: i64, metadata: &Metadata) -> Have {
+    Have {
+        site,
+        generation,
+        version: metadata.fingerprint(),
+        size: metadata.size,
+        mtime_ns: metadata.mtime_ns,
+    }
+}
+
+fn told(error: &Error) -> JobError {
+    JobError { kind: error.kind().name().into(), message: error.message().to_owned() }
+}

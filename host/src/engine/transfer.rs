@@ -1,0 +1,416 @@
+//! Doing it: what was claimed is brought to its destination, or it is found out why not.
+//!
+//! Within an instance files are copied in batches by the provider itself; else they are streamed.
+//! When the destination is not what was expected, nothing is overwritten: both ends are looked at,
+//! and what is found is the outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sitesync_provider::{
+    Copied, Error, ErrorKind, Expect, Known, Metadata, ReadOptions, Result, WriteOptions, join,
+};
+
+use super::compare::{Side as Compared, by_checksum, same_content};
+use super::pair::{Pair, RootPair, Side};
+use super::plan::is_sent;
+use super::progress::Progress;
+use crate::catalog::{Claimed, Sent, UNKNOWN};
+use crate::settings::Verify;
+use crate::sites::{OpenRoot, Operation, Slot};
+
+/// Bytes per read and write of a streamed file: large, because a hop between threads costs.
+const CHUNK: usize = 1 << 20;
+/// Bytes between two checkpoints of a streamed file.
+const CHECKPOINT: u64 = 64 << 20;
+/// How long an operation that was given up may still run before its file is let go of.
+const LINGER: Duration = Duration::from_secs(3600);
+
+/// What became of one claimed file.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It is there. `adopted` if it was there already.
+    Done { destination: Metadata, adopted: bool },
+    /// The source is gone.
+    SourceGone,
+    /// The source is no longer what was claimed.
+    SourceChanged(Metadata),
+    /// What was expected at the destination is gone.
+    DestinationGone,
+    /// At the destination is something of ours, outdated or torn.
+    Stale(Metadata),
+    /// At the destination is something else, that is not ours.
+    Conflict(Metadata),
+    /// It failed: the kind says whose fault it is.
+    Failed(Error),
+}
+
+/// A claimed file, and what became of it.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub claimed: Claimed,
+    pub outcome: Outcome,
+    /// Resumes the upload of this very content.
+    pub token: Option<Vec<u8>>,
+}
+
+/// Where a batch goes, and through what.
+#[derive(Debug, Clone)]
+pub(super) struct Route {
+    pub pair: Arc<Pair>,
+    pub root: usize,
+    pub to: Side,
+    pub progress: Arc<Progress>,
+}
+
+impl Route {
+    fn root(&self) -> &RootPair {
+        &self.pair.roots[self.root]
+    }
+
+    pub(super) fn source(&self) -> &Arc<OpenRoot> {
+        self.root().end(self.to.other())
+    }
+
+    pub(super) fn destination(&self) -> &Arc<OpenRoot> {
+        self.root().end(self.to)
+    }
+
+    /// Slots at both ends, taken in one order everywhere, so that two transfers never wait for
+    /// one another.
+    async fn slots(&self, bytes: u64) -> Vec<Slot> {
+        let lane = self.pair.project.0.unsigned_abs();
+        let mut ends = [self.source(), self.destination()];
+        if Arc::ptr_eq(&ends[0].storage, &ends[1].storage) {
+            return vec![ends[1].slot(lane, bytes).await];
+        }
+        ends.sort_by_key(|end| Arc::as_ptr(&end.storage).addr());
+        vec![ends[0].slot(lane, bytes).await, ends[1].slot(lane, bytes).await]
+    }
+
+    /// Brings a batch of files to the destination.
+    pub(super) async fn carry(self, batch: Vec<Claimed>) -> Vec<Finished> {
+        let bytes = batch.iter().map(|claimed| claimed.source.size).sum();
+        let slots = self.slots(bytes).await;
+        if self.root().same_instance() {
+            self.copy(batch, slots).await
+        } else {
+            self.stream_all(batch, slots).await
+        }
+    }
+
+    /// One call for the whole batch. What the destination was not expected to be is looked at.
+    async fn copy(&self, batch: Vec<Claimed>, slots: Vec<Slot>) -> Vec<Finished> {
+        let paths: Vec<String> = batch.iter().map(path).collect();
+        // Files that are to be compared have nothing to copy yet.
+        let copies: Vec<(&str, Known, Expect)> = paths
+            .iter()
+            .zip(&batch)
+            .filter(|(_, claimed)| !must_meet(claimed))
+            .map(|(path, claimed)| {
+                let known = Known::new(None, Some(claimed.source.version.clone()));
+                (path.as_str(), known, expectation(claimed))
+            })
+            .collect();
+        let moved = self.progress.clone();
+        let (mut operation, op) =
+            Operation::new(slots, move |bytes| Progress::add(&moved.moved, bytes));
+        let call = self.source().server_copy(self.destination(), &copies, &operation, op);
+        let mut results = match call.await {
+            Ok(results) => results.into_iter(),
+            Err(error) => {
+                linger(&mut operation, self.destination()).await;
+                return self.all_failed(batch, &error);
+            }
+        };
+        let mut finished = Vec::with_capacity(batch.len());
+        for (claimed, path) in batch.into_iter().zip(&paths) {
+            let result = if must_meet(&claimed) { None } else { results.next() };
+            let outcome = match result {
+                Some(Ok(copied)) => self.copied(&claimed, path, copied).await,
+                Some(Err(error)) if is_surprise(&error) => self.meet(&claimed, path, error).await,
+                Some(Err(error)) => Outcome::Failed(error),
+                None => {
+                    let why = Error::new(ErrorKind::Precondition, "not compared yet");
+                    self.meet(&claimed, path, why).await
+                }
+            };
+            finished.push(Finished { claimed, outcome, token: None });
+        }
+        finished
+    }
+
+    fn all_failed(&self, batch: Vec<Claimed>, error: &Error) -> Vec<Finished> {
+        let again = || {
+            let copy = Error::new(error.kind(), error.message()).with_code(error.code());
+            match error.retry_after() {
+                Some(after) => copy.with_retry_after(after),
+                None => copy,
+            }
+        };
+        batch
+            .into_iter()
+            .map(|claimed| Finished { claimed, outcome: Outcome::Failed(again()), token: None })
+            .collect()
+    }
+
+    /// Checks what the provider says it copied.
+    async fn copied(&self, claimed: &Claimed, path: &str, copied: Copied) -> Outcome {
+        if copied.source.fingerprint() != claimed.source.version {
+            return Outcome::SourceChanged(copied.source);
+        }
+        self.arrived(claimed, path, &copied.source, copied.destination).await
+    }
+
+    /// Size and, where there is one, checksum agree; with `verify = "full"` every byte does.
+    async fn arrived(
+        &self,
+        claimed: &Claimed,
+        path: &str,
+        source: &Metadata,
+        destination: Metadata,
+    ) -> Outcome {
+        if destination.size != claimed.source.size
+            || by_checksum(source, &destination) == Some(false)
+        {
+            return Outcome::Failed(Error::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "what arrived differs from what was sent ({} of {} bytes)",
+                    destination.size, claimed.source.size
+                ),
+            ));
+        }
+        if self.pair.settings.verify == Verify::Full {
+            match self.equal(path, source, &destination).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Outcome::Failed(Error::new(
+                        ErrorKind::Corrupt,
+                        "what was read back differs from what was sent",
+                    ));
+                }
+                Err(error) => return Outcome::Failed(error),
+            }
+        }
+        Outcome::Done { destination, adopted: false }
+    }
+
+    async fn equal(&self, path: &str, source: &Metadata, destination: &Metadata) -> Result<bool> {
+        let a = Compared { root: self.source(), path, metadata: source };
+        let b = Compared { root: self.destination(), path, metadata: destination };
+        same_content(a, b, |bytes| Progress::add(&self.progress.moved, bytes)).await
+    }
+
+    /// An end was not as expected: looks at both, and says what is there.
+    async fn meet(&self, claimed: &Claimed, path: &str, surprise: Error) -> Outcome {
+        match self.look(claimed, path, surprise).await {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    async fn look(&self, claimed: &Claimed, path: &str, surprise: Error) -> Result<Outcome> {
+        let source = match self.source().stat(path).await {
+            Ok(source) => source,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Outcome::SourceGone),
+            Err(error) => return Err(error),
+        };
+        if source.fingerprint() != claimed.source.version {
+            return Ok(Outcome::SourceChanged(source));
+        }
+        let there = match self.destination().stat(path).await {
+            Ok(there) => there,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(match claimed.destination {
+                    Some(_) => Outcome::DestinationGone,
+                    None => Outcome::Failed(surprise),
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        if there.kind != sitesync_provider::Kind::File {
+            return Ok(Outcome::Failed(Error::new(
+                ErrorKind::InvalidPath,
+                "at its destination is a folder, or something else that is no file",
+            )));
+        }
+        let expected = claimed.destination.as_ref().filter(|have| have.generation != UNKNOWN);
+        if expected.is_some_and(|have| have.version == there.fingerprint()) {
+            // Both ends are as expected after all: whatever it was, it is over.
+            return Ok(Outcome::Failed(surprise));
+        }
+        if self.equal(path, &source, &there).await? {
+            return Ok(Outcome::Done { destination: there, adopted: true });
+        }
+        let step = self.destination().info.mtime_step_ns;
+        let ours = |sent: Sent| is_sent(sent, &there, step);
+        if claimed.job.sent.is_some_and(ours) {
+            return Ok(Outcome::Stale(there));
+        }
+        Ok(Outcome::Conflict(there))
+    }
+
+    /// File by file through the host.
+    async fn stream_all(&self, batch: Vec<Claimed>, mut slots: Vec<Slot>) -> Vec<Finished> {
+        let mut finished = Vec::with_capacity(batch.len());
+        for claimed in batch {
+            if slots.is_empty() {
+                slots = self.slots(claimed.source.size).await;
+            }
+            let path = path(&claimed);
+            let mut token = None;
+            let result = if must_meet(&claimed) {
+                Err(Error::new(ErrorKind::Precondition, "not compared yet"))
+            } else {
+                self.stream(&claimed, &path, std::mem::take(&mut slots), &mut token).await
+            };
+            let outcome = match result {
+                Ok((source, destination)) => {
+                    self.arrived(&claimed, &path, &source, destination).await
+                }
+                Err(error) if is_surprise(&error) => self.meet(&claimed, &path, error).await,
+                Err(error) => Outcome::Failed(error),
+            };
+            finished.push(Finished { claimed, outcome, token });
+        }
+        finished
+    }
+
+    /// One file, from the first byte that the destination lacks to the last.
+    async fn stream(
+        &self,
+        claimed: &Claimed,
+        path: &str,
+        slots: Vec<Slot>,
+        token: &mut Option<Vec<u8>>,
+    ) -> Result<(Metadata, Metadata)> {
+        let (source, destination) = (self.source(), self.destination());
+        let size = claimed.source.size;
+        let version = claimed.source.version.as_str();
+        let meta = source.stat(path).await?;
+        unchanged(&meta, version)?;
+        let (operation, op) = Operation::new(slots, |_| {});
+        let resume = claimed.job.token.as_deref().and_then(|t| untag(t, claimed.generation));
+        let how = WriteOptions::new(size, expectation(claimed))
+            .mtime_ns(meta.mtime_ns)
+            .mode(meta.mode)
+            .resume(resume)
+            .op(op);
+        let mut writing = destination.open_write(path, how, operation).await?;
+        let offset = writing.offset();
+        let how = ReadOptions::new().range(offset, None).if_version(version);
+        let mut sent = offset;
+        let moved: Result<()> = async {
+            let mut reading = source.open_read(path, how).await?;
+            let mut chunk = reading.read(CHUNK).await?;
+            let mut marked = offset;
+            while !chunk.is_empty() {
+                let len = chunk.len() as u64;
+                // The next chunk is read while this one is written.
+                let (written, next) = tokio::join!(writing.write(chunk), reading.read(CHUNK));
+                written?;
+                sent += len;
+                Progress::add(&self.progress.moved, len);
+                chunk = next?;
+                if sent - marked >= CHECKPOINT {
+                    *token = writing.checkpoint().await?.map(|t| tag(t, claimed.generation));
+                    marked = sent;
+                }
+            }
+            if sent != size {
+                return Err(Error::new(
+                    ErrorKind::Precondition,
+                    format!("the source ended after {sent} of {size} bytes"),
+                ));
+            }
+            // As it was before: else what was read is of two contents.
+            unchanged(&source.stat(path).await?, version)
+        }
+        .await;
+        if let Err(error) = moved {
+            if is_surprise(&error) || token.is_none() {
+                *token = None;
+                let mut operation = writing.discard().await;
+                linger(&mut operation, destination).await;
+            }
+            return Err(error);
+        }
+        let (finished, mut operation) = writing.finish().await;
+        if finished.is_err() {
+            linger(&mut operation, destination).await;
+        }
+        Ok((meta, finished?))
+    }
+}
+
+/// Until an operation has really ended its file stays claimed: a late rename must not undo a later
+/// success.
+async fn linger(operation: &mut Operation, destination: &OpenRoot) {
+    operation.cancel();
+    if operation.ended(Duration::from_secs(10)).await {
+        return;
+    }
+    tracing::warn!(
+        site = destination.site,
+        "a provider still works on something that was given up; the files stay claimed"
+    );
+    operation.ended(LINGER).await;
+}
+
+fn path(claimed: &Claimed) -> String {
+    join(&claimed.folder, &claimed.name)
+}
+
+/// What must be at the destination: what it is known to have, or nothing.
+fn expectation(claimed: &Claimed) -> Expect {
+    match &claimed.destination {
+        Some(have) if have.generation != UNKNOWN => Expect::Version(have.version.clone()),
+        _ => Expect::Nothing,
+    }
+}
+
+/// At the destination is something that nobody has compared yet.
+fn must_meet(claimed: &Claimed) -> bool {
+    claimed.destination.as_ref().is_some_and(|have| have.generation == UNKNOWN)
+}
+
+/// Errors that say: an end is not what it was taken for.
+fn is_surprise(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Precondition
+    )
+}
+
+fn unchanged(now: &Metadata, version: &str) -> Result<()> {
+    if now.fingerprint() == version {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Precondition, "the source has changed since it was looked at"))
+}
+
+/// A token is good for one content only: its generation goes with it.
+fn tag(token: Vec<u8>, generation: i64) -> Vec<u8> {
+    let mut tagged = generation.to_le_bytes().to_vec();
+    tagged.extend(token);
+    tagged
+}
+
+fn untag(tagged: &[u8], generation: i64) -> Option<Vec<u8>> {
+    let (head, token) = tagged.split_at_checked(8)?;
+    (head == generation.to_le_bytes()).then(|| token.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_for_its_own_content_only() {
+        let tagged = tag(b"session".to_vec(), 3);
+        assert_eq!(untag(&tagged, 3).as_deref(), Some(&b"session"[..]));
+        assert_eq!(untag(&tagged, 4), None);
+        assert_eq!(untag(b"short", 3), None);
+    }
+}
