@@ -1,0 +1,286 @@
+//! The effective settings: what the rest of the program works with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::pattern::name_matches;
+use super::source::Span;
+
+/// The settings of one host, checked as a whole.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The switch for everything.
+    pub enabled: bool,
+    /// This host.
+    pub host: Host,
+    /// Every project's defaults.
+    pub sync: Sync,
+    /// By name; `studio` and `local` are always there.
+    pub sites: BTreeMap<String, Site>,
+    /// By name.
+    pub projects: BTreeMap<String, Project>,
+}
+
+/// The running program on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Host {
+    /// Where the HTTP API listens.
+    pub listen: SocketAddr,
+    /// Sites that it acts for besides `local`; `*` for all. [`Host::serves_site`] asks.
+    pub serves: Vec<String>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Host {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7788)),
+            serves: vec!["*".into()],
+        }
+    }
+}
+
+impl Host {
+    /// Whether this host acts for a site.
+    #[must_use]
+    pub fn serves_site(&self, site: &str) -> bool {
+        site == "local" || self.serves.iter().any(|name| name == "*" || name == site)
+    }
+}
+
+/// Which files travel in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Travel {
+    /// All.
+    All,
+    /// Those that somebody asked for.
+    Requested,
+}
+
+/// How thoroughly a finished transfer is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// By size, and by checksum where the destination has one.
+    Auto,
+    /// By reading back.
+    Full,
+}
+
+/// Every project's defaults; the words are those of [`Project`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub struct Sync {
+    pub enabled: bool,
+    pub retry_count: u32,
+    pub loop_delay: Duration,
+    pub rescan: Duration,
+    pub settle: Duration,
+    pub active_site: String,
+    pub remote_site: String,
+    pub upload: Travel,
+    pub download: Travel,
+    pub verify: Verify,
+    pub priority: u16,
+    pub exclude: Vec<String>,
+    pub always_accessible_on: Vec<String>,
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Sync {
+            enabled: true,
+            retry_count: 3,
+            loop_delay: Duration::from_secs(60),
+            rescan: Duration::from_secs(600),
+            settle: Duration::from_secs(10),
+            active_site: "studio".into(),
+            remote_site: "studio".into(),
+            upload: Travel::All,
+            download: Travel::All,
+            verify: Verify::Auto,
+            priority: 50,
+            exclude: Vec::new(),
+            always_accessible_on: Vec::new(),
+        }
+    }
+}
+
+/// A named location.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Site {
+    /// As in `[sites.NAME]`.
+    pub name: String,
+    /// The provider's id: `local_drive`.
+    pub provider: String,
+    /// False: nothing goes to it or comes from it, in any project.
+    pub enabled: bool,
+    /// By root name: this platform's path, with its variables still in it. What a project uses
+    /// is [`Project::roots`].
+    pub roots: BTreeMap<String, String>,
+    /// How many transfers may run at once; `None` for what the provider suggests.
+    pub slots: Option<u32>,
+    /// `None` for what the provider suggests.
+    pub requests_per_second: Option<f64>,
+    /// Bytes a second; `None` for no limit.
+    pub bandwidth: Option<u64>,
+    /// Every root must be on another device than the folder above it.
+    pub mounted: bool,
+    /// All other keys, variables filled in and path tables resolved: the provider's business.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// The name in `[sites.NAME]`; `None` for a site that was not configured.
+    pub span: Option<Span>,
+    /// Where each key of `settings` stands.
+    pub key_spans: BTreeMap<String, Span>,
+}
+
+// Not derived: `settings` may hold a password.
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site")
+            .field("name", &self.name)
+            .field("provider", &self.provider)
+            .field("enabled", &self.enabled)
+            .field("roots", &self.roots)
+            .field("slots", &self.slots)
+            .field("requests_per_second", &self.requests_per_second)
+            .field("bandwidth", &self.bandwidth)
+            .field("mounted", &self.mounted)
+            .field("settings", &self.settings.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Site {
+    /// Returns a site that nobody configured: on this machine's disks, without roots.
+    pub(super) fn built_in(name: &str) -> Self {
+        Site {
+            name: name.into(),
+            provider: "local_drive".into(),
+            enabled: true,
+            roots: BTreeMap::new(),
+            slots: None,
+            requests_per_second: None,
+            bandwidth: None,
+            mounted: false,
+            settings: serde_json::Map::new(),
+            span: None,
+            key_spans: BTreeMap::new(),
+        }
+    }
+}
+
+/// The unit of configuration and of orchestration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Project {
+    /// As in `[projects.NAME]`; what `{project}` stands for.
+    pub name: String,
+    /// False: nothing is done for it.
+    pub enabled: bool,
+    /// How often a failed file is tried again: 0 to 1000.
+    pub retry_count: u32,
+    /// How often the active site is scanned; at least 1 s.
+    pub loop_delay: Duration,
+    /// How often the remote site is scanned, where its feed does not do it; at least 1 s.
+    pub rescan: Duration,
+    /// How long a scanned file must have been quiet; may be 0.
+    pub settle: Duration,
+    /// One end of the sync pair. Exists.
+    pub active_site: String,
+    /// The other end. Exists. Equal ends: nothing to do.
+    pub remote_site: String,
+    /// What goes from the active to the remote site.
+    pub upload: Travel,
+    /// What comes from the remote to the active site.
+    pub download: Travel,
+    /// How a transfer is checked.
+    pub verify: Verify,
+    /// Of its files, unless they have their own: 1 to 1000, higher first.
+    pub priority: u16,
+    /// Patterns of file names that are left out; [`Project::excludes`] asks.
+    pub exclude: Vec<String>,
+    /// Sites where everything published must arrive eventually. They exist.
+    pub always_accessible_on: Vec<String>,
+    /// How this project sees each of the sites, all of them.
+    pub sites: BTreeMap<String, ProjectSite>,
+    /// The name in `[projects.NAME]`.
+    pub span: Span,
+}
+
+/// A site as one project sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProjectSite {
+    /// The site is enabled, and this project did not switch it off for itself.
+    pub enabled: bool,
+    /// By root name: the path, all variables filled in. For a site that the project's sync does
+    /// not involve, a root may be missing because its variables are not set on this machine.
+    pub roots: BTreeMap<String, String>,
+}
+
+static NO_ROOTS: BTreeMap<String, String> = BTreeMap::new();
+
+impl Project {
+    /// Returns a project with these values and no sites yet.
+    pub(super) fn new(name: String, span: Span, sync: Sync) -> Self {
+        // Taken apart, so that a setting that is added to one and not to the other is noticed.
+        let Sync {
+            enabled,
+            retry_count,
+            loop_delay,
+            rescan,
+            settle,
+            active_site,
+            remote_site,
+            upload,
+            download,
+            verify,
+            priority,
+            exclude,
+            always_accessible_on,
+        } = sync;
+        Project {
+            name,
+            enabled,
+            retry_count,
+            loop_delay,
+            rescan,
+            settle,
+            active_site,
+            remote_site,
+            upload,
+            download,
+            verify,
+            priority,
+            exclude,
+            always_accessible_on,
+            sites: BTreeMap::new(),
+            span,
+        }
+    }
+
+    /// Returns the project's folders at a site, by root name: paths with all variables filled in.
+    #[must_use]
+    pub fn roots(&self, site: &str) -> &BTreeMap<String, String> {
+        self.sites.get(site).map_or(&NO_ROOTS, |site| &site.roots)
+    }
+
+    /// Whether the project may use a site.
+    #[must_use]
+    pub fn site_enabled(&self, site: &str) -> bool {
+        self.sites.get(site).is_some_and(|site| site.enabled)
+    }
+
+    /// Whether files of this name are left out.
+    #[must_use]
+    pub fn excludes(&self, file_name: &str) -> bool {
+        self.exclude
+            .iter()
+            .any(|pattern| name_matches(pattern, file_name))
+    }
+}

@@ -1,0 +1,362 @@
+//! Projects against sites: names exist, roots are filled in, both ends fit each other.
+
+use std::collections::BTreeMap;
+
+use super::context::Context;
+use super::expand::{Trouble, expand};
+use super::model::{Project, ProjectSite, Settings, Site};
+use super::nearest::{listed, nearest};
+use super::overlap::{self, Folder};
+use super::read::Report;
+use super::sections::{ProjectSection, Root, Sections, SiteSection};
+use super::source::Span;
+
+/// A project's roots at one site, by name: all that are declared, with what they became.
+type Resolved = BTreeMap<String, (Root, Result<String, Trouble>)>;
+
+/// Puts the sections together. What is wrong is in the report; then the value is not to be used.
+pub(super) fn resolve(sections: Sections, report: &mut Report<'_>, context: &Context) -> Settings {
+    let Sections {
+        enabled,
+        host,
+        sync,
+        mut sites,
+        projects,
+        mentions,
+    } = sections;
+    for name in ["studio", "local"] {
+        sites.entry(name.into()).or_insert_with(|| SiteSection {
+            site: Site::built_in(name),
+            roots: BTreeMap::new(),
+            troubles: Vec::new(),
+        });
+    }
+    for section in sites.values_mut() {
+        let sound = section.roots.iter().filter_map(|(name, root)| {
+            root.path
+                .as_ref()
+                .ok()
+                .map(|path| (name.clone(), path.clone()))
+        });
+        section.site.roots = sound.collect();
+    }
+    check_mentions(&mentions, &sites, report);
+    if projects.is_empty() {
+        let problem = super::Problem::new(
+            super::Level::Note,
+            report.source.name(),
+            "no project is configured: nothing to do",
+        );
+        report.add(Span::default(), problem.help("add a table [projects.NAME]"));
+    }
+
+    let mut in_use: BTreeMap<&str, bool> =
+        sites.keys().map(|name| (name.as_str(), false)).collect();
+    let mut folders = Vec::new();
+    let mut done = BTreeMap::new();
+    for (name, section) in projects {
+        let (project, involved) = one_project(name, section, &sites, report, context, &mut folders);
+        for site in involved {
+            if let Some(used) = in_use.get_mut(site.as_str()) {
+                *used = true;
+            }
+        }
+        done.insert(project.name.clone(), project);
+    }
+    overlap::check(folders, &sites, report, context);
+
+    for (name, section) in &sites {
+        for (span, trouble) in &section.troubles {
+            if in_use.get(name.as_str()) == Some(&true) {
+                report.error(*span, &trouble.message, &trouble.hint);
+            } else {
+                report.note(*span, &trouble.message, &trouble.hint);
+            }
+        }
+    }
+    let sites = sites
+        .into_iter()
+        .map(|(name, section)| (name, section.site))
+        .collect();
+    Settings {
+        enabled,
+        host,
+        sync: sync.values,
+        sites,
+        projects: done,
+    }
+}
+
+fn check_mentions(
+    mentions: &[(String, Span)],
+    sites: &BTreeMap<String, SiteSection>,
+    report: &mut Report<'_>,
+) {
+    for (name, span) in mentions
+        .iter()
+        .filter(|(name, _)| !sites.contains_key(name))
+    {
+        let known: Vec<&str> = sites.keys().map(String::as_str).collect();
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are {}; [sites.NAME] adds one", listed(&known)),
+        };
+        report.error(
+            *span,
+            format!("there is no site `{}`", name.escape_debug()),
+            hint,
+        );
+    }
+}
+
+/// Returns a project, and the sites that its sync involves.
+fn one_project(
+    name: String,
+    section: ProjectSection,
+    sites: &BTreeMap<String, SiteSection>,
+    report: &mut Report<'_>,
+    context: &Context,
+    folders: &mut Vec<Folder>,
+) -> (Project, Vec<String>) {
+    let ends = Ends::of(&section);
+    let mut project = Project::new(name, section.span, section.sync.values.clone());
+    let mut resolved: BTreeMap<&str, Resolved> = BTreeMap::new();
+    for (site_name, site) in sites {
+        let own = section.sites.get(site_name);
+        let mut roots = site.roots.clone();
+        roots.extend(own.iter().flat_map(|own| own.roots.clone()));
+        let roots: Resolved = roots
+            .into_iter()
+            .map(|(root_name, root)| {
+                let path = root
+                    .path
+                    .clone()
+                    .and_then(|path| expand(&path, Some(&project.name), context))
+                    .and_then(plain_path);
+                (root_name, (root, path))
+            })
+            .collect();
+        let enabled = site.site.enabled && own.and_then(|own| own.enabled).unwrap_or(true);
+        let paths = roots
+            .iter()
+            .filter_map(|(name, (_, path))| Some((name.clone(), path.clone().ok()?)))
+            .collect();
+        project.sites.insert(
+            site_name.clone(),
+            ProjectSite {
+                enabled,
+                roots: paths,
+            },
+        );
+        resolved.insert(site_name, roots);
+    }
+
+    let involved = if project.enabled {
+        ends.involved(&project, sites, report)
+    } else {
+        Vec::new()
+    };
+    for (site, roots) in &resolved {
+        let used = involved.iter().any(|(name, _)| name == site);
+        for (root_name, (root, path)) in roots {
+            match path {
+                Err(trouble) if trouble.was_reported() => {}
+                Err(trouble) if used => report.error(root.value, &trouble.message, &trouble.hint),
+                Err(trouble) if project.enabled => {
+                    report.note(root.value, &trouble.message, &trouble.hint);
+                }
+                Err(_) => {}
+                Ok(path) if used => folders.push(Folder {
+                    project: project.name.clone(),
+                    site: (*site).to_owned(),
+                    root: root_name.clone(),
+                    path: path.clone(),
+                    span: root.value,
+                }),
+                Ok(_) => {}
+            }
+        }
+    }
+    check_roots(&project, &involved, &resolved, sites, report);
+    (
+        project,
+        involved.into_iter().map(|(name, _)| name).collect(),
+    )
+}
+
+/// The sites that a project names, with where it does.
+struct Ends {
+    active: (String, Span),
+    remote: (String, Span),
+    always: Vec<(String, Span)>,
+    /// Where to point when the pair as a whole is meant.
+    pair: Span,
+}
+
+impl Ends {
+    fn of(section: &ProjectSection) -> Self {
+        let sync = &section.sync;
+        let always = sync.values.always_accessible_on.iter().cloned();
+        Ends {
+            active: (
+                sync.values.active_site.clone(),
+                sync.active_site.unwrap_or(section.span),
+            ),
+            remote: (
+                sync.values.remote_site.clone(),
+                sync.remote_site.unwrap_or(section.span),
+            ),
+            always: always
+                .zip(sync.always_accessible_on.iter().copied())
+                .collect(),
+            pair: sync
+                .remote_site
+                .or(sync.active_site)
+                .unwrap_or(section.span),
+        }
+    }
+
+    /// Returns the sites between which files travel: the active one first, none if nothing does.
+    fn involved(
+        &self,
+        project: &Project,
+        sites: &BTreeMap<String, SiteSection>,
+        report: &mut Report<'_>,
+    ) -> Vec<(String, Span)> {
+        let mut all: Vec<(String, Span)> = Vec::new();
+        for end in [&self.active, &self.remote].into_iter().chain(&self.always) {
+            if !all.iter().any(|(name, _)| *name == end.0) {
+                all.push(end.clone());
+            }
+        }
+        if all.len() < 2 {
+            let (active, _) = &self.active;
+            report.note(
+                self.pair,
+                format!(
+                    "project `{}` has nothing to do: its active and its remote site are both \
+                     `{active}`",
+                    project.name
+                ),
+                "set `active_site` and `remote_site` to two sites",
+            );
+            return Vec::new();
+        }
+        all.retain(|(name, span)| {
+            // Names that are unknown were reported.
+            let enabled = sites.contains_key(name) && project.site_enabled(name);
+            if !enabled && sites.contains_key(name) {
+                report.note(
+                    *span,
+                    format!(
+                        "site `{name}` is switched off: project `{}` leaves it out",
+                        project.name
+                    ),
+                    "`enabled = true` switches it on",
+                );
+            }
+            enabled
+        });
+        let active_is_left = all.first().is_some_and(|(name, _)| *name == self.active.0);
+        if all.len() < 2 || !active_is_left {
+            Vec::new()
+        } else {
+            all
+        }
+    }
+}
+
+/// Each involved site has roots, and they fit those of the active one.
+fn check_roots(
+    project: &Project,
+    involved: &[(String, Span)],
+    resolved: &BTreeMap<&str, Resolved>,
+    sites: &BTreeMap<String, SiteSection>,
+    report: &mut Report<'_>,
+) {
+    let none = Resolved::new();
+    let roots_of = |site: &str| resolved.get(site).unwrap_or(&none);
+    let mut lacking = false;
+    for (site, span) in involved {
+        if roots_of(site).is_empty() {
+            lacking = true;
+            let configured = sites
+                .get(site)
+                .is_some_and(|section| section.site.span.is_some());
+            let provider = if configured {
+                ""
+            } else {
+                " (with its `provider`)"
+            };
+            report.error(
+                *span,
+                format!("site `{site}` has no root for project `{}`", project.name),
+                format!(
+                    "set `root.work = \"...\"` in [sites.{site}]{provider}, or \
+                     `sites.{site}.root.work = \"...\"` in [projects.{}]",
+                    project.name
+                ),
+            );
+        }
+    }
+    let Some(((first, _), others)) = involved.split_first() else {
+        return;
+    };
+    if lacking {
+        return;
+    }
+    let here = roots_of(first);
+    for (other, span) in others {
+        let there = roots_of(other);
+        if !here.keys().any(|name| there.contains_key(name)) {
+            let [here, there] = [here, there]
+                .map(|roots| listed(&roots.keys().map(String::as_str).collect::<Vec<_>>()));
+            report.error(
+                *span,
+                format!(
+                    "project `{}`: sites `{first}` and `{other}` have no root name in common",
+                    project.name
+                ),
+                format!("`{first}` has {here}, `{other}` has {there}: give one root one name"),
+            );
+            continue;
+        }
+        for (roots, has, lacks) in [(here, first, (other, there)), (there, other, (first, here))] {
+            for (name, (root, _)) in roots
+                .iter()
+                .filter(|(name, _)| !lacks.1.contains_key(*name))
+            {
+                let lacks = lacks.0;
+                report.note(
+                    root.name,
+                    format!(
+                        "root `{name}` is at site `{has}` only: `{lacks}` has none, so project \
+                         `{}` does not sync it between them",
+                        project.name
+                    ),
+                    format!("set `root.{name}` of site `{lacks}` if it should travel"),
+                );
+            }
+        }
+    }
+}
+
+/// Refuses what cannot be told apart from another path, or cannot be shown.
+fn plain_path(path: String) -> Result<String, Trouble> {
+    if path.chars().any(char::is_control) {
+        return Err(Trouble::new(
+            "a root holds a control character",
+            "remove it",
+        ));
+    }
+    if path.trim().is_empty() {
+        return Err(Trouble::new("a root is empty", "write the folder's path"));
+    }
+    if path.split(['/', '\\']).any(|part| part == "..") {
+        return Err(Trouble::new(
+            "a root may not go up with `..`",
+            "write the path out",
+        ));
+    }
+    Ok(path)
+}

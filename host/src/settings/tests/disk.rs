@@ -1,0 +1,79 @@
+//! Files that are refused before a line of them counts.
+
+use std::path::Path;
+
+use super::super::Settings;
+use super::context;
+
+/// What loading says, with the folder taken out.
+fn told(path: &Path, folder: &Path) -> String {
+    let errors = Settings::load(path, &context()).unwrap_err();
+    errors
+        .to_string()
+        .replace(&folder.display().to_string(), "FOLDER")
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_others_can_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("site sync.toml");
+    std::fs::write(&path, "").unwrap();
+    let mut all = String::new();
+    for mode in [0o664, 0o646, 0o666] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        all.push_str(&told(&path, folder.path()));
+        all.push('\n');
+    }
+    insta::assert_snapshot!(all);
+    for mode in [0o600, 0o644, 0o755] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        assert!(Settings::load(&path, &context()).is_ok());
+    }
+}
+
+#[test]
+fn a_missing_file_says_where_it_was_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(told(&folder.path().join("sitesync.toml"), folder.path()));
+}
+
+#[test]
+fn the_first_file_that_is_there_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let candidates = ["a.toml", "b.toml", "c.toml"].map(|name| folder.path().join(name));
+    let error = Settings::find(&candidates).unwrap_err().to_string();
+    insta::assert_snapshot!(error.replace(&folder.path().display().to_string(), "FOLDER"));
+    for name in ["c.toml", "b.toml"] {
+        std::fs::write(folder.path().join(name), "").unwrap();
+        assert_eq!(
+            Settings::find(&candidates).unwrap(),
+            folder.path().join(name)
+        );
+    }
+}
+
+#[test]
+fn a_folder_is_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(told(folder.path(), folder.path()));
+}
+
+#[cfg(unix)]
+#[test]
+fn other_encodings_and_huge_files_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sitesync.toml");
+    let write = |content: &[u8]| {
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        told(&path, folder.path())
+    };
+    let latin = write(b"# ok\n[sync]\nactive_site = \"caf\xe9\"\n");
+    let huge = write(&vec![b'\n'; (4 << 20) + 1]);
+    insta::assert_snapshot!(format!("{latin}\n{huge}"));
+}
