@@ -128,7 +128,7 @@ impl Pair {
             Side::Remote => self.settings.upload,
             Side::Active => self.settings.download,
         };
-        flow == settings::Flow::All
+        flow == settings::Travel::All
     }
 
     /// Opens both ends of a project: connects, checks that each root is the one that was meant,
