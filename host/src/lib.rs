@@ -4,5 +4,8 @@
 //! `settings` -> the `sitesync-provider` crate. `docs/architecture.md` is the map.
 
 pub mod catalog;
+pub mod engine;
+pub mod plugins;
 pub mod settings;
+pub mod sites;
 pub mod state_dir;

@@ -13,11 +13,23 @@
 //! Invariants: no SQL outside this folder. The catalog has no clock: every time is handed in.
 //! It never touches storage and does not know what a provider is.
 
+mod claim;
+mod error;
+mod pool;
+mod reader;
+mod rows;
 mod schema;
 mod sqlite;
+mod tally;
+mod unit;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
+pub use error::{Error, Result};
 pub use sqlite::Sqlite;
 
 /// Milliseconds of host time (see `engine::clock`): never goes back, survives restarts.
@@ -297,8 +309,12 @@ pub trait View {
     fn file(&self, root: RootId, folder: &str, name: &str) -> Result<Option<FileRow>>;
     /// Folders of a root in key order, from after `after`, at most `limit`: for finding those
     /// that a listing no longer mentions. The path is beneath the root.
-    fn folders(&self, root: RootId, after: FolderId, limit: usize)
-    -> Result<Vec<(FolderId, String)>>;
+    fn folders(
+        &self,
+        root: RootId,
+        after: FolderId,
+        limit: usize,
+    ) -> Result<Vec<(FolderId, String)>>;
     /// A file's newest generation, if there is such a file.
     fn generation(&self, file: FileId) -> Result<Option<Generation>>;
     /// How many jobs to this site are marked `InProgress`.
@@ -355,32 +371,3 @@ pub trait Unit: View {
     /// Stores the latest host time.
     fn put_time(&mut self, now: Millis) -> Result<()>;
 }
-
-/// Why the catalog could not do it. `Display` is a sentence for a person, with what to do.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// The state folder lies on a file system on which SQLite is not safe.
-    Unsafe {
-        /// The folder.
-        folder: std::path::PathBuf,
-        /// `nfs`, `cifs`, `fuse` ...
-        kind: String,
-    },
-    /// Written by a newer sitesync.
-    Newer {
-        /// The schema found.
-        found: i64,
-        /// The newest that this binary knows.
-        known: i64,
-    },
-    /// The file is damaged or not a catalog.
-    Damaged(String),
-    /// The disk is full or fails.
-    Storage(String),
-    /// The catalog was closed while something waited for it.
-    Closed,
-}
-
-/// What a catalog answers.
-pub type Result<T, E = Error> = std::result::Result<T, E>;

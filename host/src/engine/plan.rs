@@ -94,9 +94,8 @@ pub(super) fn decide(
     if folder.complete {
         let here = pair.site(side);
         for row in known.into_values() {
-            let working = row.jobs.iter().any(|job| {
-                job.to == here && job.state == JobState::InProgress
-            });
+            let working =
+                row.jobs.iter().any(|job| job.to == here && job.state == JobState::InProgress);
             let had = row.haves.iter().find(|have| have.site == here);
             if let (Some(had), false) = (had, working) {
                 plan.missing.push(Missing {
@@ -203,8 +202,7 @@ impl Planner<'_> {
                 let generation = row.generation + 1;
                 let wanted = self.pair.brings_to(self.side.other()) || elsewhere.is_some();
                 let busy = job_there.is_some_and(|job| job.state == JobState::InProgress);
-                let job = (wanted && !busy)
-                    .then(|| self.job_there(name, seen, job_there, folded));
+                let job = (wanted && !busy).then(|| self.job_there(name, seen, job_there, folded));
                 set(Some((generation, seen.size)), Some(self.have(seen, generation)), job)
             }
             // Changed here while newer content is on its way to here: both ends changed. What is
@@ -258,7 +256,8 @@ impl Planner<'_> {
         let refused = names::check(rules, self.folder, name).err().or_else(|| {
             let folded = folded.as_mut()?;
             let first = folded.entry(names::fold(rules, name)).or_insert_with(|| name.to_owned());
-            (first != name).then(|| format!("differs only in case from '{first}', and is one with it there"))
+            (first != name)
+                .then(|| format!("differs only in case from '{first}', and is one with it there"))
         });
         if let Some(rule) = refused {
             job.state = JobState::Failed;

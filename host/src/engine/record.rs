@@ -90,11 +90,7 @@ impl Recorder {
         Ok(())
     }
 
-    async fn gather(
-        &self,
-        first: Arrived,
-        arrivals: &mut mpsc::Receiver<Arrived>,
-    ) -> Vec<Arrived> {
+    async fn gather(&self, first: Arrived, arrivals: &mut mpsc::Receiver<Arrived>) -> Vec<Arrived> {
         let deadline = Instant::now() + AGE;
         let weigh = |arrived: &Arrived| {
             let bytes: u64 = arrived.1.iter().map(|f| f.claimed.source.size).sum();

@@ -17,7 +17,7 @@ use super::plan::{self, Missing, Moment, SeenFolders};
 use super::progress::{Note, Progress};
 use super::record::{Arrived, InFlight, Recorder};
 use super::transfer::Route;
-use crate::catalog::{self, Claimed, ClaimFilter, FileState, FolderId, Sqlite};
+use crate::catalog::{self, ClaimFilter, Claimed, FileState, FolderId, Sqlite};
 use crate::settings;
 use crate::sites::{Fault, Parked, Sites};
 
@@ -167,7 +167,8 @@ impl Engine {
                     }
                     tracing::warn!(
                         project = project.name,
-                        "{end}; trying again in {} s", pause.as_secs()
+                        "{end}; trying again in {} s",
+                        pause.as_secs()
                     );
                 }
             }
@@ -331,9 +332,8 @@ impl Run {
             if remote {
                 remote_due = Instant::now() + self.pair.settings.rescan;
             }
-            let of_remote = async {
-                if remote { self.survey_side(Side::Remote).await } else { Ok(()) }
-            };
+            let of_remote =
+                async { if remote { self.survey_side(Side::Remote).await } else { Ok(()) } };
             tokio::try_join!(self.survey_side(Side::Active), of_remote)?;
             if self.mode == Mode::Once {
                 return Ok(());
@@ -377,8 +377,7 @@ impl Run {
         // Folders that the catalog knows and the scan did not meet.
         let mut after = FolderId(0);
         loop {
-            let page =
-                self.engine.catalog.read(|view| view.folders(root_pair.id, after, 1000))?;
+            let page = self.engine.catalog.read(|view| view.folders(root_pair.id, after, 1000))?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = *last;
             let folders: Vec<Folder> = page
@@ -402,8 +401,7 @@ impl Run {
         tokio::task::block_in_place(|| {
             self.engine.catalog.read(|view| {
                 for folder in folders {
-                    let plan =
-                        plan::decide(view, pair, &pair.roots[root], side, &folder, moment)?;
+                    let plan = plan::decide(view, pair, &pair.roots[root], side, &folder, moment)?;
                     if let Some(id) = plan.id {
                         seen.insert(id);
                     }
@@ -493,6 +491,8 @@ impl Run {
             if *stop.borrow() || to_record.is_closed() {
                 break Ok(());
             }
+            // Looked at before claiming: what is planned later tells us so.
+            let surveyed = self.surveyed.load(Ordering::Acquire);
             let mut idle = false;
             match self.parked() {
                 Some((side, parked)) => match self.wait_out(side, &parked, &mut waited) {
@@ -524,8 +524,8 @@ impl Run {
             let mut nap = Duration::from_secs(60);
             if idle && carrying.is_empty() && queued.is_empty() && self.in_flight.count() == 0 {
                 let waiting = self.next_waiting()?;
-                let nothing = waiting.is_none() && self.parked().is_none() && self.ready()? == 0;
-                if self.mode == Mode::Once && self.surveyed.load(Ordering::Acquire) && nothing {
+                let nothing = waiting.is_none() && self.parked().is_none();
+                if self.mode == Mode::Once && surveyed && nothing {
                     break Ok(());
                 }
                 if let Some(at) = waiting {
@@ -553,10 +553,7 @@ impl Run {
     }
 
     /// Work that was claimed and not begun goes back.
-    async fn release_unclaimed(
-        &self,
-        queued: VecDeque<(Route, Vec<Claimed>)>,
-    ) -> Result<(), End> {
+    async fn release_unclaimed(&self, queued: VecDeque<(Route, Vec<Claimed>)>) -> Result<(), End> {
         let back: Vec<Claimed> = queued.into_iter().flat_map(|(_, batch)| batch).collect();
         if back.is_empty() {
             return Ok(());
@@ -660,12 +657,7 @@ impl Run {
         roots.flat_map(|r| Side::BOTH.map(|s| r.end(s))).any(|end| end.storage.health.suspect())
     }
 
-    fn cut(
-        &self,
-        to: Side,
-        files: Vec<Claimed>,
-        queued: &mut VecDeque<(Route, Vec<Claimed>)>,
-    ) {
+    fn cut(&self, to: Side, files: Vec<Claimed>, queued: &mut VecDeque<(Route, Vec<Claimed>)>) {
         let mut bytes = 0;
         for claimed in files {
             let Some(root) = self.pair.roots.iter().position(|r| r.id == claimed.root) else {
@@ -687,12 +679,8 @@ impl Run {
                 continue;
             }
             bytes = size;
-            let route = Route {
-                pair: self.pair.clone(),
-                root,
-                to,
-                progress: self.engine.progress.clone(),
-            };
+            let route =
+                Route { pair: self.pair.clone(), root, to, progress: self.engine.progress.clone() };
             queued.push_back((route, vec![claimed]));
         }
     }

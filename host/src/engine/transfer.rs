@@ -377,10 +377,7 @@ fn must_meet(claimed: &Claimed) -> bool {
 
 /// Errors that say: an end is not what it was taken for.
 fn is_surprise(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Precondition
-    )
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Precondition)
 }
 
 fn unchanged(now: &Metadata, version: &str) -> Result<()> {

@@ -78,11 +78,7 @@ impl Context {
         let home = std::env::home_dir()
             .and_then(|home| home.into_os_string().into_string().ok())
             .filter(|home| !home.is_empty());
-        Context {
-            platform: Platform::current(),
-            variables,
-            home,
-        }
+        Context { platform: Platform::current(), variables, home }
     }
 
     /// Returns a variable's value. Windows does not tell `Path` from `PATH`, so neither is done here.

@@ -47,13 +47,7 @@ impl Problem {
     /// Returns a problem of a whole file.
     #[must_use]
     pub fn new(level: Level, file: impl Into<String>, message: impl Into<String>) -> Self {
-        Problem {
-            level,
-            file: file.into(),
-            place: None,
-            message: message.into(),
-            hint: None,
-        }
+        Problem { level, file: file.into(), place: None, message: message.into(), hint: None }
     }
 
     /// Adds the place.
@@ -82,13 +76,7 @@ impl fmt::Display for Problem {
         let gutter = match &self.place {
             Some(place) => {
                 let gutter = place.line.to_string().len();
-                let Place {
-                    line,
-                    column,
-                    text,
-                    caret,
-                    width,
-                } = place;
+                let Place { line, column, text, caret, width } = place;
                 write!(f, "\n{:gutter$}--> {}:{line}:{column}", "", self.file)?;
                 write!(f, "\n{:gutter$} |", "")?;
                 write!(f, "\n{line} | {text}")?;

@@ -15,10 +15,7 @@ pub(super) struct Trouble {
 
 impl Trouble {
     pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Trouble {
-            message: message.into(),
-            hint: hint.into(),
-        }
+        Trouble { message: message.into(), hint: hint.into() }
     }
 
     /// Returns what stands for a trouble that was told where it was found.
@@ -47,10 +44,7 @@ pub(super) fn expand(
             continue;
         }
         let Some(close) = after.find('}') else {
-            return Err(Trouble::new(
-                "a `{` is not closed",
-                "write `{{` for a `{` itself",
-            ));
+            return Err(Trouble::new("a `{` is not closed", "write `{{` for a `{` itself"));
         };
         result.push_str(&value(&after[..close], project, context)?);
         rest = &after[close + 1..];
@@ -106,20 +100,14 @@ fn value(name: &str, project: Option<&str>, context: &Context) -> Result<String,
         Some(value) if !value.is_empty() => Ok(value.to_owned()),
         found => {
             let state = if found.is_some() { "empty" } else { "not set" };
-            let known = context
-                .variables
-                .iter()
-                .filter(|(_, value)| !value.is_empty());
+            let known = context.variables.iter().filter(|(_, value)| !value.is_empty());
             let known = known.map(|(name, _)| name.as_str());
             let candidates = project.map(|_| "project").into_iter().chain(known);
             let hint = match nearest(name, candidates.filter(|known| *known != name)) {
                 Some(near) => format!("did you mean `{{{near}}}`?"),
                 None => format!("set `{name}` before starting sitesync, or write the text out"),
             };
-            Err(Trouble::new(
-                format!("the environment variable `{name}` is {state}"),
-                hint,
-            ))
+            Err(Trouble::new(format!("the environment variable `{name}` is {state}"), hint))
         }
     }
 }
@@ -132,13 +120,9 @@ mod tests {
     fn context(platform: Platform) -> Context {
         Context {
             platform,
-            variables: [
-                ("STUDIO", "/mnt/studio"),
-                ("EMPTY", ""),
-                ("ODD", "{project}"),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
+            variables: [("STUDIO", "/mnt/studio"), ("EMPTY", ""), ("ODD", "{project}")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             home: Some("/home/anna/".into()),
         }
     }
@@ -173,22 +157,14 @@ mod tests {
     fn says_what_is_missing() {
         let mut context = context(Platform::Linux);
         context.home = None;
-        let told: Vec<String> = [
-            "{STUDO}",
-            "{EMPTY}",
-            "{MISSING}",
-            "{Project}",
-            "{root[work]}",
-            "{}",
-            "{open",
-            "~/x",
-        ]
-        .iter()
-        .map(|text| match expand(text, Some("demo"), &context) {
-            Err(trouble) => format!("{text}: {} ({})", trouble.message, trouble.hint),
-            Ok(text) => panic!("became {text}"),
-        })
-        .collect();
+        let told: Vec<String> =
+            ["{STUDO}", "{EMPTY}", "{MISSING}", "{Project}", "{root[work]}", "{}", "{open", "~/x"]
+                .iter()
+                .map(|text| match expand(text, Some("demo"), &context) {
+                    Err(trouble) => format!("{text}: {} ({})", trouble.message, trouble.hint),
+                    Ok(text) => panic!("became {text}"),
+                })
+                .collect();
         insta::assert_snapshot!(told.join("\n"));
     }
 }

@@ -23,18 +23,13 @@ pub(super) fn find(candidates: &[PathBuf]) -> Result<PathBuf, Errors> {
 
 fn not_found(candidates: &[PathBuf]) -> Problem {
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let looked: Vec<String> = candidates
-        .iter()
-        .map(|path| format!("`{}`", absolute(path).display()))
-        .collect();
+    let looked: Vec<String> =
+        candidates.iter().map(|path| format!("`{}`", absolute(path).display())).collect();
     let file = candidates.last().map(|path| path.display().to_string());
     Problem::new(
         Level::Error,
         file.unwrap_or_default(),
-        format!(
-            "there is no settings file; looked for {}",
-            looked.join(", ")
-        ),
+        format!("there is no settings file; looked for {}", looked.join(", ")),
     )
     .help("`sitesync init` writes one, `--config FILE` names another")
 }
@@ -56,35 +51,23 @@ pub(super) fn read(path: &Path) -> Result<Source, Errors> {
     // Of what was opened, not of what the name may stand for by now.
     if let Some(who) = other_writers(&file.metadata().map_err(unreadable)?) {
         let problem = refuse(format!("the settings file can be written by {who}"));
-        return Err(problem
-            .help(format!("run `chmod go-w {}`", quoted(&name)))
-            .into());
+        return Err(problem.help(format!("run `chmod go-w {}`", quoted(&name))).into());
     }
 
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST {
         let largest = super::units::format_bytes(LARGEST);
         return Err(refuse(format!("the settings file is larger than {largest}")).into());
     }
-    String::from_utf8(bytes)
-        .map(|text| Source::new(name.clone(), text))
-        .map_err(|error| {
-            let start = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            Source::new(name, text)
-                .error(
-                    Span {
-                        start,
-                        end: start + 1,
-                    },
-                    "this is not UTF-8",
-                )
-                .help("save the file as UTF-8")
-                .into()
-        })
+    String::from_utf8(bytes).map(|text| Source::new(name.clone(), text)).map_err(|error| {
+        let start = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        Source::new(name, text)
+            .error(Span { start, end: start + 1 }, "this is not UTF-8")
+            .help("save the file as UTF-8")
+            .into()
+    })
 }
 
 /// Returns who else can write a file. Whoever can write the settings decides which folders this
@@ -112,14 +95,6 @@ fn other_writers(_: &Metadata) -> Option<String> {
 fn quoted(path: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+@".contains(character);
     // What begins with `-` would be an option.
-    let path = if path.starts_with('-') {
-        format!("./{path}")
-    } else {
-        path.to_owned()
-    };
-    if path.chars().all(plain) {
-        path
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    }
+    let path = if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }

@@ -31,9 +31,7 @@ pub(super) fn foreign(
         DeValue::Integer(integer) => {
             let (text, radix) = (integer.as_str(), integer.radix());
             let value = i64::from_str_radix(text, radix).map(Value::from);
-            let value = value
-                .or_else(|_| u64::from_str_radix(text, radix).map(Value::from))
-                .ok();
+            let value = value.or_else(|_| u64::from_str_radix(text, radix).map(Value::from)).ok();
             if value.is_none() {
                 let message = format!("`{}` is too large a number", field.name);
                 report.error(field.span, message, "it must fit into 64 bits");
@@ -41,11 +39,7 @@ pub(super) fn foreign(
             value
         }
         DeValue::Float(float) => {
-            let value = float
-                .as_str()
-                .parse()
-                .ok()
-                .and_then(serde_json::Number::from_f64);
+            let value = float.as_str().parse().ok().and_then(serde_json::Number::from_f64);
             if value.is_none() {
                 let message = format!("`{}` is not a finite number", field.name);
                 report.error(field.span, message, "write a number such as `1.5`");
@@ -55,11 +49,7 @@ pub(super) fn foreign(
         DeValue::Array(array) => {
             let mut values = Vec::new();
             for value in array.iter() {
-                let item = Field {
-                    value: value.get_ref(),
-                    span: value.span().into(),
-                    ..*field
-                };
+                let item = Field { value: value.get_ref(), span: value.span().into(), ..*field };
                 values.extend(foreign(&item, troubles, report, context));
             }
             Some(Value::Array(values))
@@ -97,9 +87,7 @@ pub(super) fn foreign(
 
 /// A part of a password that looks like a variable is not to be told.
 fn discreet(key: &str, text: &str, trouble: Trouble) -> Trouble {
-    let is_reference = text
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'));
+    let is_reference = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let is_reference = is_reference.is_some_and(|name| {
         name.chars().all(|character| {
             character == '_' || character.is_ascii_uppercase() || character.is_ascii_digit()

@@ -87,11 +87,7 @@ fn check(source: Source, context: &Context) -> Result<Loaded, Errors> {
         .map(|sections| resolve::resolve(sections, &mut report, context));
     let (errors, notes) = report.finish();
     match settings {
-        Some(settings) if errors.is_empty() => Ok(Loaded {
-            settings,
-            notes,
-            source,
-        }),
+        Some(settings) if errors.is_empty() => Ok(Loaded { settings, notes, source }),
         _ => Err(Errors::new(errors, notes)),
     }
 }

@@ -36,10 +36,7 @@ pub struct Host {
 
 impl Default for Host {
     fn default() -> Self {
-        Host {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7788)),
-            serves: vec!["*".into()],
-        }
+        Host { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7788)), serves: vec!["*".into()] }
     }
 }
 
@@ -279,8 +276,6 @@ impl Project {
     /// Whether files of this name are left out.
     #[must_use]
     pub fn excludes(&self, file_name: &str) -> bool {
-        self.exclude
-            .iter()
-            .any(|pattern| name_matches(pattern, file_name))
+        self.exclude.iter().any(|pattern| name_matches(pattern, file_name))
     }
 }

@@ -35,11 +35,7 @@ pub(super) fn advice(word: &str, candidates: &[&str]) -> String {
 
 /// Returns the words in backticks with commas between them.
 pub(super) fn listed(words: &[&str]) -> String {
-    words
-        .iter()
-        .map(|word| format!("`{word}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// `retryCount`, `retry-count` and `Retry_Count` are one slip of the same pen.

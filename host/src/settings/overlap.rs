@@ -38,10 +38,7 @@ pub(super) fn check(
     });
     let mut above: Vec<&(usize, Vec<String>, Folder)> = Vec::new();
     for entry in &sorted {
-        while above
-            .last()
-            .is_some_and(|last| last.0 != entry.0 || !entry.1.starts_with(&last.1))
-        {
+        while above.last().is_some_and(|last| last.0 != entry.0 || !entry.1.starts_with(&last.1)) {
             above.pop();
         }
         // The nearest is enough: what it lies in was reported with it.
@@ -58,10 +55,7 @@ fn tell(outer: &Folder, inner: &Folder, report: &mut Report<'_>) {
     let place = if outer.site == inner.site {
         format!("at site `{}`", inner.site)
     } else {
-        format!(
-            "at the sites `{}` and `{}`, which are one storage",
-            outer.site, inner.site
-        )
+        format!("at the sites `{}` and `{}`, which are one storage", outer.site, inner.site)
     };
     let [outer_path, inner_path] = [outer, inner].map(|folder| folder.path.as_str());
     let how = if outer_path == inner_path {
@@ -83,10 +77,7 @@ fn tell(outer: &Folder, inner: &Folder, report: &mut Report<'_>) {
     } else if outer.site != inner.site {
         report.error(
             span,
-            format!(
-                "project `{}` would sync a folder with itself {place}: {how}",
-                inner.project
-            ),
+            format!("project `{}` would sync a folder with itself {place}: {how}", inner.project),
             "give each site a folder of its own",
         );
     } else {
@@ -128,12 +119,6 @@ fn parts(path: &str, context: &Context) -> Vec<String> {
     let folds = context.platform.folds_case();
     path.split(|character| character == '/' || (character == '\\' && folds))
         .filter(|part| !part.is_empty() && *part != ".")
-        .map(|part| {
-            if folds {
-                part.to_lowercase()
-            } else {
-                part.to_owned()
-            }
-        })
+        .map(|part| if folds { part.to_lowercase() } else { part.to_owned() })
         .collect()
 }

@@ -58,12 +58,7 @@ pub(super) struct Report<'s> {
 
 impl<'s> Report<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Report {
-            source,
-            found: Vec::new(),
-            known: HashSet::new(),
-            counts: [0; 2],
-        }
+        Report { source, found: Vec::new(), known: HashSet::new(), counts: [0; 2] }
     }
 
     pub(super) fn error(
@@ -112,11 +107,7 @@ impl<'s> Report<'s> {
     /// Reports a key that means nothing here.
     pub(super) fn unknown(&mut self, field: &Field<'_>, place: &str, known: &[&str]) {
         let hint = nearest::advice(field.name, known);
-        self.error(
-            field.key,
-            format!("there is no key `{}` in {place}", field.name),
-            hint,
-        );
+        self.error(field.key, format!("there is no key `{}` in {place}", field.name), hint);
     }
 
     fn wrong_type(&mut self, field: &Field<'_>, wanted: &str, example: &str) {
@@ -184,12 +175,7 @@ impl<'s> Report<'s> {
         let mut strings: Vec<(String, Span)> = Vec::new();
         for value in array.iter() {
             let span = Span::from(value.span());
-            let item = Field {
-                name: field.name,
-                key: field.key,
-                value: value.get_ref(),
-                span,
-            };
+            let item = Field { name: field.name, key: field.key, value: value.get_ref(), span };
             match item.value {
                 DeValue::String(text) if !text.is_empty() => {
                     if !strings.iter().any(|(known, _)| known == text) {
@@ -197,11 +183,7 @@ impl<'s> Report<'s> {
                     }
                 }
                 DeValue::String(_) => {
-                    self.error(
-                        span,
-                        format!("`{}` has an empty entry", field.name),
-                        "remove it",
-                    );
+                    self.error(span, format!("`{}` has an empty entry", field.name), "remove it");
                 }
                 _ => self.wrong_type(&item, "an array of strings", &format!("[\"{example}\"]")),
             }
@@ -292,10 +274,9 @@ impl<'s> Report<'s> {
         allowed: RangeInclusive<u64>,
     ) -> Option<u64> {
         let (text, value) = match field.value {
-            DeValue::Integer(integer) => (
-                integer.to_string(),
-                u64::from_str_radix(integer.as_str(), integer.radix()).ok(),
-            ),
+            DeValue::Integer(integer) => {
+                (integer.to_string(), u64::from_str_radix(integer.as_str(), integer.radix()).ok())
+            }
             DeValue::String(text) => {
                 match units::parse_bytes(text.strip_suffix("/s").unwrap_or(text)) {
                     Ok(bytes) => (text.to_string(), Some(bytes)),
@@ -332,10 +313,7 @@ impl<'s> Report<'s> {
             self.wrong_type(field, "a string", &format!("\"{first}\""));
             return None;
         };
-        let chosen = choices
-            .iter()
-            .find(|(name, _)| name == text)
-            .map(|(_, value)| *value);
+        let chosen = choices.iter().find(|(name, _)| name == text).map(|(_, value)| *value);
         if chosen.is_none() {
             let allowed = nearest::listed(&names).replace(", ", " or ");
             let hint = match nearest::nearest(text, names.iter().copied()) {
@@ -344,11 +322,7 @@ impl<'s> Report<'s> {
             };
             self.error(
                 field.span,
-                format!(
-                    "`{}` must be {allowed}, not `{}`",
-                    field.name,
-                    text.escape_debug()
-                ),
+                format!("`{}` must be {allowed}, not `{}`", field.name, text.escape_debug()),
                 hint,
             );
         }
@@ -357,15 +331,9 @@ impl<'s> Report<'s> {
 
     fn not_a(&mut self, field: &Field<'_>, text: &str, error: &units::UnitError) {
         let reason = error.to_string();
-        let (reason, hint) = reason
-            .split_once("; ")
-            .unwrap_or((&reason, "use another value"));
+        let (reason, hint) = reason.split_once("; ").unwrap_or((&reason, "use another value"));
         let text = text.escape_debug();
-        self.error(
-            field.span,
-            format!("`{}`: `{text}` is {reason}", field.name),
-            hint,
-        );
+        self.error(field.span, format!("`{}`: `{text}` is {reason}", field.name), hint);
     }
 
     fn out_of_range(

@@ -16,14 +16,7 @@ type Resolved = BTreeMap<String, (Root, Result<String, Trouble>)>;
 
 /// Puts the sections together. What is wrong is in the report; then the value is not to be used.
 pub(super) fn resolve(sections: Sections, report: &mut Report<'_>, context: &Context) -> Settings {
-    let Sections {
-        enabled,
-        host,
-        sync,
-        mut sites,
-        projects,
-        mentions,
-    } = sections;
+    let Sections { enabled, host, sync, mut sites, projects, mentions } = sections;
     for name in ["studio", "local"] {
         sites.entry(name.into()).or_insert_with(|| SiteSection {
             site: Site::built_in(name),
@@ -33,10 +26,7 @@ pub(super) fn resolve(sections: Sections, report: &mut Report<'_>, context: &Con
     }
     for section in sites.values_mut() {
         let sound = section.roots.iter().filter_map(|(name, root)| {
-            root.path
-                .as_ref()
-                .ok()
-                .map(|path| (name.clone(), path.clone()))
+            root.path.as_ref().ok().map(|path| (name.clone(), path.clone()))
         });
         section.site.roots = sound.collect();
     }
@@ -74,17 +64,8 @@ pub(super) fn resolve(sections: Sections, report: &mut Report<'_>, context: &Con
             }
         }
     }
-    let sites = sites
-        .into_iter()
-        .map(|(name, section)| (name, section.site))
-        .collect();
-    Settings {
-        enabled,
-        host,
-        sync: sync.values,
-        sites,
-        projects: done,
-    }
+    let sites = sites.into_iter().map(|(name, section)| (name, section.site)).collect();
+    Settings { enabled, host, sync: sync.values, sites, projects: done }
 }
 
 fn check_mentions(
@@ -92,20 +73,13 @@ fn check_mentions(
     sites: &BTreeMap<String, SiteSection>,
     report: &mut Report<'_>,
 ) {
-    for (name, span) in mentions
-        .iter()
-        .filter(|(name, _)| !sites.contains_key(name))
-    {
+    for (name, span) in mentions.iter().filter(|(name, _)| !sites.contains_key(name)) {
         let known: Vec<&str> = sites.keys().map(String::as_str).collect();
         let hint = match nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are {}; [sites.NAME] adds one", listed(&known)),
         };
-        report.error(
-            *span,
-            format!("there is no site `{}`", name.escape_debug()),
-            hint,
-        );
+        report.error(*span, format!("there is no site `{}`", name.escape_debug()), hint);
     }
 }
 
@@ -141,21 +115,12 @@ fn one_project(
             .iter()
             .filter_map(|(name, (_, path))| Some((name.clone(), path.clone().ok()?)))
             .collect();
-        project.sites.insert(
-            site_name.clone(),
-            ProjectSite {
-                enabled,
-                roots: paths,
-            },
-        );
+        project.sites.insert(site_name.clone(), ProjectSite { enabled, roots: paths });
         resolved.insert(site_name, roots);
     }
 
-    let involved = if project.enabled {
-        ends.involved(&project, sites, report)
-    } else {
-        Vec::new()
-    };
+    let involved =
+        if project.enabled { ends.involved(&project, sites, report) } else { Vec::new() };
     for (site, roots) in &resolved {
         let used = involved.iter().any(|(name, _)| name == site);
         for (root_name, (root, path)) in roots {
@@ -178,10 +143,7 @@ fn one_project(
         }
     }
     check_roots(&project, &involved, &resolved, sites, report);
-    (
-        project,
-        involved.into_iter().map(|(name, _)| name).collect(),
-    )
+    (project, involved.into_iter().map(|(name, _)| name).collect())
 }
 
 /// The sites that a project names, with where it does.
@@ -198,21 +160,10 @@ impl Ends {
         let sync = &section.sync;
         let always = sync.values.always_accessible_on.iter().cloned();
         Ends {
-            active: (
-                sync.values.active_site.clone(),
-                sync.active_site.unwrap_or(section.span),
-            ),
-            remote: (
-                sync.values.remote_site.clone(),
-                sync.remote_site.unwrap_or(section.span),
-            ),
-            always: always
-                .zip(sync.always_accessible_on.iter().copied())
-                .collect(),
-            pair: sync
-                .remote_site
-                .or(sync.active_site)
-                .unwrap_or(section.span),
+            active: (sync.values.active_site.clone(), sync.active_site.unwrap_or(section.span)),
+            remote: (sync.values.remote_site.clone(), sync.remote_site.unwrap_or(section.span)),
+            always: always.zip(sync.always_accessible_on.iter().copied()).collect(),
+            pair: sync.remote_site.or(sync.active_site).unwrap_or(section.span),
         }
     }
 
@@ -258,11 +209,7 @@ impl Ends {
             enabled
         });
         let active_is_left = all.first().is_some_and(|(name, _)| *name == self.active.0);
-        if all.len() < 2 || !active_is_left {
-            Vec::new()
-        } else {
-            all
-        }
+        if all.len() < 2 || !active_is_left { Vec::new() } else { all }
     }
 }
 
@@ -280,14 +227,8 @@ fn check_roots(
     for (site, span) in involved {
         if roots_of(site).is_empty() {
             lacking = true;
-            let configured = sites
-                .get(site)
-                .is_some_and(|section| section.site.span.is_some());
-            let provider = if configured {
-                ""
-            } else {
-                " (with its `provider`)"
-            };
+            let configured = sites.get(site).is_some_and(|section| section.site.span.is_some());
+            let provider = if configured { "" } else { " (with its `provider`)" };
             report.error(
                 *span,
                 format!("site `{site}` has no root for project `{}`", project.name),
@@ -322,10 +263,7 @@ fn check_roots(
             continue;
         }
         for (roots, has, lacks) in [(here, first, (other, there)), (there, other, (first, here))] {
-            for (name, (root, _)) in roots
-                .iter()
-                .filter(|(name, _)| !lacks.1.contains_key(*name))
-            {
+            for (name, (root, _)) in roots.iter().filter(|(name, _)| !lacks.1.contains_key(*name)) {
                 let lacks = lacks.0;
                 report.note(
                     root.name,
@@ -344,19 +282,13 @@ fn check_roots(
 /// Refuses what cannot be told apart from another path, or cannot be shown.
 fn plain_path(path: String) -> Result<String, Trouble> {
     if path.chars().any(char::is_control) {
-        return Err(Trouble::new(
-            "a root holds a control character",
-            "remove it",
-        ));
+        return Err(Trouble::new("a root holds a control character", "remove it"));
     }
     if path.trim().is_empty() {
         return Err(Trouble::new("a root is empty", "write the folder's path"));
     }
     if path.split(['/', '\\']).any(|part| part == "..") {
-        return Err(Trouble::new(
-            "a root may not go up with `..`",
-            "write the path out",
-        ));
+        return Err(Trouble::new("a root may not go up with `..`", "write the path out"));
     }
     Ok(path)
 }

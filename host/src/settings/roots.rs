@@ -23,14 +23,8 @@ pub(super) fn read_roots(
         );
         return BTreeMap::new();
     }
-    let table = report
-        .table(field, "root.work = \"/mnt/studio/{project}\"")
-        .unwrap_or_default();
-    if !table.is_empty()
-        && table
-            .iter()
-            .all(|field| Platform::NAMES.contains(&field.name))
-    {
+    let table = report.table(field, "root.work = \"/mnt/studio/{project}\"").unwrap_or_default();
+    if !table.is_empty() && table.iter().all(|field| Platform::NAMES.contains(&field.name)) {
         report.error(
             field.key,
             "a root has a name, and the platforms stand below it",
@@ -47,25 +41,14 @@ pub(super) fn read_roots(
             DeValue::Table(paths) => platform_path(field, &fields(paths), report, platform),
             DeValue::Array(_) => {
                 let message = format!("root `{}` must be a path, not an array", field.name);
-                report.error(
-                    field.span,
-                    message,
-                    "give every folder a root name of its own",
-                );
+                report.error(field.span, message, "give every folder a root name of its own");
                 None
             }
             _ => report.string(field, "/mnt/studio/{project}").map(Ok),
         };
         // An unreadable path leaves a root that needs no second complaint.
         let path = path.unwrap_or_else(|| Err(Trouble::reported()));
-        roots.insert(
-            field.name.to_owned(),
-            Root {
-                name: field.key,
-                value: field.span,
-                path,
-            },
-        );
+        roots.insert(field.name.to_owned(), Root { name: field.key, value: field.span, path });
     }
     roots
 }
@@ -103,10 +86,7 @@ pub(super) fn platform_path(
     Some(found.ok_or_else(|| {
         let platform = platform.name();
         Trouble::new(
-            format!(
-                "`{}` has no path for {platform}, which this machine runs",
-                field.name
-            ),
+            format!("`{}` has no path for {platform}, which this machine runs", field.name),
             format!("add `{platform} = \"...\"`"),
         )
     }))

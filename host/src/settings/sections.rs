@@ -31,15 +31,8 @@ const SYNC: [&str; 13] = [
     "exclude",
     "always_accessible_on",
 ];
-pub(super) const SITE: [&str; 7] = [
-    "provider",
-    "enabled",
-    "root",
-    "slots",
-    "requests_per_second",
-    "bandwidth",
-    "mounted",
-];
+pub(super) const SITE: [&str; 7] =
+    ["provider", "enabled", "root", "slots", "requests_per_second", "bandwidth", "mounted"];
 const PROJECT_SITE: [&str; 2] = ["enabled", "root"];
 
 const TRAVEL: [(&str, Travel); 2] = [("all", Travel::All), ("requested", Travel::Requested)];
@@ -176,11 +169,7 @@ fn syntax(report: &mut Report<'_>, errors: &[toml::de::Error]) {
         if !lines.insert(report.source.place(span).line) {
             continue;
         }
-        let found = report
-            .source
-            .text()
-            .get(span.start..span.end)
-            .unwrap_or_default();
+        let found = report.source.text().get(span.start..span.end).unwrap_or_default();
         let message = error.message();
         let (message, hint) = if message.contains("quoted") && found.trim().is_empty() {
             ("a value is missing", "write `key = value`")
@@ -192,20 +181,11 @@ fn syntax(report: &mut Report<'_>, errors: &[toml::de::Error]) {
             };
             ("this is no value", hint)
         } else if message.contains("escape") {
-            (
-                message,
-                "in \"...\" a `\\` begins an escape: write paths with `/`, or in '...'",
-            )
+            (message, "in \"...\" a `\\` begins an escape: write paths with `/`, or in '...'")
         } else if message.contains("duplicate key") {
-            (
-                message,
-                "it stands further up already: write every key and every [table] once",
-            )
+            (message, "it stands further up already: write every key and every [table] once")
         } else if message.contains("extend") {
-            (
-                message,
-                "it was closed further up: keep its keys in one place",
-            )
+            (message, "it was closed further up: keep its keys in one place")
         } else {
             (message, "the file is TOML: https://toml.io")
         };
@@ -227,10 +207,7 @@ fn read_host(field: &Field<'_>, sections: &mut Sections, report: &mut Report<'_>
                     Ok(address) => sections.host.listen = address,
                     Err(_) => report.error(
                         field.span,
-                        format!(
-                            "`listen`: `{}` is no address with a port",
-                            text.escape_debug()
-                        ),
+                        format!("`listen`: `{}` is no address with a port", text.escape_debug()),
                         "write it like \"127.0.0.1:7788\", or \"[::1]:7788\"",
                     ),
                 }
@@ -240,9 +217,7 @@ fn read_host(field: &Field<'_>, sections: &mut Sections, report: &mut Report<'_>
                     continue;
                 };
                 sections.host.serves = names.iter().map(|(name, _)| name.clone()).collect();
-                sections
-                    .mentions
-                    .extend(names.into_iter().filter(|(name, _)| name != "*"));
+                sections.mentions.extend(names.into_iter().filter(|(name, _)| name != "*"));
             }
             _ => unknown(report, field, "[host]", &HOST),
         }
@@ -271,27 +246,15 @@ fn read_sync(
     match field.name {
         "enabled" => set(&mut values.enabled, report.boolean(field)),
         "retry_count" => set(&mut values.retry_count, report.integer(field, 0..=1000, 3)),
-        "loop_delay" => set(
-            &mut values.loop_delay,
-            report.duration(field, SECOND..=ONE_DAY),
-        ),
-        "rescan" => set(
-            &mut values.rescan,
-            report.duration(field, SECOND..=THIRTY_DAYS),
-        ),
-        "settle" => set(
-            &mut values.settle,
-            report.duration(field, Duration::ZERO..=ONE_DAY),
-        ),
+        "loop_delay" => set(&mut values.loop_delay, report.duration(field, SECOND..=ONE_DAY)),
+        "rescan" => set(&mut values.rescan, report.duration(field, SECOND..=THIRTY_DAYS)),
+        "settle" => set(&mut values.settle, report.duration(field, Duration::ZERO..=ONE_DAY)),
         "upload" => set(&mut values.upload, report.choice(field, &TRAVEL)),
         "download" => set(&mut values.download, report.choice(field, &TRAVEL)),
         "verify" => set(&mut values.verify, report.choice(field, &VERIFY)),
         "priority" => {
             let priority = report.integer(field, 1..=1000, 50);
-            set(
-                &mut values.priority,
-                priority.and_then(|priority| u16::try_from(priority).ok()),
-            );
+            set(&mut values.priority, priority.and_then(|priority| u16::try_from(priority).ok()));
         }
         "active_site" => {
             if let Some(name) = report.string(field, "studio") {
@@ -366,11 +329,8 @@ fn read_projects(
         let Some(table) = report.table(field, &example) else {
             continue;
         };
-        let mut project = ProjectSection {
-            span: field.key,
-            sync: sections.sync.clone(),
-            sites: BTreeMap::new(),
-        };
+        let mut project =
+            ProjectSection { span: field.key, sync: sections.sync.clone(), sites: BTreeMap::new() };
         for field in &table {
             if field.name == "sites" {
                 read_project_sites(field, &mut project, &mut sections.mentions, report, context);

@@ -41,10 +41,7 @@ fn read_site(
     context: &Context,
 ) -> SiteSection {
     let mut section = SiteSection {
-        site: Site {
-            span: Some(header.key),
-            ..Site::built_in(header.name)
-        },
+        site: Site { span: Some(header.key), ..Site::built_in(header.name) },
         roots: BTreeMap::new(),
         troubles: Vec::new(),
     };
@@ -79,18 +76,12 @@ fn read_site(
     }
     let named = |field: &Field<'_>| field.name == "provider";
     if matches!(header.value, DeValue::Table(_)) && !table.iter().any(named) {
-        let slip = table
-            .iter()
-            .find(|field| nearest::one_slip(field.name, "provider"));
+        let slip = table.iter().find(|field| nearest::one_slip(field.name, "provider"));
         let hint = match slip {
             Some(field) => format!("did you mean `provider` by `{}`?", field.name),
             None => "add one, for example `provider = \"local_drive\"`".into(),
         };
-        report.error(
-            header.key,
-            format!("site `{}` has no provider", header.name),
-            hint,
-        );
+        report.error(header.key, format!("site `{}` has no provider", header.name), hint);
     }
     section
 }

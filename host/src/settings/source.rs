@@ -18,10 +18,7 @@ pub struct Span {
 
 impl From<std::ops::Range<usize>> for Span {
     fn from(range: std::ops::Range<usize>) -> Self {
-        Span {
-            start: range.start,
-            end: range.end,
-        }
+        Span { start: range.start, end: range.end }
     }
 }
 
@@ -35,9 +32,7 @@ pub struct Source {
 // Not derived: the text may hold a password.
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Source").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -45,10 +40,7 @@ impl Source {
     /// Wraps a text.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Source {
-            name: name.into(),
-            text: text.into(),
-        }
+        Source { name: name.into(), text: text.into() }
     }
 
     /// Returns what problems call the file.
@@ -82,9 +74,7 @@ impl Source {
         let start = self.boundary(span.start);
         let end = self.boundary(span.end).max(start);
         let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = self.text[start..]
-            .find('\n')
-            .map_or(self.text.len(), |at| start + at);
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
         let line = self.text[line_start..line_end].trim_end_matches('\r');
         let start_in_line = (start - line_start).min(line.len());
         let end_in_line = (end - line_start).min(line.len());
@@ -107,11 +97,7 @@ impl Source {
         let from = from.unwrap_or(shown.len().saturating_sub(usize::from(open < line.len())));
         let to = to.unwrap_or(shown.len()).max(from);
 
-        let cut = if shown.len() > SHOWN {
-            from.saturating_sub(BEFORE)
-        } else {
-            0
-        };
+        let cut = if shown.len() > SHOWN { from.saturating_sub(BEFORE) } else { 0 };
         let mut text: String = shown.iter().skip(cut).take(SHOWN).collect();
         if cut > 0 {
             text.insert(0, '…');
@@ -123,9 +109,7 @@ impl Source {
         Place {
             line: self.text[..start].matches('\n').count() + 1,
             column: line[..start_in_line].chars().count() + 1,
-            width: (to - from)
-                .min(text.chars().count().saturating_sub(caret))
-                .max(1),
+            width: (to - from).min(text.chars().count().saturating_sub(caret)).max(1),
             caret,
             text,
         }
@@ -159,10 +143,7 @@ fn secret_from(line: &str) -> Option<usize> {
     let mut from = 0;
     while let Some(equals) = line[from..].find('=').map(|at| from + at) {
         let key = line[from..equals].trim_end().trim_end_matches(['"', '\'']);
-        let key = key
-            .rsplit(['{', ',', '.', '"', '\'', ' ', '\t'])
-            .next()
-            .unwrap_or(key);
+        let key = key.rsplit(['{', ',', '.', '"', '\'', ' ', '\t']).next().unwrap_or(key);
         if is_secret(key) {
             return Some(equals + 1);
         }
@@ -173,14 +154,7 @@ fn secret_from(line: &str) -> Option<usize> {
 
 /// Whether a key, by its name, holds a secret itself (and does not say where it is).
 pub(super) fn is_secret(key: &str) -> bool {
-    const SECRET: [&str; 6] = [
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "token",
-        "api_key",
-    ];
+    const SECRET: [&str; 6] = ["password", "passwd", "passphrase", "secret", "token", "api_key"];
     const HARMLESS: [&str; 4] = ["_file", "_path", "_env", "_folder"];
     let key = key.to_ascii_lowercase();
     SECRET.iter().any(|word| key.contains(word))

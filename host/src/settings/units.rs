@@ -48,14 +48,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
             return Err(UnitError(format!("not a duration; {FORM}")));
         }
         if unit.starts_with(['.', ',']) {
-            return Err(UnitError(format!(
-                "not a duration in whole numbers; {FORM}"
-            )));
+            return Err(UnitError(format!("not a duration in whole numbers; {FORM}")));
         }
         if unit.is_empty() {
-            return Err(UnitError(format!(
-                "missing a unit after `{digits}`; {FORM}"
-            )));
+            return Err(UnitError(format!("missing a unit after `{digits}`; {FORM}")));
         }
         let Some((_, scale)) = units.by_ref().find(|(name, _)| *name == unit) else {
             let known = TIMES.iter().any(|(name, _)| *name == unit);
@@ -149,11 +145,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
     };
     let too_large = || UnitError("too large".into());
     let fraction = &fraction[..fraction.len().min(PLACES)];
-    let parts: u128 = if fraction.is_empty() {
-        0
-    } else {
-        fraction.parse().unwrap_or(0)
-    };
+    let parts: u128 = if fraction.is_empty() { 0 } else { fraction.parse().unwrap_or(0) };
     let of = 10_u128.pow(u32::try_from(fraction.len()).unwrap_or(0));
     let bytes = whole
         .parse::<u128>()
@@ -188,9 +180,7 @@ pub fn format_bytes(bytes: u64) -> String {
 }
 
 fn split(text: &str, keep: impl Fn(char) -> bool) -> (&str, &str) {
-    let end = text
-        .find(|character| !keep(character))
-        .unwrap_or(text.len());
+    let end = text.find(|character| !keep(character)).unwrap_or(text.len());
     text.split_at(end)
 }
 
@@ -211,11 +201,7 @@ mod tests {
             ("0s", 0),
             ("90m", 5_400_000),
         ] {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_millis(milliseconds)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
     }
 
@@ -263,24 +249,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_size() {
-        let refused: Vec<String> = [
-            "",
-            "MiB",
-            "20M",
-            "20 mb",
-            "20 Mbit",
-            "1.5",
-            "1. MiB",
-            "-1 B",
-            "16384 PiB",
-            "1e3 B",
-        ]
-        .iter()
-        .map(|text| match parse_bytes(text) {
-            Err(error) => format!("{text:?} is {error}"),
-            Ok(bytes) => panic!("{text:?} was read as {bytes}"),
-        })
-        .collect();
+        let refused: Vec<String> =
+            ["", "MiB", "20M", "20 mb", "20 Mbit", "1.5", "1. MiB", "-1 B", "16384 PiB", "1e3 B"]
+                .iter()
+                .map(|text| match parse_bytes(text) {
+                    Err(error) => format!("{text:?} is {error}"),
+                    Ok(bytes) => panic!("{text:?} was read as {bytes}"),
+                })
+                .collect();
         insta::assert_snapshot!(refused.join("\n"));
     }
 

@@ -85,9 +85,9 @@ impl Health {
             return;
         }
         let times = state.parked.as_ref().map_or(0, |parked| parked.times) + 1;
-        let wait = error.retry_after().unwrap_or_else(|| {
-            FIRST.saturating_mul(1 << (times - 1).min(10)).min(LONGEST)
-        });
+        let wait = error
+            .retry_after()
+            .unwrap_or_else(|| FIRST.saturating_mul(1 << (times - 1).min(10)).min(LONGEST));
         state.parked = Some(Parked {
             kind: error.kind(),
             reason: error.message().to_owned(),

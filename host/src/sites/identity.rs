@@ -77,10 +77,9 @@ pub async fn establish(root: &OpenRoot, remembered: Option<&str>, fresh: &str) -
                     "{} is another root than the one that was here before (its {MARKER} differs)",
                     root.root
                 ),
-                Identity::StandIn(_) => format!(
-                    "{} lacks the marker {MARKER} that it had: not mounted?",
-                    root.root
-                ),
+                Identity::StandIn(_) => {
+                    format!("{} lacks the marker {MARKER} that it had: not mounted?", root.root)
+                }
             },
         )),
     }

@@ -174,9 +174,8 @@ impl OpenRoot {
     }
 
     fn at<'a>(&'a self, path: &'a str) -> Result<At<'a>> {
-        check_path(path).map_err(|why| {
-            Error::new(ErrorKind::InvalidPath, format!("the path has {why}"))
-        })?;
+        check_path(path)
+            .map_err(|why| Error::new(ErrorKind::InvalidPath, format!("the path has {why}")))?;
         Ok(At::new(&self.root, path))
     }
 
@@ -185,10 +184,7 @@ impl OpenRoot {
     }
 }
 
-async fn watch_health<T>(
-    storage: &Storage,
-    call: impl Future<Output = Result<T>>,
-) -> Result<T> {
+async fn watch_health<T>(storage: &Storage, call: impl Future<Output = Result<T>>) -> Result<T> {
     let result = call.await;
     match &result {
         Ok(_) => storage.health.good(),

@@ -8,9 +8,7 @@ use super::context;
 /// What loading says, with the folder taken out.
 fn told(path: &Path, folder: &Path) -> String {
     let errors = Settings::load(path, &context()).unwrap_err();
-    errors
-        .to_string()
-        .replace(&folder.display().to_string(), "FOLDER")
+    errors.to_string().replace(&folder.display().to_string(), "FOLDER")
 }
 
 #[cfg(unix)]
@@ -48,10 +46,7 @@ fn the_first_file_that_is_there_is_found() {
     insta::assert_snapshot!(error.replace(&folder.path().display().to_string(), "FOLDER"));
     for name in ["c.toml", "b.toml"] {
         std::fs::write(folder.path().join(name), "").unwrap();
-        assert_eq!(
-            Settings::find(&candidates).unwrap(),
-            folder.path().join(name)
-        );
+        assert_eq!(Settings::find(&candidates).unwrap(), folder.path().join(name));
     }
 }
 

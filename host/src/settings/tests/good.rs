@@ -35,10 +35,7 @@ sites.gdrive.root.work = "/sync_testing/test"
 "#;
 
 fn paths(roots: &[(&str, &str)]) -> BTreeMap<String, String> {
-    roots
-        .iter()
-        .map(|(name, path)| ((*name).to_owned(), (*path).to_owned()))
-        .collect()
+    roots.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect()
 }
 
 #[test]
@@ -46,37 +43,22 @@ fn the_example_of_the_design() {
     let loaded = good(DESIGN);
     assert_eq!(loaded.notes, []);
     let demo = &loaded.settings.projects["demo"];
-    assert_eq!(
-        demo.roots("studio"),
-        &paths(&[("work", "/mnt/studio/projects/demo")])
-    );
-    assert_eq!(
-        demo.roots("gdrive"),
-        &paths(&[("work", "/sync_testing/test")])
-    );
+    assert_eq!(demo.roots("studio"), &paths(&[("work", "/mnt/studio/projects/demo")]));
+    assert_eq!(demo.roots("gdrive"), &paths(&[("work", "/sync_testing/test")]));
     assert_eq!(demo.roots("nowhere"), &BTreeMap::new());
     assert_eq!(demo.download, Travel::Requested);
     let gdrive = &loaded.settings.sites["gdrive"];
-    assert_eq!(
-        gdrive.settings["credentials_file"],
-        "/mnt/studio/secrets/drive.json"
-    );
+    assert_eq!(gdrive.settings["credentials_file"], "/mnt/studio/secrets/drive.json");
     assert_eq!(gdrive.roots["work"], "/My Drive/projects/{project}");
     insta::assert_debug_snapshot!(loaded.settings);
 }
 
 #[test]
 fn the_same_file_on_windows() {
-    let windows = Context {
-        platform: Platform::Windows,
-        ..context()
-    };
+    let windows = Context { platform: Platform::Windows, ..context() };
     let loaded = Settings::parse(DESIGN, "sitesync.toml", &windows).unwrap();
     let demo = &loaded.settings.projects["demo"];
-    assert_eq!(
-        demo.roots("studio"),
-        &paths(&[("work", "P:/projects/demo")])
-    );
+    assert_eq!(demo.roots("studio"), &paths(&[("work", "P:/projects/demo")]));
 }
 
 #[test]
@@ -86,10 +68,7 @@ fn an_empty_file_is_nothing_to_do() {
     assert!(settings.enabled);
     assert_eq!(settings.host.listen.to_string(), "127.0.0.1:7788");
     assert!(settings.host.serves_site("anything"));
-    assert_eq!(
-        settings.sites.keys().collect::<Vec<_>>(),
-        ["local", "studio"]
-    );
+    assert_eq!(settings.sites.keys().collect::<Vec<_>>(), ["local", "studio"]);
     assert_eq!(settings.sync.loop_delay, Duration::from_secs(60));
     assert_eq!(settings.sync.rescan, Duration::from_secs(600));
     assert_eq!((settings.sync.retry_count, settings.sync.priority), (3, 50));
@@ -129,14 +108,8 @@ exclude = ["*.tmp", "Thumbs.db"]
     );
     let settings = good(&text).settings;
     let demo = &settings.projects["demo"];
-    assert_eq!(
-        (demo.retry_count, demo.settle, demo.priority),
-        (0, Duration::ZERO, 1000)
-    );
-    assert_eq!(
-        (demo.verify, demo.loop_delay),
-        (Verify::Full, Duration::from_secs(5))
-    );
+    assert_eq!((demo.retry_count, demo.settle, demo.priority), (0, Duration::ZERO, 1000));
+    assert_eq!((demo.verify, demo.loop_delay), (Verify::Full, Duration::from_secs(5)));
     assert!(!demo.excludes("a.tmp"));
     let other = &settings.projects["other"];
     assert!(!other.enabled);
@@ -173,10 +146,7 @@ password = "a{{b}"
         serde_json::to_string(&site.settings).unwrap(),
         @r#"{"date":"2024-01-01","host":"nas.example","key_file":"/home/anna/.ssh/id","nested":{"deep":true},"password":"a{b}","port":2222,"retries":[1,2.5,{"a":"anna"}]}"#
     );
-    assert!(
-        !format!("{loaded:?}").contains("a{b}"),
-        "a password is not for logs"
-    );
+    assert!(!format!("{loaded:?}").contains("a{b}"), "a password is not for logs");
     let span = site.key_spans["port"];
     assert_eq!(&loaded.source.text()[span.start..span.end], "port");
     insta::assert_snapshot!(loaded.source.error(span, "no such port"), @r"
@@ -208,9 +178,7 @@ fn tables_may_be_written_any_way() {
 
 #[test]
 fn serves_names_sites() {
-    let host = good(&format!("[host]\nserves = [\"gdrive\"]\n{SITES}"))
-        .settings
-        .host;
+    let host = good(&format!("[host]\nserves = [\"gdrive\"]\n{SITES}")).settings.host;
     assert!(host.serves_site("gdrive") && host.serves_site("local"));
     assert!(!host.serves_site("studio"));
     let host = good("[host]\nserves = []").settings.host;
@@ -249,10 +217,7 @@ fn always_accessible_sites_count_as_work() {
     let text = format!("[projects.demo]\nalways_accessible_on = [\"gdrive\", \"gdrive\"]\n{SITES}");
     let loaded = good(&text);
     assert_eq!(loaded.notes, []);
-    assert_eq!(
-        loaded.settings.projects["demo"].always_accessible_on,
-        ["gdrive"]
-    );
+    assert_eq!(loaded.settings.projects["demo"].always_accessible_on, ["gdrive"]);
 }
 
 #[test]

@@ -27,11 +27,7 @@ fn good(text: &str) -> Loaded {
 
 fn notes(text: &str) -> String {
     let notes = good(text).notes;
-    notes
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n\n")
+    notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
 }
 
 /// Two sites and a pair that are in order, to stand below a snippet.

@@ -188,10 +188,7 @@ fn roots() {
     .iter()
     .map(|root| studio(root))
     .collect();
-    insta::assert_snapshot!(told(
-        &snippets.iter().map(String::as_str).collect::<Vec<_>>(),
-        below
-    ));
+    insta::assert_snapshot!(told(&snippets.iter().map(String::as_str).collect::<Vec<_>>(), below));
 }
 
 #[test]
@@ -291,9 +288,7 @@ fn secrets_and_odd_lines_are_fit_to_be_shown() {
 
 #[test]
 fn ever_so_much_nonsense_is_cut_short() {
-    let text: String = (0..2_000)
-        .map(|number| format!("x{number} = 1\n"))
-        .collect();
+    let text: String = (0..2_000).map(|number| format!("x{number} = 1\n")).collect();
     let errors = parse(&text).unwrap_err().errors;
     assert_eq!(errors.len(), 501);
     assert_eq!(errors[500].message, "1500 more are not shown");

@@ -1,0 +1,341 @@
+//! Reads: [`View`] over one connection, inside a transaction that the caller opened.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::rows::{self, bound, have_columns, job_columns, natural};
+use super::tally::{Bucket, Tally};
+use super::{
+    Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, JobState, Millis,
+    ProjectId, QueueFilter, QueueRow, Result, RootId, SiteId, View,
+};
+
+/// What one connection sees, with the counter changes that its transaction has yet to write.
+#[derive(Debug)]
+pub(super) struct Snapshot<'c> {
+    pub(super) conn: &'c Connection,
+    pub(super) pending: [Option<&'c Tally>; 2],
+}
+
+impl<'c> Snapshot<'c> {
+    pub(super) fn new(conn: &'c Connection) -> Self {
+        Self { conn, pending: [None, None] }
+    }
+
+    fn id(&self, sql: &str, params: impl rusqlite::Params) -> Result<Option<i64>> {
+        let mut find = self.conn.prepare_cached(sql)?;
+        Ok(find.query_row(params, |row| row.get(0)).optional()?)
+    }
+
+    /// The counter of a project at a site, roots summed up.
+    fn counted(&self, project: ProjectId, site: SiteId, bucket: Bucket) -> Result<i64> {
+        let mut sum = self.conn.prepare_cached(
+            "SELECT r.id, coalesce((SELECT c.files FROM counter c
+                                    WHERE c.root = r.id AND c.site = ?2 AND c.bucket = ?3), 0)
+             FROM root r WHERE r.project = ?1",
+        )?;
+        let mut found = sum.query((project, site, bucket))?;
+        let mut files = 0;
+        while let Some(row) = found.next()? {
+            let root: RootId = row.get(0)?;
+            files += row.get::<_, i64>(1)? + self.pending_files(root, site, bucket);
+        }
+        Ok(files)
+    }
+
+    fn pending_files(&self, root: RootId, site: SiteId, bucket: Bucket) -> i64 {
+        let tallies = self.pending.iter().flatten();
+        let changes = tallies.flat_map(|tally| tally.changes());
+        changes
+            .filter(|(r, s, b, _)| *r == root && *s == site && *b == bucket)
+            .map(|(_, _, _, change)| change.files)
+            .sum()
+    }
+
+    fn jobs_of(&self, folder: FolderId, files: &mut [FileRow]) -> Result<()> {
+        let mut find = self.conn.prepare_cached(concat!(
+            "SELECT j.file, ",
+            job_columns!(),
+            " FROM file f CROSS JOIN job j ON j.file = f.id WHERE f.folder = ?1"
+        ))?;
+        let mut found = find.query([folder])?;
+        // Both queries walk the folder in the same order, so the file is mostly right ahead.
+        let mut next = 0;
+        while let Some(row) = found.next()? {
+            let id = row.get(0)?;
+            let ahead = files[next..].iter().position(|file| file.id == id);
+            let at = ahead.map(|skip| next + skip);
+            let Some(at) = at.or_else(|| files.iter().position(|file| file.id == id)) else {
+                continue;
+            };
+            files[at].jobs.push(rows::job(row, 1)?);
+            next = at;
+        }
+        Ok(())
+    }
+}
+
+/// Adds a row of (file, have or nothing) to the files read so far.
+fn collect(row: &Row<'_>, files: &mut Vec<FileRow>) -> Result<()> {
+    let id = row.get(0)?;
+    if files.last().is_none_or(|last| last.id != id) {
+        files.push(FileRow {
+            id,
+            name: row.get(1)?,
+            generation: row.get(2)?,
+            size: natural(row.get(3)?),
+            haves: Vec::with_capacity(2),
+            jobs: Vec::new(),
+        });
+    }
+    let site: Option<SiteId> = row.get(4)?;
+    if let (Some(site), Some(file)) = (site, files.last_mut()) {
+        file.haves.extend(rows::have(row, 5, site)?);
+    }
+    Ok(())
+}
+
+impl View for Snapshot<'_> {
+    fn project(&self, name: &str) -> Result<Option<ProjectId>> {
+        Ok(self.id("SELECT id FROM project WHERE name = ?1", [name])?.map(ProjectId))
+    }
+
+    fn site(&self, name: &str) -> Result<Option<SiteId>> {
+        Ok(self.id("SELECT id FROM site WHERE name = ?1", [name])?.map(SiteId))
+    }
+
+    fn site_names(&self) -> Result<Vec<(SiteId, String)>> {
+        let mut all = self.conn.prepare_cached("SELECT id, name FROM site ORDER BY id")?;
+        let found = all.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn root(&self, project: ProjectId, name: &str) -> Result<Option<RootId>> {
+        let sql = "SELECT id FROM root WHERE project = ?1 AND name = ?2";
+        Ok(self.id(sql, (project, name))?.map(RootId))
+    }
+
+    fn root_identity(&self, root: RootId, site: SiteId) -> Result<Option<String>> {
+        let mut find = self
+            .conn
+            .prepare_cached("SELECT identity FROM root_at WHERE root = ?1 AND site = ?2")?;
+        Ok(find.query_row((root, site), |row| row.get(0)).optional()?)
+    }
+
+    fn any_have(&self, root: RootId, site: SiteId) -> Result<bool> {
+        let sql = "SELECT files FROM counter WHERE root = ?1 AND site = ?2 AND bucket = ?3";
+        let stored = self.id(sql, (root, site, Bucket::Held))?.unwrap_or(0);
+        Ok(stored + self.pending_files(root, site, Bucket::Held) > 0)
+    }
+
+    fn folder(&self, root: RootId, path: &str) -> Result<FolderRows> {
+        let sql = "SELECT id FROM folder WHERE root = ?1 AND path = ?2";
+        let Some(id) = self.id(sql, (root, path))?.map(FolderId) else {
+            return Ok(FolderRows::default());
+        };
+        let mut files = Vec::new();
+        let mut find = self.conn.prepare_cached(concat!(
+            "SELECT f.id, f.name, f.generation, f.size, h.site, ",
+            have_columns!("h"),
+            " FROM file f LEFT JOIN have h ON h.file = f.id WHERE f.folder = ?1"
+        ))?;
+        let mut found = find.query([id])?;
+        while let Some(row) = found.next()? {
+            collect(row, &mut files)?;
+        }
+        self.jobs_of(id, &mut files)?;
+        Ok(FolderRows { id: Some(id), files })
+    }
+
+    fn file(&self, root: RootId, folder: &str, name: &str) -> Result<Option<FileRow>> {
+        let mut files = Vec::with_capacity(1);
+        let mut find = self.conn.prepare_cached(concat!(
+            "SELECT f.id, f.name, f.generation, f.size, h.site, ",
+            have_columns!("h"),
+            " FROM folder d CROSS JOIN file f ON f.folder = d.id AND f.name = ?3
+              LEFT JOIN have h ON h.file = f.id WHERE d.root = ?1 AND d.path = ?2"
+        ))?;
+        let mut found = find.query((root, folder, name))?;
+        while let Some(row) = found.next()? {
+            collect(row, &mut files)?;
+        }
+        let Some(mut file) = files.pop() else {
+            return Ok(None);
+        };
+        let mut jobs = self.conn.prepare_cached(concat!(
+            "SELECT ",
+            job_columns!(),
+            " FROM job j WHERE j.file = ?1"
+        ))?;
+        let found = jobs.query_map([file.id], |row| rows::job(row, 0))?;
+        file.jobs = found.collect::<rusqlite::Result<_>>()?;
+        Ok(Some(file))
+    }
+
+    fn folders(
+        &self,
+        root: RootId,
+        after: FolderId,
+        limit: usize,
+    ) -> Result<Vec<(FolderId, String)>> {
+        let mut find = self.conn.prepare_cached(
+            "SELECT id, path FROM folder INDEXED BY folder_of_root
+             WHERE root = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let found =
+            find.query_map((root, after, bound(limit)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn generation(&self, file: FileId) -> Result<Option<Generation>> {
+        self.id("SELECT generation FROM file WHERE id = ?1", [file])
+    }
+
+    fn in_progress(&self, project: ProjectId, to: SiteId) -> Result<u64> {
+        Ok(natural(self.counted(project, to, Bucket::InProgress)?))
+    }
+
+    fn ready(&self, project: ProjectId, to: SiteId) -> Result<u64> {
+        Ok(natural(self.counted(project, to, Bucket::Ready)?))
+    }
+
+    fn next_waiting(&self, project: ProjectId, to: SiteId) -> Result<Option<Millis>> {
+        self.id(
+            "SELECT not_before FROM job INDEXED BY job_waiting
+             WHERE project = ?1 AND to_site = ?2 AND state = 1 ORDER BY not_before LIMIT 1",
+            (project, to),
+        )
+    }
+
+    fn counts(&self, project: ProjectId) -> Result<Vec<Count>> {
+        let mut sums = self.conn.prepare_cached(
+            "SELECT r.id, c.site, c.bucket, c.files, c.bytes
+             FROM root r CROSS JOIN counter c ON c.root = r.id WHERE r.project = ?1",
+        )?;
+        let mut counts = Vec::new();
+        let mut found = sums.query([project])?;
+        while let Some(row) = found.next()? {
+            count(&mut counts, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+        }
+        let mut roots = self.conn.prepare_cached("SELECT id FROM root WHERE project = ?1")?;
+        let roots: Vec<RootId> =
+            roots.query_map([project], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        for (root, site, bucket, change) in self.pending.iter().flatten().flat_map(|t| t.changes())
+        {
+            if roots.contains(&root) {
+                count(&mut counts, site, bucket, change.files, change.bytes);
+            }
+        }
+        let mut counts: Vec<Count> = counts.into_iter().map(Sum::counted).collect();
+        counts.retain(|count| count.files > 0);
+        let shown = |state| FileState::ALL.iter().position(|s| *s == state);
+        counts.sort_by_key(|count| (count.site, shown(count.state)));
+        Ok(counts)
+    }
+
+    fn queue(&self, project: ProjectId, filter: &QueueFilter) -> Result<Vec<QueueRow>> {
+        let end = filter.offset.saturating_add(filter.limit);
+        let wanted = |state| filter.states.is_empty() || filter.states.contains(&state);
+        let mut places = Vec::new();
+        let mut first = self.conn.prepare_cached(
+            "SELECT priority, queued_at, file FROM job INDEXED BY job_order
+             WHERE project = ?1 AND to_site = ?2 AND state = ?3
+             ORDER BY priority DESC, queued_at, file LIMIT ?4",
+        )?;
+        // The index is ordered within a (site, state): the first of each, merged.
+        for (to, _) in self.site_names()? {
+            for bucket in QUEUED {
+                let Some(state) = bucket.job_state().filter(|state| wanted(*state)) else {
+                    continue;
+                };
+                let later = state != JobState::InProgress;
+                let mut found = first.query((project, to, bucket, bound(end)))?;
+                while let Some(row) = found.next()? {
+                    let priority: i64 = row.get(0)?;
+                    let queued_at: Millis = row.get(1)?;
+                    let file: i64 = row.get(2)?;
+                    places.push((later, -priority, queued_at, file, to));
+                }
+            }
+        }
+        places.sort_unstable();
+        let mut find = self.conn.prepare_cached(concat!(
+            "SELECT ",
+            job_columns!(),
+            ", f.id, r.name, d.path, f.name, f.size
+              FROM job j CROSS JOIN file f ON f.id = j.file
+              CROSS JOIN folder d ON d.id = f.folder CROSS JOIN root r ON r.id = d.root
+              WHERE j.file = ?1 AND j.to_site = ?2"
+        ))?;
+        let page = places.into_iter().skip(filter.offset).take(filter.limit);
+        page.map(|(.., file, to)| Ok(find.query_row((file, to), queue_row)?)).collect()
+    }
+
+    fn last_time(&self) -> Result<Millis> {
+        Ok(self.id("SELECT value FROM meta WHERE key = 'last_time'", ())?.unwrap_or(0))
+    }
+}
+
+/// As what jobs are stored.
+const QUEUED: [Bucket; 6] = [
+    Bucket::InProgress,
+    Bucket::Ready,
+    Bucket::Parked,
+    Bucket::Waiting,
+    Bucket::Failed,
+    Bucket::Conflict,
+];
+
+fn queue_row(row: &Row<'_>) -> rusqlite::Result<QueueRow> {
+    let at = rows::JOB_COLUMNS;
+    let folder = row.get_ref(at + 2)?.as_str()?;
+    let name = row.get_ref(at + 3)?.as_str()?;
+    Ok(QueueRow {
+        file: row.get(at)?,
+        root: row.get(at + 1)?,
+        path: if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") },
+        size: natural(row.get(at + 4)?),
+        job: rows::job(row, 0)?,
+    })
+}
+
+/// A [`Count`] while it is being summed up: changes still to be written may be negative.
+struct Sum {
+    site: SiteId,
+    state: FileState,
+    conflicts: i64,
+    files: i64,
+    bytes: i64,
+}
+
+impl Sum {
+    fn counted(self) -> Count {
+        Count {
+            site: self.site,
+            state: self.state,
+            conflicts: natural(self.conflicts),
+            files: natural(self.files),
+            bytes: natural(self.bytes),
+        }
+    }
+}
+
+fn count(sums: &mut Vec<Sum>, site: SiteId, bucket: Bucket, files: i64, bytes: i64) {
+    let state = match bucket {
+        Bucket::Ready | Bucket::Waiting | Bucket::Parked => FileState::Queued,
+        Bucket::InProgress => FileState::InProgress,
+        Bucket::Failed | Bucket::Conflict => FileState::Failed,
+        Bucket::Synced => FileState::Synced,
+        Bucket::Held => return,
+    };
+    let known = sums.iter().position(|sum| sum.site == site && sum.state == state);
+    let at = known.unwrap_or_else(|| {
+        sums.push(Sum { site, state, conflicts: 0, files: 0, bytes: 0 });
+        sums.len() - 1
+    });
+    let sum = &mut sums[at];
+    sum.files += files;
+    sum.bytes += bytes;
+    if bucket == Bucket::Conflict {
+        sum.conflicts += files;
+    }
+}

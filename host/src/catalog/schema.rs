@@ -1,0 +1,138 @@
+//! The tables, and how an older catalog becomes a current one.
+//!
+//! Sized for 10 million files: folder paths and file names are stored once, keys are integers,
+//! and whatever is found by two keys lives in a `WITHOUT ROWID` table. There are no triggers and
+//! no foreign keys: the unit of work keeps the counters and the references, at a fraction of the
+//! cost.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{Error, Result};
+
+/// `PRAGMA application_id`, tells a catalog from other SQLite files: "SSyn".
+const APPLICATION: i64 = 0x5353_796e;
+
+/// One step a version; a released step is never edited.
+const STEPS: &[&str] = &[V1];
+
+/// The schema that this binary reads and writes.
+pub(super) const KNOWN: i64 = STEPS.len() as i64;
+
+const V1: &str = "
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE project (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+);
+CREATE TABLE site (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+);
+CREATE TABLE root (
+    id INTEGER PRIMARY KEY,
+    project INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (project, name)
+);
+CREATE TABLE root_at (
+    root INTEGER NOT NULL,
+    site INTEGER NOT NULL,
+    identity TEXT NOT NULL,
+    PRIMARY KEY (root, site)
+) WITHOUT ROWID;
+CREATE TABLE folder (
+    id INTEGER PRIMARY KEY,
+    root INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    UNIQUE (root, path)
+);
+-- The folders of a root in key order (an index ends with the key).
+CREATE INDEX folder_of_root ON folder (root);
+CREATE TABLE file (
+    id INTEGER PRIMARY KEY,
+    folder INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    UNIQUE (folder, name)
+);
+CREATE TABLE have (
+    file INTEGER NOT NULL,
+    site INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER,
+    PRIMARY KEY (file, site)
+) WITHOUT ROWID;
+-- state: 0 ready, 1 waiting, 2 in progress, 3 failed, 4 conflict, 5 parked (ready, but its source
+-- does not have the newest content: out of the way of `claim` until it does).
+CREATE TABLE job (
+    file INTEGER NOT NULL,
+    to_site INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    from_site INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    queued_at INTEGER NOT NULL,
+    not_before INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    sent_size INTEGER,
+    sent_mtime INTEGER,
+    token BLOB,
+    error_kind TEXT,
+    error_message TEXT,
+    PRIMARY KEY (file, to_site)
+) WITHOUT ROWID;
+-- Serves `claim` and the Sync Queue alike: one index to keep instead of one each.
+CREATE INDEX job_order ON job (project, to_site, state, priority DESC, queued_at, file);
+CREATE INDEX job_waiting ON job (project, to_site, not_before) WHERE state = 1;
+-- bucket: a state of a job, or 6 synced, or 7 held (the site has some content of the file).
+CREATE TABLE counter (
+    root INTEGER NOT NULL,
+    site INTEGER NOT NULL,
+    bucket INTEGER NOT NULL,
+    files INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (root, site, bucket)
+) WITHOUT ROWID;
+";
+
+/// Returns the schema version of a file; 0 when it is empty.
+///
+/// A file of another program is [`Error::Damaged`], a newer catalog [`Error::Newer`]: both are
+/// told before anything is written.
+pub(super) fn version(conn: &Connection) -> Result<i64> {
+    let found: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+    let empty = found == 0 && application == 0 && tables == 0;
+    if !empty && application != APPLICATION {
+        return Err(Error::Damaged("an SQLite file of another program".to_owned()));
+    }
+    if found > KNOWN {
+        return Err(Error::Newer { found, known: KNOWN });
+    }
+    Ok(found)
+}
+
+/// Brings a file to the known schema: all missing steps in one transaction, or none.
+pub(super) fn migrate(conn: &mut Connection) -> Result<()> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Looked at again under the write lock: another process may have been faster.
+    let found = version(&tx)?;
+    let done = usize::try_from(found)
+        .map_err(|_| Error::Damaged(format!("its schema version is {found}")))?;
+    for step in &STEPS[done..] {
+        tx.execute_batch(step)?;
+    }
+    if done < STEPS.len() {
+        tx.pragma_update(None, "application_id", APPLICATION)?;
+        tx.pragma_update(None, "user_version", KNOWN)?;
+    }
+    tx.commit()?;
+    Ok(())
+}

@@ -1,0 +1,897 @@
+//! Tests against real files: each unit, groups, counters against a recount, other processes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::mpsc;
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A catalog with a project, its root `work`, and two sites.
+struct Fixture {
+    dir: TempDir,
+    db: Sqlite,
+    project: ProjectId,
+    root: RootId,
+    a: SiteId,
+    b: SiteId,
+}
+
+fn fixture() -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Sqlite::open(dir.path()).unwrap();
+    let (project, root, a, b) = db
+        .write_blocking(|unit| {
+            let project = unit.put_project("demo")?;
+            let root = unit.put_root(project, "work")?;
+            Ok((project, root, unit.put_site("a")?, unit.put_site("b")?))
+        })
+        .unwrap();
+    Fixture { dir, db, project, root, a, b }
+}
+
+fn have(site: SiteId, generation: Generation, size: u64) -> Have {
+    Have { site, generation, version: format!("v{generation}"), size, mtime_ns: Some(-7) }
+}
+
+fn job(from: SiteId, to: SiteId) -> Job {
+    Job {
+        to,
+        from,
+        state: JobState::Ready,
+        priority: 50,
+        queued_at: 1_000,
+        not_before: 0,
+        tries: 0,
+        sent: None,
+        token: None,
+        error: None,
+    }
+}
+
+impl Fixture {
+    /// Runs a unit, then compares the counters with a recount.
+    fn write<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut dyn Unit) -> Result<R> + Send + 'static,
+    ) -> R {
+        let result = self.db.write_blocking(f).unwrap();
+        self.recount();
+        result
+    }
+
+    /// A file that `a` has and that is queued for `b`.
+    fn queued(&self, name: &str, size: u64, change: impl FnOnce(&mut Job)) -> FileId {
+        let (root, a, name) = (self.root, self.a, name.to_owned());
+        let mut job = job(self.a, self.b);
+        change(&mut job);
+        self.write(move |unit| {
+            let folder = unit.put_folder(root, "shots/010")?;
+            let file = unit.add_file(folder, &name, size)?;
+            unit.put_have(file, &have(a, 1, size))?;
+            unit.put_job(file, &job)?;
+            Ok(file)
+        })
+    }
+
+    fn filter(&self) -> ClaimFilter {
+        ClaimFilter {
+            project: self.project,
+            to: self.b,
+            files: 100,
+            bytes: u64::MAX,
+            largest: None,
+            oldest_first: false,
+        }
+    }
+
+    fn claim(&self, filter: ClaimFilter) -> Vec<Claimed> {
+        self.write(move |unit| unit.claim(&filter))
+    }
+
+    fn names(&self, filter: ClaimFilter) -> Vec<String> {
+        self.claim(filter).into_iter().map(|claimed| claimed.name).collect()
+    }
+
+    fn file(&self, name: &str) -> FileRow {
+        self.db.read(|view| view.file(self.root, "shots/010", name)).unwrap().unwrap()
+    }
+
+    fn count(&self, site: SiteId, state: FileState) -> (u64, u64, u64) {
+        let counts = self.db.read(|view| view.counts(self.project)).unwrap();
+        let count = counts.iter().find(|count| count.site == site && count.state == state);
+        count.map_or((0, 0, 0), |count| (count.files, count.bytes, count.conflicts))
+    }
+
+    fn recount(&self) {
+        let conn = Connection::open(self.dir.path().join("catalog.db")).unwrap();
+        assert_eq!(kept(&conn), recounted(&conn));
+    }
+}
+
+type Counters = Vec<(i64, i64, i64, i64, i64)>;
+
+fn counters(conn: &Connection, sql: &str) -> Counters {
+    let mut all = conn.prepare(sql).unwrap();
+    let rows = all
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
+    rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
+}
+
+fn kept(conn: &Connection) -> Counters {
+    counters(conn, "SELECT * FROM counter WHERE files <> 0 OR bytes <> 0 ORDER BY 1, 2, 3")
+}
+
+/// The counters from scratch, straight from their definition.
+fn recounted(conn: &Connection) -> Counters {
+    counters(
+        conn,
+        "SELECT root, site, bucket, count(*), sum(size) FROM (
+             SELECT d.root, j.to_site AS site, j.state AS bucket, f.size
+             FROM job j JOIN file f ON f.id = j.file JOIN folder d ON d.id = f.folder
+             UNION ALL
+             SELECT d.root, h.site, 6, f.size
+             FROM have h JOIN file f ON f.id = h.file JOIN folder d ON d.id = f.folder
+             WHERE h.generation = f.generation
+               AND NOT EXISTS (SELECT 1 FROM job WHERE file = f.id AND to_site = h.site)
+             UNION ALL
+             SELECT d.root, h.site, 7, f.size
+             FROM have h JOIN file f ON f.id = h.file JOIN folder d ON d.id = f.folder
+         ) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    )
+}
+
+#[test]
+fn names_get_one_key_each() {
+    let t = fixture();
+    let (project, root, a) = (t.project, t.root, t.a);
+    t.write(move |unit| {
+        assert_eq!(unit.put_project("demo")?, project);
+        assert_eq!(unit.put_root(project, "work")?, root);
+        assert_eq!(unit.put_site("a")?, a);
+        assert_eq!(unit.put_folder(root, "x")?, unit.put_folder(root, "x")?);
+        unit.put_root_identity(root, a, "one")?;
+        unit.put_root_identity(root, a, "two")
+    });
+    t.db.read(|view| {
+        assert_eq!(view.project("demo")?, Some(t.project));
+        assert_eq!(view.project("other")?, None);
+        assert_eq!(view.site("b")?, Some(t.b));
+        assert_eq!(view.site_names()?, [(t.a, "a".to_owned()), (t.b, "b".to_owned())]);
+        assert_eq!(view.root(t.project, "work")?, Some(t.root));
+        assert_eq!(view.root(t.project, "publish")?, None);
+        assert_eq!(view.root_identity(t.root, t.a)?.as_deref(), Some("two"));
+        assert_eq!(view.root_identity(t.root, t.b)?, None);
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_file_travels() {
+    let t = fixture();
+    assert!(!t.db.read(|view| view.any_have(t.root, t.a)).unwrap());
+    let file = t.queued("x.exr", 10, |job| job.token = Some(vec![1, 2]));
+    assert_eq!(t.count(t.a, FileState::Synced), (1, 10, 0));
+    assert_eq!(t.count(t.b, FileState::Queued), (1, 10, 0));
+    assert_eq!(t.db.read(|view| view.ready(t.project, t.b)).unwrap(), 1);
+
+    let claimed = t.claim(t.filter());
+    assert_eq!(claimed.len(), 1);
+    let claimed = &claimed[0];
+    assert_eq!((claimed.file, claimed.root, claimed.generation), (file, t.root, 1));
+    assert_eq!((claimed.folder.as_str(), claimed.name.as_str()), ("shots/010", "x.exr"));
+    assert_eq!(claimed.source, have(t.a, 1, 10));
+    assert_eq!(claimed.destination, None);
+    assert_eq!(claimed.job.state, JobState::Ready);
+    assert_eq!((claimed.job.sent, claimed.job.token.as_deref()), (None, Some(&[1, 2][..])));
+
+    let stored = t.file("x.exr").jobs.remove(0);
+    assert_eq!(stored.state, JobState::InProgress);
+    assert_eq!(stored.sent, Some(Sent { size: 10, mtime_ns: Some(-7) }));
+    assert_eq!(t.count(t.b, FileState::InProgress), (1, 10, 0));
+    assert_eq!(t.db.read(|view| view.ready(t.project, t.b)).unwrap(), 0);
+    assert!(t.claim(t.filter()).is_empty());
+
+    let (a, b) = (t.a, t.b);
+    t.write(move |unit| {
+        unit.put_have(file, &have(b, 1, 10))?;
+        unit.drop_job(file, b)
+    });
+    assert_eq!(t.count(t.b, FileState::Synced), (1, 10, 0));
+    assert!(t.db.read(|view| view.any_have(t.root, t.b)).unwrap());
+
+    // New content: what `b` has is old now.
+    t.write(move |unit| {
+        unit.set_generation(file, 2, 30)?;
+        unit.put_have(file, &have(a, 2, 30))
+    });
+    assert_eq!(t.count(t.a, FileState::Synced), (1, 30, 0));
+    assert_eq!(t.count(t.b, FileState::Synced), (0, 0, 0));
+    let row = t.file("x.exr");
+    assert_eq!((row.generation, row.size), (2, 30));
+    assert_eq!(row.haves, [have(a, 2, 30), have(b, 1, 10)]);
+
+    let whole = t.db.read(|view| view.folder(t.root, "shots/010")).unwrap();
+    assert_eq!(whole.files, [row]);
+    let unknown = t.db.read(|view| view.folder(t.root, "shots")).unwrap();
+    assert_eq!(unknown, FolderRows::default());
+
+    // Forgotten only when nobody has it and nothing is to be done.
+    t.write(move |unit| {
+        unit.forget_file(file)?;
+        unit.drop_have(file, a)?;
+        unit.drop_have(file, a)?;
+        unit.put_job(file, &job(a, b))?;
+        unit.drop_have(file, b)?;
+        unit.forget_file(file)?;
+        assert!(unit.file(RootId(1), "shots/010", "x.exr")?.is_some());
+        unit.drop_job(file, b)?;
+        unit.forget_file(file)?;
+        assert!(unit.file(RootId(1), "shots/010", "x.exr")?.is_none());
+        Ok(())
+    });
+    assert_eq!(t.db.read(|view| view.counts(t.project)).unwrap(), []);
+    assert!(!t.db.read(|view| view.any_have(t.root, t.b)).unwrap());
+    // A key is not given out twice.
+    assert_ne!(t.queued("y.exr", 1, |_| {}), file);
+}
+
+#[test]
+fn a_folder_has_its_own_files_with_haves_and_jobs() {
+    let t = fixture();
+    for name in ["c", "a", "b"] {
+        t.queued(name, 1, |_| {});
+    }
+    let (root, b) = (t.root, t.b);
+    t.write(move |unit| {
+        let other = unit.put_folder(root, "")?;
+        let file = unit.add_file(other, "top", 5)?;
+        unit.put_have(file, &have(b, 1, 5))
+    });
+    let rows = t.db.read(|view| view.folder(root, "shots/010")).unwrap();
+    assert_eq!(rows.files.len(), 3);
+    for file in &rows.files {
+        assert_eq!((file.haves.len(), file.jobs.len()), (1, 1), "{file:?}");
+        assert_eq!(*file, t.file(&file.name));
+    }
+    let top = t.db.read(|view| view.folder(root, "")).unwrap();
+    assert_eq!((top.files.len(), top.files[0].name.as_str()), (1, "top"));
+    let all = t.db.read(|view| view.folders(root, FolderId(0), 9)).unwrap();
+    assert_eq!(all.iter().map(|(_, path)| path.as_str()).collect::<Vec<_>>(), ["shots/010", ""]);
+    assert_eq!(t.db.read(|view| view.folders(root, all[0].0, 9)).unwrap(), all[1..]);
+    assert_eq!(t.db.read(|view| view.folders(root, FolderId(0), 1)).unwrap(), all[..1]);
+}
+
+#[test]
+fn claims_by_priority_then_age() {
+    let t = fixture();
+    let (project, to) = (t.project, t.b);
+    for (name, priority, queued_at) in
+        [("late", 50, 30), ("early", 50, 10), ("urgent", 1001, 40), ("tie", 50, 10), ("low", 1, 1)]
+    {
+        t.queued(name, 1, |job| {
+            job.priority = priority;
+            job.queued_at = queued_at;
+        });
+    }
+    assert_eq!(t.names(t.filter()), ["urgent", "early", "tie", "late", "low"]);
+    assert_eq!(t.write(|unit| unit.release(project, to)), 5);
+    assert_eq!(t.names(ClaimFilter { files: 0, ..t.filter() }), [""; 0]);
+    let oldest = ClaimFilter { oldest_first: true, files: 3, ..t.filter() };
+    assert_eq!(t.names(oldest.clone()), ["low", "early", "tie"]);
+    assert_eq!(t.names(oldest), ["late", "urgent"]);
+}
+
+#[test]
+fn claims_within_bounds() {
+    let t = fixture();
+    let (project, to) = (t.project, t.b);
+    for (at, size) in [70, 50, 1, 0, 20].into_iter().enumerate() {
+        t.queued(&format!("{at}"), size, |job| job.queued_at = at as i64);
+    }
+    // The first is given whatever its size; the one that reaches the bound is the last.
+    assert_eq!(t.names(ClaimFilter { bytes: 0, ..t.filter() }), ["0"]);
+    assert_eq!(t.names(ClaimFilter { bytes: 51, ..t.filter() }), ["1", "2"]);
+    t.write(|unit| unit.release(project, to));
+    assert_eq!(t.names(ClaimFilter { largest: Some(20), ..t.filter() }), ["2", "3", "4"]);
+    assert_eq!(t.names(ClaimFilter { files: 1, ..t.filter() }), ["0"]);
+    assert_eq!(t.names(ClaimFilter { to: t.a, ..t.filter() }), [""; 0]);
+}
+
+#[test]
+fn a_source_without_the_newest_content_is_passed_over_until_it_has_it() {
+    for oldest_first in [false, true] {
+        let t = fixture();
+        let filter = ClaimFilter { files: 1, oldest_first, ..t.filter() };
+        let stale = t.queued("stale", 3, |job| job.queued_at = 1);
+        t.queued("good", 4, |job| job.queued_at = 2);
+        t.write(move |unit| unit.set_generation(stale, 2, 5));
+        assert_eq!(t.names(filter.clone()), ["good"]);
+        assert_eq!(t.names(filter.clone()), [""; 0]);
+        // To everyone else it is ready, but not claimable.
+        assert_eq!(t.file("stale").jobs[0].state, JobState::Ready);
+        assert_eq!(t.count(t.b, FileState::Queued), (1, 5, 0));
+        assert_eq!(t.db.read(|view| view.ready(t.project, t.b)).unwrap(), 0);
+        let shown = QueueFilter { states: vec![JobState::Ready], limit: 9, offset: 0 };
+        assert_eq!(t.db.read(|view| view.queue(t.project, &shown)).unwrap().len(), 1);
+        // It stays so when the process starts anew, until the source has the content.
+        let t = reopen(t);
+        let (a, b) = (t.a, t.b);
+        t.write(move |unit| unit.put_have(stale, &have(b, 1, 3)));
+        assert_eq!(t.names(filter.clone()), [""; 0]);
+        t.write(move |unit| unit.put_have(stale, &have(a, 2, 5)));
+        let claimed = t.claim(filter);
+        assert_eq!(claimed[0].name, "stale");
+        assert_eq!(claimed[0].destination, Some(have(b, 1, 3)));
+    }
+}
+
+fn reopen(t: Fixture) -> Fixture {
+    let Fixture { dir, db, project, root, a, b } = t;
+    drop(db);
+    let db = Sqlite::open(dir.path()).unwrap();
+    Fixture { dir, db, project, root, a, b }
+}
+
+#[test]
+fn waiting_jobs_wake_in_time() {
+    let t = fixture();
+    for at in [10, 20, 30] {
+        t.queued(&format!("{at}"), 1, |job| {
+            job.state = JobState::Waiting;
+            job.not_before = at;
+        });
+    }
+    let next = || t.db.read(|view| view.next_waiting(t.project, t.b)).unwrap();
+    assert_eq!(next(), Some(10));
+    assert_eq!(t.count(t.b, FileState::Queued), (3, 3, 0));
+    assert_eq!(t.write(|unit| unit.wake(9, 100)), 0);
+    assert_eq!(t.write(|unit| unit.wake(20, 1)), 1);
+    assert_eq!(t.write(|unit| unit.wake(20, 100)), 1);
+    assert_eq!(next(), Some(30));
+    assert_eq!(t.names(t.filter()).len(), 2);
+    assert_eq!(t.write(|unit| unit.wake(30, 100)), 1);
+    assert_eq!(next(), None);
+}
+
+#[test]
+fn failed_jobs_are_reset_and_conflicts_stay() {
+    let t = fixture();
+    let error = JobError { kind: "Timeout".to_owned(), message: "no answer".to_owned() };
+    for (name, state) in [("f", JobState::Failed), ("c", JobState::Conflict)] {
+        t.queued(name, 8, |job| {
+            job.state = state;
+            job.tries = 3;
+            job.error = Some(error.clone());
+            job.sent = Some(Sent { size: 8, mtime_ns: None });
+        });
+    }
+    assert_eq!(t.file("f").jobs[0].error, Some(error));
+    assert_eq!(t.count(t.b, FileState::Failed), (2, 16, 1));
+    assert_eq!(t.write(|unit| unit.reset_failed(ProjectId(99))), 0);
+    let project = t.project;
+    assert_eq!(t.write(move |unit| unit.reset_failed(project)), 1);
+    assert_eq!(t.count(t.b, FileState::Failed), (1, 8, 1));
+    let reset = t.file("f").jobs.remove(0);
+    assert_eq!((reset.state, reset.tries, reset.error), (JobState::Ready, 0, None));
+    assert_eq!(reset.sent, Some(Sent { size: 8, mtime_ns: None }));
+    assert_eq!(t.file("c").jobs[0].state, JobState::Conflict);
+}
+
+#[test]
+fn the_queue_shows_work_in_progress_first() {
+    let t = fixture();
+    let states = [
+        JobState::Ready,
+        JobState::Failed,
+        JobState::InProgress,
+        JobState::Waiting,
+        JobState::Conflict,
+    ];
+    for (at, state) in states.into_iter().enumerate() {
+        t.queued(&format!("{state:?}"), 1, |job| {
+            job.state = state;
+            job.priority = 50 + i64::from(state == JobState::Waiting);
+            job.queued_at = 100 - at as i64;
+        });
+    }
+    let queue = |states: &[JobState], limit, offset| {
+        let filter = QueueFilter { states: states.to_vec(), limit, offset };
+        let rows = t.db.read(|view| view.queue(t.project, &filter)).unwrap();
+        assert!(rows.iter().all(|row| row.root == "work" && row.size == 1));
+        rows.into_iter().map(|row| row.path.replace("shots/010/", "")).collect::<Vec<_>>()
+    };
+    let all = ["InProgress", "Waiting", "Conflict", "Failed", "Ready"];
+    assert_eq!(queue(&[], usize::MAX, 0), all);
+    assert_eq!(queue(&[], 2, 1), all[1..3]);
+    assert_eq!(queue(&[], 2, 9), [""; 0]);
+    assert_eq!(queue(&[JobState::Failed, JobState::Conflict], 9, 0), all[2..4]);
+}
+
+#[test]
+fn time_never_goes_back() {
+    let t = fixture();
+    assert_eq!(t.db.read(|view| view.last_time()).unwrap(), 0);
+    t.write(|unit| unit.put_time(5));
+    t.write(|unit| unit.put_time(3));
+    assert_eq!(t.db.read(|view| view.last_time()).unwrap(), 5);
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let t = fixture();
+    let file = t.queued("x", 1, |_| {});
+    let (root, a, b) = (t.root, t.a, t.b);
+    let refused = |f: fn(&mut dyn Unit, FileId, RootId, SiteId, SiteId) -> Result<()>| {
+        let error = t.db.write_blocking(move |unit| f(unit, file, root, a, b)).unwrap_err();
+        assert!(matches!(error, Error::Invalid(_)), "{error:?}");
+        t.recount();
+    };
+    refused(|unit, _, root, _, _| {
+        let folder = unit.put_folder(root, "shots/010")?;
+        unit.add_file(folder, "x", 1).map(|_| ())
+    });
+    refused(|unit, _, _, _, _| unit.add_file(FolderId(99), "x", 1).map(|_| ()));
+    refused(|unit, _, _, _, _| unit.put_folder(RootId(99), "x").map(|_| ()));
+    refused(|unit, _, _, a, _| unit.put_have(FileId(99), &have(a, 1, 1)));
+    refused(|unit, _, _, a, b| unit.put_job(FileId(99), &job(a, b)));
+    refused(|unit, _, _, _, _| unit.set_generation(FileId(99), 1, 1));
+}
+
+#[test]
+fn one_unit_of_a_group_fails_alone() {
+    let t = fixture();
+    let (root, a, project) = (t.root, t.a, t.project);
+    let add = move |unit: &mut dyn Unit, name: &str| {
+        let folder = unit.put_folder(root, "f")?;
+        let file = unit.add_file(folder, name, 1)?;
+        unit.put_have(file, &have(a, 1, 1))?;
+        Ok(file)
+    };
+    let (entered, wait) = mpsc::channel();
+    let (go, gate) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        // Keeps the writer busy until the others are queued: they become one group.
+        let db = &t.db;
+        let first = scope.spawn(move || {
+            db.write_blocking(move |unit| {
+                entered.send(()).unwrap();
+                gate.recv().unwrap();
+                add(unit, "first")
+            })
+        });
+        wait.recv().unwrap();
+        let more: Vec<_> = (0..9)
+            .map(|at| {
+                scope.spawn(move || {
+                    db.write_blocking(move |unit| {
+                        // What others of the group did is seen, what was undone is not.
+                        let counted = unit.counts(project)?.first().map_or(0, |c| c.files);
+                        assert_eq!(counted, unit.folder(root, "f")?.files.len() as u64);
+                        add(unit, &at.to_string())?;
+                        match at {
+                            3 => Err(Error::Invalid("no".to_owned())),
+                            6 => panic!("{at}"),
+                            _ => Ok(at),
+                        }
+                    })
+                })
+            })
+            .collect();
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        go.send(()).unwrap();
+        first.join().unwrap().unwrap();
+        for (at, answer) in more.into_iter().enumerate() {
+            match (at, answer.join().unwrap()) {
+                (3, answer) => assert_eq!(answer, Err(Error::Invalid("no".to_owned()))),
+                (6, answer) => assert_eq!(answer, Err(Error::Panicked("6".to_owned()))),
+                (at, answer) => assert_eq!(answer, Ok(at)),
+            }
+        }
+    });
+    assert_eq!(t.count(a, FileState::Synced), (8, 8, 0));
+    t.recount();
+}
+
+#[test]
+fn async_writes_are_answered_after_their_commit() {
+    let t = fixture();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let project = t.db.write(|unit| unit.put_project("other")).await.unwrap();
+        assert_eq!(t.db.read(|view| view.project("other")).unwrap(), Some(project));
+    });
+}
+
+#[test]
+fn a_unit_may_hold_the_last_handle() {
+    let t = fixture();
+    let (mine, theirs) = (t.db.clone(), t.db);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async move {
+        let mut write = Box::pin(theirs.write(move |unit| {
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            drop(mine);
+            unit.put_time(8)
+        }));
+        // Polled once, so that the unit is under way, then given up.
+        let waited = std::future::poll_fn(|cx| std::task::Poll::Ready(write.as_mut().poll(cx)));
+        assert!(waited.await.is_pending());
+        drop(write);
+        drop(theirs);
+    });
+    let db = Sqlite::open(t.dir.path()).unwrap();
+    assert_eq!(db.read(|view| view.last_time()).unwrap(), 8);
+}
+
+#[test]
+fn a_read_sees_one_moment() {
+    let t = fixture();
+    t.db.read(|view| {
+        assert_eq!(view.last_time()?, 0);
+        t.db.write_blocking(|unit| unit.put_time(9))?;
+        assert_eq!(view.last_time()?, 0);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(t.db.read(|view| view.last_time()).unwrap(), 9);
+}
+
+#[test]
+fn many_threads_read_through_a_few_connections() {
+    let t = fixture();
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    assert!(t.db.read(|view| view.site("a")).unwrap().is_some());
+                }
+            });
+        }
+        // A panicking reader takes no connection with it.
+        for _ in 0..8 {
+            let panicked = scope.spawn(|| t.db.read(|_| -> Result<()> { panic!("reader") }));
+            assert!(panicked.join().is_err());
+        }
+    });
+    assert!(t.db.read(|view| view.site("a")).unwrap().is_some());
+}
+
+#[test]
+fn reads_beside_a_writer_and_after_it() {
+    let t = fixture();
+    let beside = Sqlite::open_read_only(t.dir.path()).unwrap();
+    t.queued("x", 1, |_| {});
+    assert_eq!(beside.read(|view| view.ready(t.project, t.b)).unwrap(), 1);
+    let refused = beside.write_blocking(|unit| unit.put_time(1)).unwrap_err();
+    assert!(matches!(refused, Error::Invalid(_)));
+    let Fixture { dir, db, project, b, .. } = t;
+    drop((db, beside));
+    let after = Sqlite::open_read_only(dir.path()).unwrap();
+    assert_eq!(after.read(|view| view.ready(project, b)).unwrap(), 1);
+}
+
+#[test]
+fn reading_needs_a_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = |folder: &std::path::Path| {
+        let error = Sqlite::open_read_only(folder).unwrap_err();
+        assert_eq!(error, Error::Missing { folder: folder.to_owned() });
+    };
+    missing(dir.path());
+    missing(&dir.path().join("none"));
+    fs::write(dir.path().join("catalog.db"), "").unwrap();
+    missing(dir.path());
+}
+
+#[test]
+fn the_file_is_private() {
+    let t = fixture();
+    let path = t.dir.path().join("catalog.db");
+    let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(), 0o600);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    Sqlite::open(t.dir.path()).unwrap();
+    assert_eq!(mode(), 0o600);
+}
+
+#[test]
+fn a_newer_catalog_is_left_alone() {
+    let t = fixture();
+    let Fixture { dir, db, .. } = t;
+    drop(db);
+    let path = dir.path().join("catalog.db");
+    let conn = Connection::open(&path).unwrap();
+    conn.pragma_update(None, "user_version", schema::KNOWN + 1).unwrap();
+    drop(conn);
+    let before = fs::read(&path).unwrap();
+    let newer = Error::Newer { found: schema::KNOWN + 1, known: schema::KNOWN };
+    assert_eq!(Sqlite::open(dir.path()).unwrap_err(), newer);
+    assert_eq!(Sqlite::open_read_only(dir.path()).unwrap_err(), newer);
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_damaged_or_foreign_file_is_told_with_the_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.db");
+    let damaged = || {
+        for opened in [Sqlite::open(dir.path()), Sqlite::open_read_only(dir.path())] {
+            let error = opened.unwrap_err();
+            assert!(matches!(error, Error::Damaged(_)), "{error:?}");
+            let text = error.to_string();
+            assert!(text.contains("catalog.db") && text.contains("move the file away"), "{text}");
+        }
+    };
+    fs::write(&path, "not a database at all, but long enough to be looked at".repeat(99)).unwrap();
+    damaged();
+    fs::remove_file(&path).unwrap();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE other (x)").unwrap();
+    damaged();
+}
+
+#[test]
+fn damage_met_later_is_told_too() {
+    let t = fixture();
+    for at in 0..400 {
+        t.db.write_blocking({
+            let root = t.root;
+            move |unit| unit.put_folder(root, &format!("{at}/{}", "long/".repeat(40)))
+        })
+        .unwrap();
+    }
+    let Fixture { dir, db, root, .. } = t;
+    drop(db);
+    let path = dir.path().join("catalog.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let (from, end) = (bytes.len() / 2, bytes.len());
+    bytes[from..end].fill(0xa5);
+    fs::write(&path, bytes).unwrap();
+    let read = Sqlite::open(dir.path())
+        .and_then(|db| db.read(|view| view.folders(root, FolderId(0), usize::MAX)));
+    assert!(matches!(read, Err(Error::Damaged(_))), "{read:?}");
+}
+
+#[test]
+fn network_file_systems_are_known() {
+    for (magic, kind) in [
+        (0x6969, Some("nfs")),
+        (0xff53_4d42, Some("cifs")),
+        (0x6573_5546, Some("fuse")),
+        (0xef53, None),
+        (0x0102_1994, None),
+    ] {
+        assert_eq!(sqlite::unsafe_kind(magic), kind);
+    }
+}
+
+/// One step of a random history; numbers pick among what exists.
+#[derive(Debug, Clone)]
+enum Step {
+    Add {
+        folder: u8,
+        size: u8,
+    },
+    Have {
+        file: u8,
+        site: u8,
+        generation: u8,
+        size: u8,
+    },
+    DropHave {
+        file: u8,
+        site: u8,
+    },
+    Generation {
+        file: u8,
+        generation: u8,
+        size: u8,
+    },
+    Job {
+        file: u8,
+        from: u8,
+        to: u8,
+        state: u8,
+        priority: u8,
+        at: u8,
+    },
+    DropJob {
+        file: u8,
+        site: u8,
+    },
+    Forget {
+        file: u8,
+    },
+    Wake {
+        now: u8,
+        limit: u8,
+    },
+    Claim {
+        to: u8,
+        files: u8,
+        bytes: u8,
+        oldest_first: bool,
+        largest: Option<u8>,
+    },
+    Release,
+    Reset,
+    /// Ends the unit: kept, undone, or undone by a panic.
+    End(u8),
+    /// As a killed process would leave it.
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let s = 0..3_u8;
+    let f = any::<u8>();
+    prop_oneof![
+        4 => (0..3_u8, f).prop_map(|(folder, size)| Step::Add { folder, size }),
+        4 => (f, s.clone(), 1..4_u8, f)
+            .prop_map(|(file, site, generation, size)| Step::Have { file, site, generation, size }),
+        1 => (f, s.clone()).prop_map(|(file, site)| Step::DropHave { file, site }),
+        2 => (f, 1..4_u8, f)
+            .prop_map(|(file, generation, size)| Step::Generation { file, generation, size }),
+        5 => (f, s.clone(), s.clone(), 0..5_u8, 0..3_u8, f).prop_map(
+            |(file, from, to, state, priority, at)| Step::Job { file, from, to, state, priority, at }
+        ),
+        2 => (f, s.clone()).prop_map(|(file, site)| Step::DropJob { file, site }),
+        1 => f.prop_map(|file| Step::Forget { file }),
+        1 => (f, 0..4_u8).prop_map(|(now, limit)| Step::Wake { now, limit }),
+        3 => (s, 0..6_u8, f, any::<bool>(), any::<Option<u8>>()).prop_map(
+            |(to, files, bytes, oldest_first, largest)| Step::Claim {
+                to, files, bytes, oldest_first, largest
+            }
+        ),
+        1 => Just(Step::Release),
+        1 => Just(Step::Reset),
+        4 => (0..6_u8).prop_map(Step::End),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+const STATES: [JobState; 5] = [
+    JobState::Ready,
+    JobState::Waiting,
+    JobState::InProgress,
+    JobState::Failed,
+    JobState::Conflict,
+];
+
+/// Steps on the first root's files; those of unknown files are refused and ignored.
+fn take(unit: &mut dyn Unit, step: &Step, files: &mut Vec<FileId>) -> Result<()> {
+    let site = |at: u8| SiteId(i64::from(at) + 1);
+    let file = |at: u8| match files.len() {
+        0 => FileId(0),
+        len => files[usize::from(at) % len],
+    };
+    let done = match *step {
+        Step::Add { folder, size } => {
+            let folder = unit.put_folder(RootId(i64::from(folder) % 2 + 1), &folder.to_string())?;
+            let name = format!("{}", files.len());
+            unit.add_file(folder, &name, size.into()).map(|file| files.push(file))
+        }
+        Step::Have { file: f, site: s, generation, size } => {
+            unit.put_have(file(f), &have(site(s), generation.into(), size.into()))
+        }
+        Step::DropHave { file: f, site: s } => unit.drop_have(file(f), site(s)),
+        Step::Generation { file: f, generation, size } => {
+            unit.set_generation(file(f), generation.into(), size.into())
+        }
+        Step::Job { file: f, from, to, state, priority, at } => unit.put_job(
+            file(f),
+            &Job {
+                state: STATES[usize::from(state)],
+                priority: priority.into(),
+                queued_at: at.into(),
+                not_before: at.into(),
+                ..job(site(from), site(to))
+            },
+        ),
+        Step::DropJob { file: f, site: s } => unit.drop_job(file(f), site(s)),
+        Step::Forget { file: f } => unit.forget_file(file(f)),
+        Step::Wake { now, limit } => unit.wake(now.into(), limit.into()).map(drop),
+        Step::Claim { to, files, bytes, oldest_first, largest } => {
+            let filter = ClaimFilter {
+                project: ProjectId(1),
+                to: site(to),
+                files: files.into(),
+                bytes: bytes.into(),
+                largest: largest.map(u64::from),
+                oldest_first,
+            };
+            claimed_as_asked(unit, &filter)
+        }
+        Step::Release => [1, 2, 3]
+            .into_iter()
+            .try_for_each(|site| unit.release(ProjectId(1), SiteId(site)).map(drop)),
+        Step::Reset => unit.reset_failed(ProjectId(1)).map(drop),
+        Step::End(_) | Step::Reopen => Ok(()),
+    };
+    match done {
+        Err(Error::Invalid(_)) => Ok(()),
+        done => done,
+    }
+}
+
+/// Compares a claim with what the queue shows to be claimable.
+fn claimed_as_asked(unit: &mut dyn Unit, filter: &ClaimFilter) -> Result<()> {
+    let shown = QueueFilter { states: vec![JobState::Ready], limit: usize::MAX, offset: 0 };
+    let mut expected = Vec::new();
+    for row in unit.queue(filter.project, &shown)? {
+        let (folder, name) = row.path.split_once('/').unwrap();
+        let root = unit.root(filter.project, &row.root)?.unwrap();
+        let file = unit.file(root, folder, name)?.unwrap();
+        let from = file.haves.iter().find(|have| have.site == row.job.from);
+        let newest = from.is_some_and(|have| have.generation == file.generation);
+        if row.job.to == filter.to && newest && filter.largest.is_none_or(|most| row.size <= most) {
+            expected.push((row.file, row.size, row.job));
+        }
+    }
+    if filter.oldest_first {
+        expected.sort_by_key(|(file, _, job)| (job.queued_at, *file));
+    }
+    expected.truncate(filter.files);
+    let mut bytes = 0;
+    let last = expected.iter().position(|(_, size, _)| {
+        bytes += size;
+        bytes >= filter.bytes
+    });
+    expected.truncate(last.map_or(expected.len(), |last| last + 1));
+    let claimed = unit.claim(filter)?;
+    let claimed: Vec<_> = claimed.into_iter().map(|c| (c.file, c.job)).collect();
+    let expected: Vec<_> = expected.into_iter().map(|(file, _, job)| (file, job)).collect();
+    assert_eq!(claimed, expected);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counters_equal_a_recount(steps in prop::collection::vec(step(), 1..120)) {
+        let mut t = fixture();
+        let (project, root) = (t.project, t.root);
+        t.write(move |unit| {
+            unit.put_site("c")?;
+            unit.put_root(project, "publish")
+        });
+        assert_eq!((project.0, root.0), (1, 1));
+        let mut files = Vec::new();
+        for unit in steps.split_inclusive(|step| matches!(step, Step::End(_) | Step::Reopen)) {
+            let (mine, mut known) = (unit.to_vec(), files.clone());
+            let answer = t.db.write_blocking(move |unit| {
+                for step in &mine {
+                    take(unit, step, &mut known)?;
+                }
+                match mine.last() {
+                    Some(Step::End(4)) => Err(Error::Closed),
+                    Some(Step::End(5)) => std::panic::resume_unwind(Box::new("given up")),
+                    _ => Ok(known),
+                }
+            });
+            match (unit.last(), answer) {
+                (Some(Step::End(4)), answer) => assert_eq!(answer, Err(Error::Closed)),
+                (Some(Step::End(5)), Err(Error::Panicked(text))) if text == "given up" => {}
+                (_, answer) => files = answer.unwrap(),
+            }
+            if matches!(unit.last(), Some(Step::Reopen)) {
+                t = as_if_killed(t);
+            }
+            t.recount();
+        }
+    }
+}
+
+/// Goes on with a copy of the files, taken while the catalog was open.
+fn as_if_killed(t: Fixture) -> Fixture {
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["catalog.db", "catalog.db-wal"] {
+        fs::copy(t.dir.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let db = Sqlite::open(copy.path()).unwrap();
+    Fixture { dir: copy, db, ..t }
+}
