@@ -1,1 +1,275 @@
+//! `local_drive`: sites on mounted disks. Any path of this machine is a root: a disk, a share, a
+//! FUSE mount.
+//!
+//! Promises: nothing is visible before all of it is; what was not expected is not replaced;
+//! nothing leaves the root, whatever links say; a file's fingerprint changes with its content. It
+//! never retries and knows nothing of other providers.
+//!
+//! `beneath` opens, `temporary` and `publish` make files visible, `write`, `copy` and `read` move
+//! bytes, `list` and `sweep` walk, `flush` makes durable, `root` and `filesystem` know the disk.
+#![cfg(target_os = "linux")]
 
+mod beneath;
+mod config;
+mod copy;
+mod facts;
+mod fault;
+mod filesystem;
+mod flush;
+mod list;
+mod publish;
+mod read;
+mod root;
+mod sweep;
+mod temporary;
+mod write;
+
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use sitesync_provider::{
+    About, At, Copied, Copy, DeleteOptions, Error, ErrorKind, Expect, Host, Kind, Metadata, Op,
+    Provider, ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions, check_path,
+};
+
+pub use config::{Permissions, Settings, Symlinks};
+pub use list::Lister;
+pub use read::Reader;
+pub use write::Writer;
+
+use beneath::Folder;
+use copy::{Batch, Unshared};
+use facts::{kind, metadata, same_but_name};
+use fault::{fault, refuse};
+use publish::{look, rename_new};
+use root::{Root, Roots};
+use temporary::Mark;
+
+/// Mounted disks.
+#[derive(Debug)]
+pub struct LocalDrive {
+    roots: Roots,
+    mark: Mark,
+    unshared: Unshared,
+}
+
+impl Provider for LocalDrive {
+    type Settings = Settings;
+    type Reader = Reader;
+    type Writer = Writer;
+    type Lister = Lister;
+
+    const ABOUT: About = About::new("local_drive", "Mounted disk").slots(2);
+
+    async fn connect(settings: Settings, host: Host) -> Result<Self> {
+        Ok(LocalDrive {
+            roots: Roots::new(settings),
+            mark: Mark::new(&host.site_id()),
+            unshared: Unshared::default(),
+        })
+    }
+
+    async fn open_root(&self, root: &str, settings: Settings) -> Result<RootInfo> {
+        blocking(|| self.roots.open(root, settings))
+    }
+
+    async fn stat(&self, at: At<'_>) -> Result<Metadata> {
+        blocking(|| {
+            check(&at)?;
+            let root = self.roots.get(at.root)?;
+            let mut flags = OFlags::PATH | OFlags::CLOEXEC;
+            flags.set(OFlags::NOFOLLOW, !root.follow());
+            let stat = beneath::open(root.as_fd(), at.path, flags, Mode::empty(), root.follow())
+                .and_then(|file| fs::fstat(&file));
+            match stat {
+                Ok(stat) => Ok(metadata(&stat)),
+                // A file where a folder would have to be: nothing is at this path.
+                Err(Errno::NOTDIR) => Err(fault("stat", at.path, Errno::NOENT)),
+                Err(error) => Err(fault("stat", at.path, error)),
+            }
+        })
+    }
+
+    async fn list(&self, dir: At<'_>, recursive: bool) -> Result<Lister> {
+        blocking(|| {
+            check(&dir)?;
+            Lister::open(self.roots.get(dir.root)?, dir.path, recursive)
+        })
+    }
+
+    async fn open_read(&self, at: At<'_>, how: ReadOptions) -> Result<Reader> {
+        blocking(|| Reader::open(&self.roots.get(at.root)?, split(&at)?, at.path, &how))
+    }
+
+    async fn open_write(&self, at: At<'_>, how: WriteOptions) -> Result<Writer> {
+        blocking(|| {
+            let root = self.roots.get(at.root)?;
+            Writer::open(root, &self.mark, split(&at)?, at.path, how)
+        })
+    }
+
+    async fn create_folder(&self, at: At<'_>) -> Result<()> {
+        blocking(|| {
+            check(&at)?;
+            let made = Folder::make(&self.roots.get(at.root)?, at.path);
+            made.map(drop).map_err(|error| fault("make the folder", at.path, error))
+        })
+    }
+
+    async fn remove_folder(&self, at: At<'_>) -> Result<()> {
+        blocking(|| {
+            let root = self.roots.get(at.root)?;
+            let (folder, name) = split(&at)?;
+            let folder = read::parent(&root, folder, at.path)?;
+            match fs::unlinkat(&folder, name, AtFlags::REMOVEDIR) {
+                Ok(()) => changed(&root, &folder, at.path),
+                Err(Errno::NOTEMPTY | Errno::EXIST) => {
+                    let why = "the folder is not empty";
+                    Err(refuse(ErrorKind::Precondition, "remove", at.path, why))
+                }
+                Err(error) => Err(fault("remove", at.path, error)),
+            }
+        })
+    }
+
+    async fn delete(&self, at: At<'_>, how: DeleteOptions) -> Result<()> {
+        if how.to_trash {
+            return Err(Error::unsupported("trash"));
+        }
+        blocking(|| self.delete_file(&at, how.if_version))
+    }
+
+    async fn sweep(&self, root: &str, how: SweepOptions) -> Result<Swept> {
+        blocking(|| sweep::sweep(&self.roots.get(root)?, &self.mark, &how))
+    }
+
+    async fn server_copy(&self, batch: &[Copy<'_>], op: &Op) -> Vec<Result<Copied>> {
+        blocking(|| {
+            let mut run = Batch::new(&self.roots, &self.mark, &self.unshared, op);
+            batch.iter().map(|copy| run.copy(copy)).collect()
+        })
+    }
+
+    async fn rename(&self, from: At<'_>, to: At<'_>) -> Result<Metadata> {
+        blocking(|| self.rename_file(&from, &to))
+    }
+
+    async fn flush(&self, roots: &[&str]) -> Result<()> {
+        blocking(|| self.flush_roots(roots))
+    }
+}
+
+impl LocalDrive {
+    fn delete_file(&self, at: &At<'_>, if_version: Option<String>) -> Result<()> {
+        let root = self.roots.get(at.root)?;
+        let (folder, name) = split(at)?;
+        let folder = read::parent(&root, folder, at.path)?;
+        let refused = |error| fault("delete", at.path, error);
+        let Some(version) = if_version else {
+            let stat = folder.stat(name).map_err(refused)?;
+            if kind(&stat) != Kind::File {
+                return Err(refuse(ErrorKind::InvalidPath, "delete", at.path, "it is not a file"));
+            }
+            fs::unlinkat(&folder, name, AtFlags::empty()).map_err(refused)?;
+            return changed(&root, &folder, at.path);
+        };
+        let was = look(&folder, name, at.path, &Expect::Version(version))?;
+        // Moved aside first: what someone put there in this very moment goes back.
+        let aside = self.mark.name();
+        rename_new(&root, &folder, name, &folder, &aside).map_err(refused)?;
+        let moved = folder.stat(&aside).map_err(refused)?;
+        if was.is_some_and(|was| same_but_name(&was, &moved)) {
+            fs::unlinkat(&folder, &*aside, AtFlags::empty()).map_err(refused)?;
+            return changed(&root, &folder, at.path);
+        }
+        rename_new(&root, &folder, &aside, &folder, name).map_err(refused)?;
+        Err(publish::changed(at.path))
+    }
+
+    fn rename_file(&self, from: &At<'_>, to: &At<'_>) -> Result<Metadata> {
+        let (old_root, new_root) = (self.roots.get(from.root)?, self.roots.get(to.root)?);
+        let ((old_folder, old), (new_folder, new)) = (split(from)?, split(to)?);
+        let old_folder = read::parent(&old_root, old_folder, from.path)?;
+        let stat = old_folder.stat(old).map_err(|error| fault("rename", from.path, error))?;
+        if kind(&stat) != Kind::File {
+            return Err(refuse(ErrorKind::InvalidPath, "rename", from.path, "it is not a file"));
+        }
+        let new_folder = Folder::make(&new_root, new_folder)
+            .map_err(|error| fault("rename to", to.path, error))?;
+        rename_new(&new_root, &old_folder, old, &new_folder, new)
+            .map_err(|error| fault("rename to", to.path, error))?;
+        changed(&old_root, &old_folder, from.path)?;
+        changed(&new_root, &new_folder, to.path)?;
+        let stat = new_folder.stat(new).map_err(|error| fault("stat", to.path, error))?;
+        Ok(metadata(&stat))
+    }
+
+    fn flush_roots(&self, roots: &[&str]) -> Result<()> {
+        let mut answer = Ok(());
+        let mut devices: HashMap<u64, (Root, Vec<(Root, flush::Debt)>)> = HashMap::new();
+        for path in roots {
+            let root = match self.roots.checked(path) {
+                Ok(root) => root,
+                Err(error) => {
+                    answer = answer.and(Err(error));
+                    continue;
+                }
+            };
+            if self.roots.was_lost(path) {
+                let why = "the root was replaced before all that was written to it was durable";
+                answer = answer.and(Err(refuse(ErrorKind::Interrupted, "flush", path, why)));
+            }
+            let mut debt = root.barrier().begin();
+            if let Err(error) = debt.pay() {
+                answer = answer.and(Err(fault("flush", path, error)));
+            }
+            if debt.needs_syncfs() {
+                let device = devices.entry(root.device());
+                device.or_insert_with(|| (root.clone(), Vec::new())).1.push((root, debt));
+            }
+        }
+        for (root, debts) in devices.into_values() {
+            let begun = Instant::now();
+            match fs::syncfs(root.fd()) {
+                Ok(()) => {
+                    for (root, debt) in &debts {
+                        root.barrier().covered(debt, begun.elapsed());
+                    }
+                }
+                Err(error) => answer = answer.and(Err(fault("flush", root.path(), error))),
+            }
+        }
+        answer
+    }
+}
+
+/// Notes that a name came or went in this folder.
+fn changed(root: &Root, folder: &Folder, path: &str) -> Result<()> {
+    root.barrier().folder_changed(folder.as_fd()).map_err(|error| fault("sync", path, error))
+}
+
+/// Refuses a path that the host should not have let through.
+fn check(at: &At<'_>) -> Result<()> {
+    check_path(at.path).map_err(|why| refuse(ErrorKind::InvalidPath, "use", at.path, why))
+}
+
+/// The folder and the name of a file; the root itself is no file.
+fn split<'a>(at: &At<'a>) -> Result<(&'a str, &'a str)> {
+    check(at)?;
+    at.split().ok_or_else(|| refuse(ErrorKind::InvalidPath, "use", at.path, "it is the root"))
+}
+
+/// Runs what blocks where it may: on a thread that the runtime replaces meanwhile. Nothing is
+/// moved or copied for it, and an operation ends when its future does.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+sitesync_provider::export_provider!(LocalDrive);
