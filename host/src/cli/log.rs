@@ -1,0 +1,36 @@
+//! Log lines, on stderr.
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Global, LogFormat};
+
+/// Starts logging. `SITESYNC_LOG` takes a filter as tracing's `EnvFilter` writes it, on real
+/// targets of host and providers (`local_drive=debug`); else `-v` counts.
+pub(super) fn start(global: &Global, service: bool) {
+    let level = match (global.verbose, service) {
+        (0, false) => "warn",
+        (0, true) | (1, _) => "info",
+        (2, _) => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("SITESYNC_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber in one process (tests) leaves the first in place.
+    let _ = match global.log_format {
+        LogFormat::Text => lines.with_target(true).try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
+}
+
+/// The level that plug-ins are told: 1 errors to 5 everything.
+pub(super) fn plugin_level() -> u8 {
+    use tracing::level_filters::LevelFilter;
+    match LevelFilter::current() {
+        LevelFilter::OFF => 0,
+        LevelFilter::ERROR => 1,
+        LevelFilter::WARN => 2,
+        LevelFilter::INFO => 3,
+        LevelFilter::DEBUG => 4,
+        _ => 5,
+    }
+}
