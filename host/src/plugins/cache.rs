@@ -197,7 +197,8 @@ impl Temporary {
         let path = folder.join(format!(".tmp-{}-{number}", std::process::id()));
         // What a killed host left under the same number.
         let _ = std::fs::remove_file(&path);
-        let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        let file =
+            File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         Ok(Temporary { path, file })
     }
 

@@ -73,11 +73,8 @@ fn check_layout(
     let (interface, implementation) =
         if manifest.api < host { (theirs, ours) } else { (ours, theirs) };
     // Fresh globals: the process's own remember the last plug-in, and refuse its successors.
-    let checked = check_layout_compatibility_with_globals(
-        interface,
-        implementation,
-        &CheckingGlobals::new(),
-    );
+    let checked =
+        check_layout_compatibility_with_globals(interface, implementation, &CheckingGlobals::new());
     checked.map_err(|errors| {
         tracing::debug!(provider = manifest.name, "{errors}");
         format!(

@@ -120,8 +120,7 @@ impl Callsite for Place {
 
 /// A place that only stands in for one that is being made.
 fn nowhere() -> &'static Place {
-    static NOWHERE: Place =
-        Place { metadata: OnceLock::new(), wanted: AtomicBool::new(false) };
+    static NOWHERE: Place = Place { metadata: OnceLock::new(), wanted: AtomicBool::new(false) };
     &NOWHERE
 }
 

@@ -140,8 +140,7 @@ impl Plugins {
     /// Looks at all files and judges them by what they say of themselves; loads none.
     #[must_use]
     pub fn open(options: Options) -> Self {
-        let plugins =
-            Plugins { options, shelf: RwLock::default(), loaded: Mutex::default() };
+        let plugins = Plugins { options, shelf: RwLock::default(), loaded: Mutex::default() };
         plugins.look_again();
         plugins
     }
@@ -171,8 +170,7 @@ impl Plugins {
         let before = self.shelf().candidates.clone();
         let candidates: Vec<_> = found.into_iter().map(|found| reuse(&before, found)).collect();
         let same = |(a, b): (&Arc<Candidate>, &Arc<Candidate>)| Arc::ptr_eq(a, b);
-        let changed = candidates.len() != before.len()
-            || !candidates.iter().zip(&before).all(same);
+        let changed = candidates.len() != before.len() || !candidates.iter().zip(&before).all(same);
         let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
         shelf.folders = folders;
         shelf.candidates = candidates;
@@ -332,8 +330,7 @@ impl Plugins {
         let opened =
             candidate.found.opened.as_ref().map_err(|refusal| (Stage::Found, refusal.clone()))?;
         let cache = Cache::open(&self.options.cache).map_err(at(Stage::Gated))?;
-        let held =
-            cache.hold(&candidate.found.path, opened, manifest).map_err(at(Stage::Gated))?;
+        let held = cache.hold(&candidate.found.path, opened, manifest).map_err(at(Stage::Gated))?;
         let _ = candidate.sha256.set(held.sha256.clone());
         if let Some(provider) = self.already(&held.sha256, manifest).map_err(at(Stage::Gated))? {
             return Ok(provider);
@@ -405,8 +402,7 @@ impl Plugins {
         if let Some(refusal) = refused {
             return refusal;
         }
-        let installed =
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let installed = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let near = names
             .iter()
             .map(|known| (strsim::damerau_levenshtein(known, name), known))
@@ -446,8 +442,7 @@ impl Shelf {
     /// The file that serves in the place of this one.
     fn superseded_by(&self, candidate: &Arc<Candidate>) -> Option<PathBuf> {
         let name = candidate.name()?;
-        let refused =
-            |candidate: &Candidate| matches!(candidate.provider.get(), Some(Err(_)));
+        let refused = |candidate: &Candidate| matches!(candidate.provider.get(), Some(Err(_)));
         let serving = self.best_first(name).into_iter().find(|candidate| !refused(candidate))?;
         (!Arc::ptr_eq(&serving, candidate) && !refused(candidate))
             .then(|| serving.found.path.clone())

@@ -52,7 +52,8 @@ fn not_found(path: &str) -> Error {
 
 /// The name of what lies directly in `folder`, and whether more follows beneath it.
 fn child<'a>(folder: &str, path: &'a str) -> Option<(&'a str, bool)> {
-    let rest = if folder.is_empty() { path } else { path.strip_prefix(folder)?.strip_prefix('/')? };
+    let rest =
+        if folder.is_empty() { path } else { path.strip_prefix(folder)?.strip_prefix('/')? };
     Some(rest.split_once('/').map_or((rest, false), |(name, _)| (name, true)))
 }
 
@@ -217,8 +218,7 @@ impl Provider for Memory {
     }
 
     async fn open_read(&self, at: At<'_>, how: ReadOptions) -> Result<Reader> {
-        let stored =
-            self.tree().files.get(&key(&at)).cloned().ok_or_else(|| not_found(at.path))?;
+        let stored = self.tree().files.get(&key(&at)).cloned().ok_or_else(|| not_found(at.path))?;
         if how.if_version.is_some() && how.if_version != stored.metadata.version {
             return Err(Error::new(ErrorKind::Precondition, "the file has changed"));
         }
