@@ -15,16 +15,14 @@ impl Unit for Work<'_> {
         if let Some(known) = self.project(name)? {
             return Ok(known);
         }
-        self.insert("INSERT INTO project (name) VALUES (?1)", [name])
-            .map(ProjectId)
+        self.insert("INSERT INTO project (name) VALUES (?1)", [name]).map(ProjectId)
     }
 
     fn put_site(&mut self, name: &str) -> Result<SiteId> {
         if let Some(known) = self.site(name)? {
             return Ok(known);
         }
-        self.insert("INSERT INTO site (name) VALUES (?1)", [name])
-            .map(SiteId)
+        self.insert("INSERT INTO site (name) VALUES (?1)", [name]).map(SiteId)
     }
 
     fn put_root(&mut self, project: ProjectId, name: &str) -> Result<RootId> {
@@ -37,17 +35,14 @@ impl Unit for Work<'_> {
 
     fn put_root_identity(&mut self, root: RootId, site: SiteId, identity: &str) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO root_at (root, site, identity) VALUES (?1, ?2, ?3)";
-        self.conn
-            .prepare_cached(sql)?
-            .execute((root, site, identity))?;
+        self.conn.prepare_cached(sql)?.execute((root, site, identity))?;
         Ok(())
     }
 
     fn put_folder(&mut self, root: RootId, path: &str) -> Result<FolderId> {
         let known = {
-            let mut find = self
-                .conn
-                .prepare_cached("SELECT id FROM folder WHERE root = ?1 AND path = ?2")?;
+            let mut find =
+                self.conn.prepare_cached("SELECT id FROM folder WHERE root = ?1 AND path = ?2")?;
             find.query_row((root, path), |row| row.get(0)).optional()?
         };
         let folder = match known {
@@ -55,10 +50,9 @@ impl Unit for Work<'_> {
             None => {
                 // Fails for an unknown root, which nothing else would notice.
                 self.project_of(root)?;
-                FolderId(self.insert(
-                    "INSERT INTO folder (root, path) VALUES (?1, ?2)",
-                    (root, path),
-                )?)
+                FolderId(
+                    self.insert("INSERT INTO folder (root, path) VALUES (?1, ?2)", (root, path))?,
+                )
             }
         };
         self.memory.folder = Some((folder, root));
@@ -82,15 +76,7 @@ impl Unit for Work<'_> {
                 _ => error.into(),
             })?;
         self.memory.next_file += 1;
-        self.focus_on(
-            file,
-            Facts {
-                root,
-                generation: 1,
-                size,
-            },
-            true,
-        );
+        self.focus_on(file, Facts { root, generation: 1, size }, true);
         Ok(file)
     }
 
@@ -101,19 +87,11 @@ impl Unit for Work<'_> {
                  FROM file f CROSS JOIN folder d ON d.id = f.folder WHERE f.id = ?1",
             )?;
             let found = find.query_row([file], |row| {
-                Ok(Facts {
-                    root: row.get(0)?,
-                    generation: row.get(1)?,
-                    size: row.get(2)?,
-                })
+                Ok(Facts { root: row.get(0)?, generation: row.get(1)?, size: row.get(2)? })
             });
             found.optional()?.ok_or_else(|| unknown("file", file.0))?
         };
-        let after = Facts {
-            generation,
-            size: stored(size),
-            ..before
-        };
+        let after = Facts { generation, size: stored(size), ..before };
         self.conn
             .prepare_cached("UPDATE file SET generation = ?2, size = ?3 WHERE id = ?1")?
             .execute((file, generation, after.size))?;
@@ -142,10 +120,7 @@ impl Unit for Work<'_> {
                 stored(have.size),
                 have.mtime_ns,
             ))?;
-        let after = Slot {
-            have: Some(have.generation),
-            ..before.1
-        };
+        let after = Slot { have: Some(have.generation), ..before.1 };
         self.settle(file, have.site, before, after);
         if have.generation == before.0.generation {
             self.unpark(file, Some(have.site))?;
@@ -159,15 +134,7 @@ impl Unit for Work<'_> {
             self.conn
                 .prepare_cached("DELETE FROM have WHERE file = ?1 AND site = ?2")?
                 .execute((file, site))?;
-            self.settle(
-                file,
-                site,
-                before,
-                Slot {
-                    have: None,
-                    ..before.1
-                },
-            );
+            self.settle(file, site, before, Slot { have: None, ..before.1 });
         }
         Ok(())
     }
@@ -201,15 +168,7 @@ impl Unit for Work<'_> {
                 error.map(|error| &error.kind),
                 error.map(|error| &error.message),
             ))?;
-        self.settle(
-            file,
-            job.to,
-            before,
-            Slot {
-                job: Some(state),
-                ..before.1
-            },
-        );
+        self.settle(file, job.to, before, Slot { job: Some(state), ..before.1 });
         Ok(())
     }
 
@@ -219,15 +178,7 @@ impl Unit for Work<'_> {
             self.conn
                 .prepare_cached("DELETE FROM job WHERE file = ?1 AND to_site = ?2")?
                 .execute((file, to))?;
-            self.settle(
-                file,
-                to,
-                before,
-                Slot {
-                    job: None,
-                    ..before.1
-                },
-            );
+            self.settle(file, to, before, Slot { job: None, ..before.1 });
         }
         Ok(())
     }
@@ -283,10 +234,7 @@ impl Unit for Work<'_> {
         let sql = "UPDATE job INDEXED BY job_order
              SET state = ?1, tries = 0, error_kind = NULL, error_message = NULL
              WHERE project = ?3 AND to_site IN (SELECT id FROM site) AND state = ?2";
-        Ok(self
-            .conn
-            .prepare_cached(sql)?
-            .execute((Bucket::Ready, Bucket::Failed, project))?)
+        Ok(self.conn.prepare_cached(sql)?.execute((Bucket::Ready, Bucket::Failed, project))?)
     }
 
     fn put_time(&mut self, now: Millis) -> Result<()> {

@@ -36,14 +36,9 @@ impl Memory {
             [Bucket::Parked],
             |row| row.get(0),
         )?;
-        let last: i64 = conn.query_row("SELECT coalesce(max(id), 0) FROM file", (), |row| {
-            row.get(0)
-        })?;
-        Ok(Self {
-            parked,
-            next_file: last + 1,
-            ..Self::default()
-        })
+        let last: i64 =
+            conn.query_row("SELECT coalesce(max(id), 0) FROM file", (), |row| row.get(0))?;
+        Ok(Self { parked, next_file: last + 1, ..Self::default() })
     }
 
     /// Forgets what may have been rolled back.
@@ -83,8 +78,7 @@ pub(super) struct Slot {
 
 impl Slot {
     fn bucket(self, newest: Generation) -> Option<Bucket> {
-        self.job
-            .or_else(|| (self.have == Some(newest)).then_some(Bucket::Synced))
+        self.job.or_else(|| (self.have == Some(newest)).then_some(Bucket::Synced))
     }
 }
 
@@ -97,20 +91,12 @@ pub(super) struct Work<'c> {
 
 impl Work<'_> {
     pub(super) fn view(&self) -> Snapshot<'_> {
-        Snapshot {
-            conn: self.conn,
-            pending: [Some(&self.memory.group), Some(&self.memory.unit)],
-        }
+        Snapshot { conn: self.conn, pending: [Some(&self.memory.group), Some(&self.memory.unit)] }
     }
 
     /// What a file counts as at a site.
     pub(super) fn look(&mut self, file: FileId, site: SiteId) -> Result<(Facts, Slot)> {
-        if let Some(focus) = self
-            .memory
-            .focus
-            .as_ref()
-            .filter(|focus| focus.file == file)
-        {
+        if let Some(focus) = self.memory.focus.as_ref().filter(|focus| focus.file == file) {
             let known = focus.slots.iter().find(|(of, _)| *of == site);
             match known {
                 Some((_, slot)) => return Ok((focus.facts, *slot)),
@@ -126,18 +112,8 @@ impl Work<'_> {
              WHERE f.id = ?1",
         )?;
         let found = find.query_row((file, site), |row| {
-            let facts = Facts {
-                root: row.get(0)?,
-                generation: row.get(1)?,
-                size: row.get(2)?,
-            };
-            Ok((
-                facts,
-                Slot {
-                    have: row.get(3)?,
-                    job: row.get(4)?,
-                },
-            ))
+            let facts = Facts { root: row.get(0)?, generation: row.get(1)?, size: row.get(2)? };
+            Ok((facts, Slot { have: row.get(3)?, job: row.get(4)? }))
         });
         let (facts, slot) = found.optional()?.ok_or_else(|| unknown("file", file.0))?;
         self.focus_on(file, facts, false).slots.push((site, slot));
@@ -197,22 +173,14 @@ impl Work<'_> {
     /// All sites at which a file is anything.
     pub(super) fn slots(&self, file: FileId) -> Result<Vec<(SiteId, Slot)>> {
         let mut slots: Vec<(SiteId, Slot)> = Vec::new();
-        let mut haves = self
-            .conn
-            .prepare_cached("SELECT site, generation FROM have WHERE file = ?1")?;
+        let mut haves =
+            self.conn.prepare_cached("SELECT site, generation FROM have WHERE file = ?1")?;
         let mut found = haves.query([file])?;
         while let Some(row) = found.next()? {
-            slots.push((
-                row.get(0)?,
-                Slot {
-                    have: row.get(1)?,
-                    job: None,
-                },
-            ));
+            slots.push((row.get(0)?, Slot { have: row.get(1)?, job: None }));
         }
-        let mut jobs = self
-            .conn
-            .prepare_cached("SELECT to_site, state FROM job WHERE file = ?1")?;
+        let mut jobs =
+            self.conn.prepare_cached("SELECT to_site, state FROM job WHERE file = ?1")?;
         let mut found = jobs.query([file])?;
         while let Some(row) = found.next()? {
             let (site, job) = (row.get(0)?, row.get(1)?);
@@ -230,15 +198,7 @@ impl Work<'_> {
         self.conn
             .prepare_cached("UPDATE job SET state = ?3 WHERE file = ?1 AND to_site = ?2")?
             .execute((file, to, state))?;
-        self.settle(
-            file,
-            to,
-            before,
-            Slot {
-                job: Some(state),
-                ..before.1
-            },
-        );
+        self.settle(file, to, before, Slot { job: Some(state), ..before.1 });
         Ok(())
     }
 
@@ -291,9 +251,7 @@ impl Work<'_> {
         if let Some((_, root)) = self.memory.folder.filter(|(known, _)| *known == folder) {
             return Ok(root);
         }
-        let mut find = self
-            .conn
-            .prepare_cached("SELECT root FROM folder WHERE id = ?1")?;
+        let mut find = self.conn.prepare_cached("SELECT root FROM folder WHERE id = ?1")?;
         let found = find.query_row([folder], |row| row.get(0)).optional()?;
         let root = found.ok_or_else(|| unknown("folder", folder.0))?;
         self.memory.folder = Some((folder, root));
@@ -304,9 +262,7 @@ impl Work<'_> {
         if let Some(project) = self.memory.projects.get(&root) {
             return Ok(*project);
         }
-        let mut find = self
-            .conn
-            .prepare_cached("SELECT project FROM root WHERE id = ?1")?;
+        let mut find = self.conn.prepare_cached("SELECT project FROM root WHERE id = ?1")?;
         let found = find.query_row([root], |row| row.get(0)).optional()?;
         let project = found.ok_or_else(|| unknown("root", root.0))?;
         self.memory.projects.insert(root, project);

@@ -45,11 +45,7 @@ pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
     }
     let Some(settings) = settings else {
         if !as_json {
-            say(format_args!(
-                "{} has {}",
-                path.display(),
-                counted(errors.len() as u64, "error")
-            ));
+            say(format_args!("{} has {}", path.display(), counted(errors.len() as u64, "error")));
         }
         return Ok(Exit::Usage);
     };

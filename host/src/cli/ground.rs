@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::output::say;
 use super::{Exit, Failure, Global};
 use crate::catalog::Sqlite;
+use crate::engine::Engine;
 use crate::engine::clock::{Dice, HostTime, SystemClock};
 use crate::engine::progress::Progress;
-use crate::engine::Engine;
-use crate::plugins::Plugins;
+use crate::plugins::{self, Plugins};
 use crate::settings::{self, Context, Loaded, Project, Settings};
 use crate::sites::Sites;
 use crate::state_dir::{StateDir, StateLock};
@@ -66,12 +66,9 @@ pub(super) fn plugin_folders(global: &Global, state: &Path) -> Vec<PathBuf> {
 }
 
 /// The plug-ins of these folders, found and inspected; loaded when they are asked for.
-pub(super) fn plugins(global: &Global, state: &StateDir) -> Result<Plugins, Failure> {
+pub(super) fn plugins(global: &Global, state: &StateDir) -> Plugins {
     let folders = plugin_folders(global, state.path());
-    let probe = std::env::current_exe().map_err(|error| {
-        Failure::new(Exit::Blocked, format_args!("this program's own file can't be found: {error}"))
-    })?;
-    Ok(Plugins::find(&folders, &state.path().join("plugins"), &probe, super::log::plugin_level()))
+    Plugins::open(plugins::Options::new(folders, state.path().join("plugins")))
 }
 
 /// The projects that are named, or all: those that are enabled, and that this host works on.
@@ -90,9 +87,8 @@ pub(super) fn chosen(settings: &Settings, names: &[String]) -> Result<Vec<Projec
         say("sitesync is switched off: `enabled = false` stands at the top of the settings");
         return Ok(Vec::new());
     }
-    let chosen = |project: &&Project| {
-        names.is_empty() || names.iter().any(|name| *name == project.name)
-    };
+    let chosen =
+        |project: &&Project| names.is_empty() || names.iter().any(|name| *name == project.name);
     Ok(settings
         .projects
         .values()
@@ -151,16 +147,11 @@ impl Ground {
         let lock = state.lock()?;
         let site_id = state.site_id()?;
         let catalog = Sqlite::open(state.path())?;
-        let plugins = Arc::new(plugins(global, &state)?);
+        let plugins = Arc::new(plugins(global, &state));
         let dice = Arc::new(Dice::from_system());
         let last = catalog.read(|view| view.last_time())?;
-        let sites = Sites::new(
-            plugins,
-            &settings,
-            site_id,
-            state.path().join("cache"),
-            stop.clone(),
-        );
+        let sites =
+            Sites::new(plugins, &settings, site_id, state.path().join("cache"), stop.clone());
         let engine = Engine {
             catalog,
             sites: Arc::new(sites),
@@ -176,16 +167,11 @@ impl Ground {
 
 /// Folders that no root may hold or lie in.
 fn ours(global: &Global, config: &Path, state: &StateDir) -> Vec<PathBuf> {
-    let folder_of = |file: &Path| {
-        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        file.parent().map(Path::to_owned)
-    };
     let mut ours = plugin_folders(global, state.path());
     ours.push(state.path().to_owned());
     ours.push(config.to_owned());
     ours.extend(std::env::current_exe().ok());
     ours.retain(|path| path.exists());
-    let _ = folder_of;
     ours
 }
 
@@ -207,7 +193,10 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Names of all projects in the settings, or of the one that is asked for.
-pub(super) fn names(settings: &settings::Settings, one: Option<&str>) -> Result<Vec<String>, Failure> {
+pub(super) fn names(
+    settings: &settings::Settings,
+    one: Option<&str>,
+) -> Result<Vec<String>, Failure> {
     match one {
         Some(name) => {
             if !settings.projects.contains_key(name) {

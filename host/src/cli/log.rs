@@ -21,16 +21,3 @@ pub(super) fn start(global: &Global, service: bool) {
         LogFormat::Json => lines.json().try_init(),
     };
 }
-
-/// The level that plug-ins are told: 1 errors to 5 everything.
-pub(super) fn plugin_level() -> u8 {
-    use tracing::level_filters::LevelFilter;
-    match LevelFilter::current() {
-        LevelFilter::OFF => 0,
-        LevelFilter::ERROR => 1,
-        LevelFilter::WARN => 2,
-        LevelFilter::INFO => 3,
-        LevelFilter::DEBUG => 4,
-        _ => 5,
-    }
-}

@@ -10,7 +10,8 @@ use crate::settings::Travel;
 pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let (_, loaded) = ground::load_settings(global)?;
     let settings = loaded.settings;
-    let mut table = Table::new(&["project", "active site", "remote site", "upload", "download", ""]);
+    let mut table =
+        Table::new(&["project", "active site", "remote site", "upload", "download", ""]);
     let word = |travel: Travel| match travel {
         Travel::All => "all",
         Travel::Requested => "requested",

@@ -25,7 +25,7 @@ pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let (_, loaded) = ground::load_settings(global)?;
     let settings = loaded.settings;
     let state = StateDir::open(&ground::state_path(global)?)?;
-    let plugins = Arc::new(ground::plugins(global, &state)?);
+    let plugins = Arc::new(ground::plugins(global, &state));
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let site_id = state.site_id()?;
     let cache = state.path().join("cache");
@@ -62,7 +62,13 @@ pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
         }
         let root = format!("{}={}", one.root, one.path);
         table.row(vec![
-            one.site.clone(), provider.into(), one.project.clone(), root, health, label, free,
+            one.site.clone(),
+            provider.into(),
+            one.project.clone(),
+            root,
+            health,
+            label,
+            free,
         ]);
     }
     if as_json {

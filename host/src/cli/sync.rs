@@ -73,11 +73,8 @@ impl Problem {
 }
 
 fn problems(ground: &Ground, projects: &[String]) -> Result<Vec<Problem>, Failure> {
-    let filter = QueueFilter {
-        states: vec![JobState::Failed, JobState::Conflict],
-        limit: 1000,
-        offset: 0,
-    };
+    let filter =
+        QueueFilter { states: vec![JobState::Failed, JobState::Conflict], limit: 1000, offset: 0 };
     Ok(ground.engine.catalog.read(|view| {
         let sites: std::collections::HashMap<_, _> = view.site_names()?.into_iter().collect();
         let mut problems = Vec::new();
@@ -160,7 +157,10 @@ fn tell(summary: &Summary, problems: &[Problem], seconds: f64) {
         }
     }
     if !summary.offline.is_empty() {
-        line.push_str(&format!(", {} not synced", counted(summary.offline.len() as u64, "project")));
+        line.push_str(&format!(
+            ", {} not synced",
+            counted(summary.offline.len() as u64, "project")
+        ));
     }
     print(format_args!("{line}\n"));
 }

@@ -110,29 +110,16 @@ fn take(unit: &mut dyn Unit, step: &Step, files: &mut Vec<FileId>) -> Result<()>
         Step::Add { folder, size } => {
             let folder = unit.put_folder(RootId(i64::from(folder) % 2 + 1), &folder.to_string())?;
             let name = format!("{}", files.len());
-            unit.add_file(folder, &name, size.into())
-                .map(|file| files.push(file))
+            unit.add_file(folder, &name, size.into()).map(|file| files.push(file))
         }
-        Step::Have {
-            file: f,
-            site: s,
-            generation,
-            size,
-        } => unit.put_have(file(f), &have(site(s), generation.into(), size.into())),
+        Step::Have { file: f, site: s, generation, size } => {
+            unit.put_have(file(f), &have(site(s), generation.into(), size.into()))
+        }
         Step::DropHave { file: f, site: s } => unit.drop_have(file(f), site(s)),
-        Step::Generation {
-            file: f,
-            generation,
-            size,
-        } => unit.set_generation(file(f), generation.into(), size.into()),
-        Step::Job {
-            file: f,
-            from,
-            to,
-            state,
-            priority,
-            at,
-        } => unit.put_job(
+        Step::Generation { file: f, generation, size } => {
+            unit.set_generation(file(f), generation.into(), size.into())
+        }
+        Step::Job { file: f, from, to, state, priority, at } => unit.put_job(
             file(f),
             &Job {
                 state: STATES[usize::from(state)],
@@ -145,13 +132,7 @@ fn take(unit: &mut dyn Unit, step: &Step, files: &mut Vec<FileId>) -> Result<()>
         Step::DropJob { file: f, site: s } => unit.drop_job(file(f), site(s)),
         Step::Forget { file: f } => unit.forget_file(file(f)),
         Step::Wake { now, limit } => unit.wake(now.into(), limit.into()).map(drop),
-        Step::Claim {
-            to,
-            files,
-            bytes,
-            oldest_first,
-            largest,
-        } => {
+        Step::Claim { to, files, bytes, oldest_first, largest } => {
             let filter = ClaimFilter {
                 project: ProjectId(1),
                 to: site(to),
@@ -176,11 +157,7 @@ fn take(unit: &mut dyn Unit, step: &Step, files: &mut Vec<FileId>) -> Result<()>
 
 /// Compares a claim with what the queue shows to be claimable.
 fn claimed_as_asked(unit: &mut dyn Unit, filter: &ClaimFilter) -> Result<()> {
-    let shown = QueueFilter {
-        states: vec![JobState::Ready],
-        limit: usize::MAX,
-        offset: 0,
-    };
+    let shown = QueueFilter { states: vec![JobState::Ready], limit: usize::MAX, offset: 0 };
     let mut expected = Vec::new();
     for row in unit.queue(filter.project, &shown)? {
         let (folder, name) = row.path.split_once('/').unwrap();
@@ -204,10 +181,7 @@ fn claimed_as_asked(unit: &mut dyn Unit, filter: &ClaimFilter) -> Result<()> {
     expected.truncate(last.map_or(expected.len(), |last| last + 1));
     let claimed = unit.claim(filter)?;
     let claimed: Vec<_> = claimed.into_iter().map(|c| (c.file, c.job)).collect();
-    let expected: Vec<_> = expected
-        .into_iter()
-        .map(|(file, _, job)| (file, job))
-        .collect();
+    let expected: Vec<_> = expected.into_iter().map(|(file, _, job)| (file, job)).collect();
     assert_eq!(claimed, expected);
     Ok(())
 }

@@ -31,24 +31,11 @@ fn fixture() -> Fixture {
             Ok((project, root, unit.put_site("a")?, unit.put_site("b")?))
         })
         .unwrap();
-    Fixture {
-        dir,
-        db,
-        project,
-        root,
-        a,
-        b,
-    }
+    Fixture { dir, db, project, root, a, b }
 }
 
 fn have(site: SiteId, generation: Generation, size: u64) -> Have {
-    Have {
-        site,
-        generation,
-        version: format!("v{generation}"),
-        size,
-        mtime_ns: Some(-7),
-    }
+    Have { site, generation, version: format!("v{generation}"), size, mtime_ns: Some(-7) }
 }
 
 fn job(from: SiteId, to: SiteId) -> Job {
@@ -107,27 +94,17 @@ impl Fixture {
     }
 
     fn names(&self, filter: ClaimFilter) -> Vec<String> {
-        self.claim(filter)
-            .into_iter()
-            .map(|claimed| claimed.name)
-            .collect()
+        self.claim(filter).into_iter().map(|claimed| claimed.name).collect()
     }
 
     fn file(&self, name: &str) -> FileRow {
-        self.db
-            .read(|view| view.file(self.root, "shots/010", name))
-            .unwrap()
-            .unwrap()
+        self.db.read(|view| view.file(self.root, "shots/010", name)).unwrap().unwrap()
     }
 
     fn count(&self, site: SiteId, state: FileState) -> (u64, u64, u64) {
         let counts = self.db.read(|view| view.counts(self.project)).unwrap();
-        let count = counts
-            .iter()
-            .find(|count| count.site == site && count.state == state);
-        count.map_or((0, 0, 0), |count| {
-            (count.files, count.bytes, count.conflicts)
-        })
+        let count = counts.iter().find(|count| count.site == site && count.state == state);
+        count.map_or((0, 0, 0), |count| (count.files, count.bytes, count.conflicts))
     }
 
     fn recount(&self) {
@@ -140,23 +117,13 @@ type Counters = Vec<(i64, i64, i64, i64, i64)>;
 
 fn counters(conn: &Connection, sql: &str) -> Counters {
     let mut all = conn.prepare(sql).unwrap();
-    let rows = all.query_map((), |row| {
-        Ok((
-            row.get(0)?,
-            row.get(1)?,
-            row.get(2)?,
-            row.get(3)?,
-            row.get(4)?,
-        ))
-    });
+    let rows = all
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
     rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
 }
 
 fn kept(conn: &Connection) -> Counters {
-    counters(
-        conn,
-        "SELECT * FROM counter WHERE files <> 0 OR bytes <> 0 ORDER BY 1, 2, 3",
-    )
+    counters(conn, "SELECT * FROM counter WHERE files <> 0 OR bytes <> 0 ORDER BY 1, 2, 3")
 }
 
 /// The counters from scratch, straight from their definition.
@@ -194,10 +161,7 @@ fn names_get_one_key_each() {
         assert_eq!(view.project("demo")?, Some(t.project));
         assert_eq!(view.project("other")?, None);
         assert_eq!(view.site("b")?, Some(t.b));
-        assert_eq!(
-            view.site_names()?,
-            [(t.a, "a".to_owned()), (t.b, "b".to_owned())]
-        );
+        assert_eq!(view.site_names()?, [(t.a, "a".to_owned()), (t.b, "b".to_owned())]);
         assert_eq!(view.root(t.project, "work")?, Some(t.root));
         assert_eq!(view.root(t.project, "publish")?, None);
         assert_eq!(view.root_identity(t.root, t.a)?.as_deref(), Some("two"));
@@ -219,31 +183,16 @@ fn a_file_travels() {
     let claimed = t.claim(t.filter());
     assert_eq!(claimed.len(), 1);
     let claimed = &claimed[0];
-    assert_eq!(
-        (claimed.file, claimed.root, claimed.generation),
-        (file, t.root, 1)
-    );
-    assert_eq!(
-        (claimed.folder.as_str(), claimed.name.as_str()),
-        ("shots/010", "x.exr")
-    );
+    assert_eq!((claimed.file, claimed.root, claimed.generation), (file, t.root, 1));
+    assert_eq!((claimed.folder.as_str(), claimed.name.as_str()), ("shots/010", "x.exr"));
     assert_eq!(claimed.source, have(t.a, 1, 10));
     assert_eq!(claimed.destination, None);
     assert_eq!(claimed.job.state, JobState::Ready);
-    assert_eq!(
-        (claimed.job.sent, claimed.job.token.as_deref()),
-        (None, Some(&[1, 2][..]))
-    );
+    assert_eq!((claimed.job.sent, claimed.job.token.as_deref()), (None, Some(&[1, 2][..])));
 
     let stored = t.file("x.exr").jobs.remove(0);
     assert_eq!(stored.state, JobState::InProgress);
-    assert_eq!(
-        stored.sent,
-        Some(Sent {
-            size: 10,
-            mtime_ns: Some(-7)
-        })
-    );
+    assert_eq!(stored.sent, Some(Sent { size: 10, mtime_ns: Some(-7) }));
     assert_eq!(t.count(t.b, FileState::InProgress), (1, 10, 0));
     assert_eq!(t.db.read(|view| view.ready(t.project, t.b)).unwrap(), 0);
     assert!(t.claim(t.filter()).is_empty());
@@ -312,59 +261,28 @@ fn a_folder_has_its_own_files_with_haves_and_jobs() {
     }
     let top = t.db.read(|view| view.folder(root, "")).unwrap();
     assert_eq!((top.files.len(), top.files[0].name.as_str()), (1, "top"));
-    let all =
-        t.db.read(|view| view.folders(root, FolderId(0), 9))
-            .unwrap();
-    assert_eq!(
-        all.iter()
-            .map(|(_, path)| path.as_str())
-            .collect::<Vec<_>>(),
-        ["shots/010", ""]
-    );
-    assert_eq!(
-        t.db.read(|view| view.folders(root, all[0].0, 9)).unwrap(),
-        all[1..]
-    );
-    assert_eq!(
-        t.db.read(|view| view.folders(root, FolderId(0), 1))
-            .unwrap(),
-        all[..1]
-    );
+    let all = t.db.read(|view| view.folders(root, FolderId(0), 9)).unwrap();
+    assert_eq!(all.iter().map(|(_, path)| path.as_str()).collect::<Vec<_>>(), ["shots/010", ""]);
+    assert_eq!(t.db.read(|view| view.folders(root, all[0].0, 9)).unwrap(), all[1..]);
+    assert_eq!(t.db.read(|view| view.folders(root, FolderId(0), 1)).unwrap(), all[..1]);
 }
 
 #[test]
 fn claims_by_priority_then_age() {
     let t = fixture();
     let (project, to) = (t.project, t.b);
-    for (name, priority, queued_at) in [
-        ("late", 50, 30),
-        ("early", 50, 10),
-        ("urgent", 1001, 40),
-        ("tie", 50, 10),
-        ("low", 1, 1),
-    ] {
+    for (name, priority, queued_at) in
+        [("late", 50, 30), ("early", 50, 10), ("urgent", 1001, 40), ("tie", 50, 10), ("low", 1, 1)]
+    {
         t.queued(name, 1, |job| {
             job.priority = priority;
             job.queued_at = queued_at;
         });
     }
-    assert_eq!(
-        t.names(t.filter()),
-        ["urgent", "early", "tie", "late", "low"]
-    );
+    assert_eq!(t.names(t.filter()), ["urgent", "early", "tie", "late", "low"]);
     assert_eq!(t.write(|unit| unit.release(project, to)), 5);
-    assert_eq!(
-        t.names(ClaimFilter {
-            files: 0,
-            ..t.filter()
-        }),
-        [""; 0]
-    );
-    let oldest = ClaimFilter {
-        oldest_first: true,
-        files: 3,
-        ..t.filter()
-    };
+    assert_eq!(t.names(ClaimFilter { files: 0, ..t.filter() }), [""; 0]);
+    let oldest = ClaimFilter { oldest_first: true, files: 3, ..t.filter() };
     assert_eq!(t.names(oldest.clone()), ["low", "early", "tie"]);
     assert_eq!(t.names(oldest), ["late", "urgent"]);
 }
@@ -377,53 +295,19 @@ fn claims_within_bounds() {
         t.queued(&format!("{at}"), size, |job| job.queued_at = at as i64);
     }
     // The first is given whatever its size; the one that reaches the bound is the last.
-    assert_eq!(
-        t.names(ClaimFilter {
-            bytes: 0,
-            ..t.filter()
-        }),
-        ["0"]
-    );
-    assert_eq!(
-        t.names(ClaimFilter {
-            bytes: 51,
-            ..t.filter()
-        }),
-        ["1", "2"]
-    );
+    assert_eq!(t.names(ClaimFilter { bytes: 0, ..t.filter() }), ["0"]);
+    assert_eq!(t.names(ClaimFilter { bytes: 51, ..t.filter() }), ["1", "2"]);
     t.write(|unit| unit.release(project, to));
-    assert_eq!(
-        t.names(ClaimFilter {
-            largest: Some(20),
-            ..t.filter()
-        }),
-        ["2", "3", "4"]
-    );
-    assert_eq!(
-        t.names(ClaimFilter {
-            files: 1,
-            ..t.filter()
-        }),
-        ["0"]
-    );
-    assert_eq!(
-        t.names(ClaimFilter {
-            to: t.a,
-            ..t.filter()
-        }),
-        [""; 0]
-    );
+    assert_eq!(t.names(ClaimFilter { largest: Some(20), ..t.filter() }), ["2", "3", "4"]);
+    assert_eq!(t.names(ClaimFilter { files: 1, ..t.filter() }), ["0"]);
+    assert_eq!(t.names(ClaimFilter { to: t.a, ..t.filter() }), [""; 0]);
 }
 
 #[test]
 fn a_source_without_the_newest_content_is_passed_over_until_it_has_it() {
     for oldest_first in [false, true] {
         let t = fixture();
-        let filter = ClaimFilter {
-            files: 1,
-            oldest_first,
-            ..t.filter()
-        };
+        let filter = ClaimFilter { files: 1, oldest_first, ..t.filter() };
         let stale = t.queued("stale", 3, |job| job.queued_at = 1);
         t.queued("good", 4, |job| job.queued_at = 2);
         t.write(move |unit| unit.set_generation(stale, 2, 5));
@@ -433,17 +317,8 @@ fn a_source_without_the_newest_content_is_passed_over_until_it_has_it() {
         assert_eq!(t.file("stale").jobs[0].state, JobState::Ready);
         assert_eq!(t.count(t.b, FileState::Queued), (1, 5, 0));
         assert_eq!(t.db.read(|view| view.ready(t.project, t.b)).unwrap(), 0);
-        let shown = QueueFilter {
-            states: vec![JobState::Ready],
-            limit: 9,
-            offset: 0,
-        };
-        assert_eq!(
-            t.db.read(|view| view.queue(t.project, &shown))
-                .unwrap()
-                .len(),
-            1
-        );
+        let shown = QueueFilter { states: vec![JobState::Ready], limit: 9, offset: 0 };
+        assert_eq!(t.db.read(|view| view.queue(t.project, &shown)).unwrap().len(), 1);
         // It stays so when the process starts anew, until the source has the content.
         let t = reopen(t);
         let (a, b) = (t.a, t.b);
@@ -457,24 +332,10 @@ fn a_source_without_the_newest_content_is_passed_over_until_it_has_it() {
 }
 
 fn reopen(t: Fixture) -> Fixture {
-    let Fixture {
-        dir,
-        db,
-        project,
-        root,
-        a,
-        b,
-    } = t;
+    let Fixture { dir, db, project, root, a, b } = t;
     drop(db);
     let db = Sqlite::open(dir.path()).unwrap();
-    Fixture {
-        dir,
-        db,
-        project,
-        root,
-        a,
-        b,
-    }
+    Fixture { dir, db, project, root, a, b }
 }
 
 #[test]
@@ -501,19 +362,13 @@ fn waiting_jobs_wake_in_time() {
 #[test]
 fn failed_jobs_are_reset_and_conflicts_stay() {
     let t = fixture();
-    let error = JobError {
-        kind: "Timeout".to_owned(),
-        message: "no answer".to_owned(),
-    };
+    let error = JobError { kind: "Timeout".to_owned(), message: "no answer".to_owned() };
     for (name, state) in [("f", JobState::Failed), ("c", JobState::Conflict)] {
         t.queued(name, 8, |job| {
             job.state = state;
             job.tries = 3;
             job.error = Some(error.clone());
-            job.sent = Some(Sent {
-                size: 8,
-                mtime_ns: None,
-            });
+            job.sent = Some(Sent { size: 8, mtime_ns: None });
         });
     }
     assert_eq!(t.file("f").jobs[0].error, Some(error));
@@ -523,17 +378,8 @@ fn failed_jobs_are_reset_and_conflicts_stay() {
     assert_eq!(t.write(move |unit| unit.reset_failed(project)), 1);
     assert_eq!(t.count(t.b, FileState::Failed), (1, 8, 1));
     let reset = t.file("f").jobs.remove(0);
-    assert_eq!(
-        (reset.state, reset.tries, reset.error),
-        (JobState::Ready, 0, None)
-    );
-    assert_eq!(
-        reset.sent,
-        Some(Sent {
-            size: 8,
-            mtime_ns: None
-        })
-    );
+    assert_eq!((reset.state, reset.tries, reset.error), (JobState::Ready, 0, None));
+    assert_eq!(reset.sent, Some(Sent { size: 8, mtime_ns: None }));
     assert_eq!(t.file("c").jobs[0].state, JobState::Conflict);
 }
 
@@ -555,25 +401,16 @@ fn the_queue_shows_work_in_progress_first() {
         });
     }
     let queue = |states: &[JobState], limit, offset| {
-        let filter = QueueFilter {
-            states: states.to_vec(),
-            limit,
-            offset,
-        };
+        let filter = QueueFilter { states: states.to_vec(), limit, offset };
         let rows = t.db.read(|view| view.queue(t.project, &filter)).unwrap();
         assert!(rows.iter().all(|row| row.root == "work" && row.size == 1));
-        rows.into_iter()
-            .map(|row| row.path.replace("shots/010/", ""))
-            .collect::<Vec<_>>()
+        rows.into_iter().map(|row| row.path.replace("shots/010/", "")).collect::<Vec<_>>()
     };
     let all = ["InProgress", "Waiting", "Conflict", "Failed", "Ready"];
     assert_eq!(queue(&[], usize::MAX, 0), all);
     assert_eq!(queue(&[], 2, 1), all[1..3]);
     assert_eq!(queue(&[], 2, 9), [""; 0]);
-    assert_eq!(
-        queue(&[JobState::Failed, JobState::Conflict], 9, 0),
-        all[2..4]
-    );
+    assert_eq!(queue(&[JobState::Failed, JobState::Conflict], 9, 0), all[2..4]);
 }
 
 #[test]
@@ -591,9 +428,7 @@ fn what_cannot_be_is_refused() {
     let file = t.queued("x", 1, |_| {});
     let (root, a, b) = (t.root, t.a, t.b);
     let refused = |f: fn(&mut dyn Unit, FileId, RootId, SiteId, SiteId) -> Result<()>| {
-        let error =
-            t.db.write_blocking(move |unit| f(unit, file, root, a, b))
-                .unwrap_err();
+        let error = t.db.write_blocking(move |unit| f(unit, file, root, a, b)).unwrap_err();
         assert!(matches!(error, Error::Invalid(_)), "{error:?}");
         t.recount();
     };
@@ -666,15 +501,10 @@ fn one_unit_of_a_group_fails_alone() {
 #[test]
 fn async_writes_are_answered_after_their_commit() {
     let t = fixture();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let project = t.db.write(|unit| unit.put_project("other")).await.unwrap();
-        assert_eq!(
-            t.db.read(|view| view.project("other")).unwrap(),
-            Some(project)
-        );
+        assert_eq!(t.db.read(|view| view.project("other")).unwrap(), Some(project));
     });
 }
 
@@ -682,9 +512,7 @@ fn async_writes_are_answered_after_their_commit() {
 fn a_unit_may_hold_the_last_handle() {
     let t = fixture();
     let (mine, theirs) = (t.db.clone(), t.db);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async move {
         let mut write = Box::pin(theirs.write(move |unit| {
             std::thread::sleep(std::time::Duration::from_millis(30));
@@ -742,13 +570,7 @@ fn reads_beside_a_writer_and_after_it() {
     assert_eq!(beside.read(|view| view.ready(t.project, t.b)).unwrap(), 1);
     let refused = beside.write_blocking(|unit| unit.put_time(1)).unwrap_err();
     assert!(matches!(refused, Error::Invalid(_)));
-    let Fixture {
-        dir,
-        db,
-        project,
-        b,
-        ..
-    } = t;
+    let Fixture { dir, db, project, b, .. } = t;
     drop((db, beside));
     let after = Sqlite::open_read_only(dir.path()).unwrap();
     assert_eq!(after.read(|view| view.ready(project, b)).unwrap(), 1);
@@ -759,12 +581,7 @@ fn reading_needs_a_catalog() {
     let dir = tempfile::tempdir().unwrap();
     let missing = |folder: &std::path::Path| {
         let error = Sqlite::open_read_only(folder).unwrap_err();
-        assert_eq!(
-            error,
-            Error::Missing {
-                folder: folder.to_owned()
-            }
-        );
+        assert_eq!(error, Error::Missing { folder: folder.to_owned() });
     };
     missing(dir.path());
     missing(&dir.path().join("none"));
@@ -790,14 +607,10 @@ fn a_newer_catalog_is_left_alone() {
     drop(db);
     let path = dir.path().join("catalog.db");
     let conn = Connection::open(&path).unwrap();
-    conn.pragma_update(None, "user_version", schema::KNOWN + 1)
-        .unwrap();
+    conn.pragma_update(None, "user_version", schema::KNOWN + 1).unwrap();
     drop(conn);
     let before = fs::read(&path).unwrap();
-    let newer = Error::Newer {
-        found: schema::KNOWN + 1,
-        known: schema::KNOWN,
-    };
+    let newer = Error::Newer { found: schema::KNOWN + 1, known: schema::KNOWN };
     assert_eq!(Sqlite::open(dir.path()).unwrap_err(), newer);
     assert_eq!(Sqlite::open_read_only(dir.path()).unwrap_err(), newer);
     assert_eq!(fs::read(&path).unwrap(), before);
@@ -812,23 +625,13 @@ fn a_damaged_or_foreign_file_is_told_with_the_remedy() {
             let error = opened.unwrap_err();
             assert!(matches!(error, Error::Damaged(_)), "{error:?}");
             let text = error.to_string();
-            assert!(
-                text.contains("catalog.db") && text.contains("move the file away"),
-                "{text}"
-            );
+            assert!(text.contains("catalog.db") && text.contains("move the file away"), "{text}");
         }
     };
-    fs::write(
-        &path,
-        "not a database at all, but long enough to be looked at".repeat(99),
-    )
-    .unwrap();
+    fs::write(&path, "not a database at all, but long enough to be looked at".repeat(99)).unwrap();
     damaged();
     fs::remove_file(&path).unwrap();
-    Connection::open(&path)
-        .unwrap()
-        .execute_batch("CREATE TABLE other (x)")
-        .unwrap();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE other (x)").unwrap();
     damaged();
 }
 
