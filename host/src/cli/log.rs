@@ -1,5 +1,7 @@
 //! Log lines, on stderr.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use super::{Global, LogFormat};
@@ -14,7 +16,10 @@ pub(super) fn start(global: &Global, service: bool) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("SITESYNC_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // A second subscriber in one process (tests) leaves the first in place.
     let _ = match global.log_format {
         LogFormat::Text => lines.with_target(true).try_init(),

@@ -42,8 +42,6 @@ pub(super) struct FolderPlan {
 /// A file that a complete listing does not name any more.
 #[derive(Debug, Clone)]
 pub(super) struct Missing {
-    /// The file.
-    pub file: FileId,
     /// Its folder.
     pub folder: String,
     /// Its name.
@@ -99,7 +97,6 @@ pub(super) fn decide(
             let had = row.haves.iter().find(|have| have.site == here);
             if let (Some(had), false) = (had, working) {
                 plan.missing.push(Missing {
-                    file: row.id,
                     folder: folder.path.clone(),
                     name: row.name.clone(),
                     version: had.version.clone(),

@@ -211,7 +211,6 @@ impl Writing<'_> {
                 unit.put_job(claimed.file, &self.again(&claimed))?;
                 let side = self.route.to.other();
                 let missing = Missing {
-                    file: claimed.file,
                     folder: claimed.folder,
                     name: claimed.name,
                     version: claimed.source.version,

@@ -97,7 +97,7 @@ impl Default for Sync {
             active_site: "studio".into(),
             remote_site: "studio".into(),
             upload: Travel::All,
-            download: Travel::All,
+            download: Travel::Requested,
             verify: Verify::Auto,
             priority: 50,
             exclude: Vec::new(),
