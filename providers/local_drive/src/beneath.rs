@@ -194,18 +194,16 @@ pub(crate) fn walk(
         let last = todo.is_empty();
         let here = folders.last().map_or(base, AsFd::as_fd);
         let keeps_link = last && flags.contains(OFlags::NOFOLLOW);
-        if !keeps_link {
-            if let Ok(target) = fs::readlinkat(here, &part, Vec::new()) {
-                links += 1;
-                if !follow || links > MOST_LINKS {
-                    return Err(Errno::LOOP);
-                }
-                let target = OsString::from_vec(target.into_bytes());
-                for part in parts(Path::new(&target))?.into_iter().rev() {
-                    todo.push_front(part);
-                }
-                continue;
+        if !keeps_link && let Ok(target) = fs::readlinkat(here, &part, Vec::new()) {
+            links += 1;
+            if !follow || links > MOST_LINKS {
+                return Err(Errno::LOOP);
             }
+            let target = OsString::from_vec(target.into_bytes());
+            for part in parts(Path::new(&target))?.into_iter().rev() {
+                todo.push_front(part);
+            }
+            continue;
         }
         if last {
             return fs::openat(here, &part, flags | OFlags::NOFOLLOW, mode);
@@ -273,7 +271,7 @@ mod tests {
             "../outside",
             "a/../../outside",
         ];
-        let look = |fd: Result<OwnedFd>| fd.and_then(|fd| fs::fstat(fd)).map(|stat| stat.st_ino);
+        let look = |fd: Result<OwnedFd>| fd.and_then(fs::fstat).map(|stat| stat.st_ino);
         for follow in [false, true] {
             for path in paths {
                 for extra in [OFlags::empty(), OFlags::DIRECTORY, OFlags::NOFOLLOW] {
