@@ -4,6 +4,7 @@
 //! `settings` -> the `sitesync-provider` crate. `docs/architecture.md` is the map.
 
 pub mod catalog;
+pub mod cli;
 pub mod engine;
 pub mod plugins;
 pub mod settings;

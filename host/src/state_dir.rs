@@ -126,6 +126,32 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Io { doing, path: path.to_owned(), source }
 }
 
+/// Tries for the lock, and the pause between two: long enough for a look to be over.
+const LOOKS: u32 = 5;
+const LOOK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// Who works on a state folder at this moment: the process id and since when, as far as told.
+/// `None` if nobody does, or there is no such folder.
+#[must_use]
+pub fn holder(folder: &Path) -> Option<(u32, String)> {
+    let mut file = fs::File::open(folder.join(LOCK)).ok()?;
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(Errno::WOULDBLOCK) => {
+            let (pid, since) = holder_in(&mut file);
+            Some((pid?, since.unwrap_or_default()))
+        }
+        _ => None,
+    }
+}
+
+/// What a holder wrote into its lock file. It is only told on; unreadable, it is left out.
+fn holder_in(file: &mut fs::File) -> (Option<u32>, Option<String>) {
+    let mut text = String::new();
+    let _ = file.read_to_string(&mut text);
+    let pid = field(&text, "pid").and_then(|pid| pid.parse().ok());
+    (pid, field(&text, "since").map(str::to_owned))
+}
+
 impl StateDir {
     /// Opens a state folder; makes it, readable for its owner only.
     pub fn open(path: &Path) -> Result<Self> {
@@ -154,17 +180,21 @@ impl StateDir {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(failed("open", &path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                // What the holder wrote is only told on; unreadable, it is left out.
-                let _ = file.read_to_string(&mut text);
-                let pid = field(&text, "pid").and_then(|pid| pid.parse().ok());
-                let since = field(&text, "since").map(str::to_owned);
-                return Err(Error::Held { path: self.path.clone(), pid, since });
+        // [`holder`] looks by locking for a moment, which must not be taken for a holder.
+        let mut looks = 0;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) if looks < LOOKS => {
+                    looks += 1;
+                    std::thread::sleep(LOOK_PAUSE);
+                }
+                Err(Errno::WOULDBLOCK) => {
+                    let (pid, since) = holder_in(&mut file);
+                    return Err(Error::Held { path: self.path.clone(), pid, since });
+                }
+                Err(error) => return Err(failed("lock", &path)(error.into())),
             }
-            Err(error) => return Err(failed("lock", &path)(error.into())),
         }
         let text = format!("pid={}\nsince={}\n", process::id(), rfc3339(SystemTime::now()));
         // The file stays when the lock ends: removing it would let two hosts lock two files.

@@ -1,1 +1,55 @@
-//! What the tests share.
+//! What tests of the real binary share.
+//!
+//! [`plugin`] builds a plug-in of this workspace (a fixture under `tests/plugins`, or a provider)
+//! and returns its library.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, ensure};
+
+/// The fixtures under `tests/plugins`.
+const FIXTURES: &[&str] =
+    &["well_behaved", "misbehaving", "crashes_on_load", "wrong_layout", "foreign"];
+
+/// The library of a plug-in of this workspace, built in the profile of the test that runs.
+/// The fixtures are built together, once a test binary.
+pub fn plugin(name: &str) -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    if FIXTURES.contains(&name) {
+        let built = BUILT.get_or_init(|| build(FIXTURES).map_err(|error| format!("{error:#}")));
+        built.clone().map_err(anyhow::Error::msg)?;
+    } else {
+        build(&[name])?;
+    }
+    let library = profile_folder()?.join(format!("lib{name}.so"));
+    // Under umask 0002 it would be refused.
+    let mut permissions = library.metadata().context("no such library")?.permissions();
+    permissions.set_mode(permissions.mode() & !0o022);
+    std::fs::set_permissions(&library, permissions)?;
+    Ok(library)
+}
+
+fn build(packages: &[&str]) -> Result<()> {
+    let profile = profile_folder()?;
+    let target = profile.parent().context("the target folder")?;
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--quiet", "--locked", "--target-dir"]).arg(target);
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    ensure!(cargo.status()?.success(), "cargo cannot build {packages:?}");
+    Ok(())
+}
+
+/// `target/debug` or `target/release`: where the running test lies, beneath `deps`.
+fn profile_folder() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    test.ancestors().nth(2).map(Path::to_owned).context("a test outside of a target folder")
+}

@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Row};
 
 use super::rows::{self, have_columns, job_columns, natural, stored};
 use super::tally::Bucket;
-use super::unit::Work;
+use super::work::Work;
 use super::{ClaimFilter, Claimed, FileId, Generation, Have, Millis, Result, RootId, SiteId};
 
 /// So many jobs are parked in one call; a claim that met only such comes back empty, and the next

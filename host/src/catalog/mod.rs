@@ -22,6 +22,7 @@ mod schema;
 mod sqlite;
 mod tally;
 mod unit;
+mod work;
 mod writer;
 
 #[cfg(test)]

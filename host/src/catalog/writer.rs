@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::unit::{Memory, Work};
+use super::work::{Memory, Work};
 use super::{Error, Result, Unit};
 
 /// Units that wait for the writer; more wait with their senders.

@@ -524,7 +524,7 @@ impl Run {
             let mut nap = Duration::from_secs(60);
             if idle && carrying.is_empty() && queued.is_empty() && self.in_flight.count() == 0 {
                 let waiting = self.next_waiting()?;
-                let nothing = waiting.is_none() && self.parked().is_none();
+                let nothing = waiting.is_none() && self.parked().is_none() && self.ready()? == 0;
                 if self.mode == Mode::Once && surveyed && nothing {
                     break Ok(());
                 }

@@ -1,26 +1,531 @@
-//! stub until the branch is merged
+//! A file on disk becomes a loaded provider. The only place that dlopens.
+//!
+//! ```text
+//! find -> trust -> elf, manifest (the gate)         Plugins::open: all files, nothing is executed
+//!      -> cache (a verified copy) -> probe -> load   Plugins::get: on demand
+//! log: events of plug-ins in the host's log          in_flight: what the host died of
+//! ```
+//! What fails a step is listed with the reason and the remedy; everything else goes on. Nothing is
+//! ever unloaded, and identical content is never loaded twice.
+//!
+//! Invariants: nothing that others could have written is parsed; nothing is executed that was not
+//! inspected, copied and tried out in a child process before; `unsafe` stands in `load` only. This
+//! folder knows nothing of sites, settings or the catalog.
+
+mod cache;
+mod elf;
+mod find;
+mod in_flight;
+mod load;
+mod log;
+mod manifest;
+mod probe;
+mod report;
+mod trust;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
 use sitesync_provider::abi::client::Module;
+use sitesync_provider::abi::manifest::{RUSTC, TARGET};
+use sitesync_provider::{API_VERSION, Description};
+
+use cache::{Cache, Held};
+use find::{Found, Stamp};
+use probe::{Kept, Verdict};
+use report::quoted;
+
+pub use manifest::Manifest;
+pub use probe::{PROBE_ARGUMENT, probe_main};
+pub use report::{FolderReport, Refusal, Report, Stage};
+
+/// Loaded contents of one name: each costs 1.4 MB and threads, and none is ever unloaded.
+const MOST_GENERATIONS: usize = 16;
+
+/// Where plug-ins come from, and what loading them needs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Plug-in folders; of two equal versions, the one in the earlier folder counts.
+    pub folders: Vec<PathBuf>,
+    /// A folder of the host's own for verified copies and verdicts.
+    pub cache: PathBuf,
+    /// The program that loads on trial: this very binary.
+    pub probe: PathBuf,
+    /// How long a trial may take.
+    pub probe_timeout: Duration,
+}
+
+impl Options {
+    /// Plug-ins of these folders, tried out by this binary within 10 s.
+    #[must_use]
+    pub fn new(folders: Vec<PathBuf>, cache: PathBuf) -> Self {
+        Options {
+            folders,
+            cache,
+            // What runs, even after an update has replaced its file.
+            probe: "/proc/self/exe".into(),
+            probe_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Another program that calls [`probe_main`].
+    #[must_use]
+    pub fn probe(mut self, program: PathBuf, timeout: Duration) -> Self {
+        self.probe = program;
+        self.probe_timeout = timeout;
+        self
+    }
+}
+
+/// A provider that is ready to connect.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Provider {
+    /// What its file says.
+    pub manifest: Manifest,
+    /// What it says itself.
+    pub description: Description,
+    /// Its code.
+    pub module: Module,
+    /// The digest of its content; `None` for one of this very binary.
+    pub sha256: Option<String>,
+}
+
+impl std::fmt::Debug for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Provider")
+            .field("manifest", &self.manifest)
+            .field("sha256", &self.sha256)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All providers that there are. To be shared; every method may be called from any thread, and all
+/// but `report` and `names` may take as long as a trial: call them where blocking is fine.
 #[derive(Debug)]
 pub struct Plugins {
-    all: std::collections::HashMap<String, Provider>,
+    options: Options,
+    shelf: RwLock<Shelf>,
+    /// Everything that was ever loaded from a file.
+    loaded: Mutex<Vec<Arc<Provider>>>,
 }
+
+/// What the last look at the folders found.
+#[derive(Debug, Default)]
+struct Shelf {
+    in_process: Vec<Arc<Provider>>,
+    folders: Vec<FolderReport>,
+    /// In the order of folders, then of names.
+    candidates: Vec<Arc<Candidate>>,
+}
+
+/// A file of a plug-in folder.
 #[derive(Debug)]
-pub struct Provider {
-    pub module: Module,
-    pub description: sitesync_provider::Description,
+struct Candidate {
+    found: Found,
+    /// The manifest that passed the gate, or how far the file came and why no further.
+    inspected: Result<Manifest, (Stage, Refusal)>,
+    /// What is known of the name and versions, even of one that was refused.
+    manifest: Option<Manifest>,
+    /// Set by the first load: the provider, or how far it came and why no further.
+    provider: OnceLock<Result<Arc<Provider>, (Stage, Refusal)>>,
+    /// The digest, as soon as it is known.
+    sha256: OnceLock<String>,
 }
-#[derive(Debug)]
-pub struct Refusal {
-    pub reason: String,
-    pub remedy: String,
-}
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
+
 impl Plugins {
-    pub fn get(&self, name: &str) -> Result<&Provider, Refusal> {
-        self.all.get(name).ok_or(Refusal { reason: "none".into(), remedy: String::new() })
+    /// Looks at all files and judges them by what they say of themselves; loads none.
+    #[must_use]
+    pub fn open(options: Options) -> Self {
+        let plugins = Plugins { options, shelf: RwLock::default(), loaded: Mutex::default() };
+        plugins.look_again();
+        plugins
     }
+
+    /// Looks at the folders once more: new, replaced and vanished files count from now on, and what
+    /// failed to load is tried again. Providers that are in use stay so. True if anything changed.
+    pub fn look_again(&self) -> bool {
+        let mut folders = Vec::new();
+        let mut found = Vec::new();
+        let mut seen = BTreeSet::new();
+        for path in &self.options.folders {
+            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+            if !seen.insert(real) {
+                continue;
+            }
+            let (exists, refused) = match find::files(path) {
+                Ok(None) => (false, None),
+                Ok(Some(files)) => {
+                    found.extend(files);
+                    (true, None)
+                }
+                Err(refusal) => (true, Some(refusal)),
+            };
+            folders.push(FolderReport { path: path.clone(), exists, refused });
+        }
+        find::settle(&mut found);
+        let before = self.shelf().candidates.clone();
+        let candidates: Vec<_> = found.into_iter().map(|found| reuse(&before, found)).collect();
+        let same = |(a, b): (&Arc<Candidate>, &Arc<Candidate>)| Arc::ptr_eq(a, b);
+        let changed = candidates.len() != before.len() || !candidates.iter().zip(&before).all(same);
+        let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+        shelf.folders = folders;
+        shelf.candidates = candidates;
+        changed
+    }
+
+    /// Adds a provider of this very binary; it goes before files of the same name.
+    pub fn register_in_process(&self, module: Module) -> Result<(), Refusal> {
+        let wrong = |what: &dyn std::fmt::Display| {
+            Refusal::new(format!("a built-in provider: {what}"), "repair this build of sitesync")
+        };
+        let description = module.describe().map_err(|error| wrong(&error))?;
+        let version = |text: &str| semver::Version::parse(text).map_err(|error| wrong(&error));
+        let manifest = Manifest {
+            name: description.id.clone(),
+            version: version(env!("CARGO_PKG_VERSION"))?,
+            api: version(API_VERSION)?,
+            rustc: RUSTC.to_owned(),
+            target: TARGET.to_owned(),
+            panic: "unwind".to_owned(),
+        };
+        let provider = Provider { manifest, description, module, sha256: None };
+        let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+        shelf.in_process.push(Arc::new(provider));
+        Ok(())
+    }
+
+    /// The names of all providers that passed the gate, sorted. Loading may still refuse one.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let shelf = self.shelf();
+        let built_in = shelf.in_process.iter().map(|provider| provider.manifest.name.clone());
+        let files = shelf.candidates.iter().filter_map(|candidate| candidate.name());
+        let names: BTreeSet<String> = built_in.chain(files.map(str::to_owned)).collect();
+        names.into_iter().collect()
+    }
+
+    /// The provider of this name; the first call loads it. Where the highest version is refused,
+    /// the next one serves.
+    pub fn get(&self, name: &str) -> Result<Arc<Provider>, Refusal> {
+        let (built_in, candidates) = {
+            let shelf = self.shelf();
+            let built_in =
+                shelf.in_process.iter().find(|provider| provider.manifest.name == name).cloned();
+            (built_in, shelf.best_first(name))
+        };
+        if let Some(provider) = built_in {
+            return Ok(provider);
+        }
+        let mut first = None;
+        for candidate in candidates {
+            match self.load(&candidate) {
+                Ok(provider) => return Ok(provider),
+                Err((_, refusal)) => first.get_or_insert(refusal),
+            };
+        }
+        Err(first.unwrap_or_else(|| self.unknown(name)))
+    }
+
+    /// Loads everything that is not superseded, so that `report` tells all.
+    pub fn load_all(&self) {
+        for name in self.names() {
+            // The refusal stands in the report.
+            let _ = self.get(&name);
+        }
+    }
+
+    /// Every file and every built-in provider, and what became of it so far.
+    #[must_use]
+    pub fn report(&self) -> Vec<Report> {
+        let shelf = self.shelf();
+        let built_in = shelf.in_process.iter().map(|provider| Report {
+            path: None,
+            name: Some(provider.manifest.name.clone()),
+            version: Some(provider.manifest.version.to_string()),
+            api: Some(provider.manifest.api.to_string()),
+            target: Some(provider.manifest.target.clone()),
+            sha256: None,
+            trust: None,
+            stage: Stage::Loaded,
+            refused: None,
+            superseded_by: None,
+        });
+        let cache = Cache::open(&self.options.cache).ok();
+        let files = shelf.candidates.iter().map(|candidate| {
+            let mut report = candidate.report();
+            if let (None, Some(cache), Ok(opened)) =
+                (&report.sha256, &cache, &candidate.found.opened)
+            {
+                let held = cache.recall(&candidate.found.path, &opened.stamp);
+                report.sha256 = held.map(|held| held.sha256);
+            }
+            report.superseded_by = shelf.superseded_by(candidate);
+            report
+        });
+        built_in.chain(files).collect()
+    }
+
+    /// The plug-in folders.
+    #[must_use]
+    pub fn folders(&self) -> Vec<FolderReport> {
+        self.shelf().folders.clone()
+    }
+
+    /// Tells loaded providers which events the host's log takes by now.
+    pub fn update_log_level(&self) {
+        for provider in self.loaded().iter() {
+            provider.module.set_log_level(log::level());
+        }
+    }
+
+    /// Forgets what speaks against the content of this file: deaths of the host, a failed trial.
+    /// The name is `sitesync provider trust FILE`; whose file it is still counts.
+    pub fn admit(&self, file: &Path) -> Result<(), Refusal> {
+        let cache = Cache::open(&self.options.cache)?;
+        let candidates = self.shelf().candidates.clone();
+        let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        let candidate = candidates
+            .iter()
+            .find(|candidate| {
+                let path = &candidate.found.path;
+                path == file || path.canonicalize().is_ok_and(|path| path == real)
+            })
+            .ok_or_else(|| {
+                Refusal::new(
+                    format!("{} lies in no plug-in folder", file.display()),
+                    format!("copy it to {}", self.where_to()),
+                )
+            })?;
+        let (manifest, opened) = match (&candidate.inspected, &candidate.found.opened) {
+            (Ok(manifest), Ok(opened)) => (manifest, opened),
+            (Err((_, refusal)), _) | (_, Err(refusal)) => return Err(refusal.clone()),
+        };
+        let held = cache.hold(&candidate.found.path, opened, manifest)?;
+        cache.forget_verdict(&held.sha256);
+        in_flight::forgive(&cache.folder(cache::IN_FLIGHT), &held.sha256);
+        self.look_again();
+        Ok(())
+    }
+
+    fn shelf(&self) -> std::sync::RwLockReadGuard<'_, Shelf> {
+        self.shelf.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, Vec<Arc<Provider>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Loads a candidate, once. One that is superseded later stays loaded.
+    fn load(&self, candidate: &Candidate) -> Result<Arc<Provider>, (Stage, Refusal)> {
+        candidate.provider.get_or_init(|| self.load_now(candidate)).clone()
+    }
+
+    fn load_now(&self, candidate: &Candidate) -> Result<Arc<Provider>, (Stage, Refusal)> {
+        let manifest = candidate.inspected.as_ref().map_err(Clone::clone)?;
+        let at = |stage| move |refusal| (stage, refusal);
+        let opened =
+            candidate.found.opened.as_ref().map_err(|refusal| (Stage::Found, refusal.clone()))?;
+        let cache = Cache::open(&self.options.cache).map_err(at(Stage::Gated))?;
+        let held = cache.hold(&candidate.found.path, opened, manifest).map_err(at(Stage::Gated))?;
+        let _ = candidate.sha256.set(held.sha256.clone());
+        if let Some(provider) = self.already(&held.sha256, manifest).map_err(at(Stage::Gated))? {
+            return Ok(provider);
+        }
+        self.try_out(&cache, &held, manifest).map_err(at(Stage::Gated))?;
+        let provider = admit(&cache, &held, manifest).map_err(at(Stage::Probed))?;
+        self.loaded().push(provider.clone());
+        tracing::info!(
+            provider = manifest.name,
+            version = %manifest.version,
+            file = %candidate.found.path.display(),
+            "loaded"
+        );
+        Ok(provider)
+    }
+
+    /// The same content, if it was loaded before from elsewhere.
+    fn already(&self, sha256: &str, manifest: &Manifest) -> Result<Option<Arc<Provider>>, Refusal> {
+        let loaded = self.loaded();
+        if let Some(same) = loaded.iter().find(|other| other.sha256.as_deref() == Some(sha256)) {
+            return Ok(Some(same.clone()));
+        }
+        let name = &manifest.name;
+        if loaded.iter().filter(|other| other.manifest.name == *name).count() >= MOST_GENERATIONS {
+            return Err(Refusal::new(
+                format!("{name} was replaced {MOST_GENERATIONS} times since the start"),
+                "restart sitesync to load the newest",
+            ));
+        }
+        Ok(None)
+    }
+
+    /// The trial in a child process, unless the cache knows its outcome.
+    fn try_out(&self, cache: &Cache, held: &Held, manifest: &Manifest) -> Result<(), Refusal> {
+        let host = probe::host_version();
+        let kept: Option<Kept> = cache.verdict(&held.sha256);
+        let verdict = match kept.filter(|kept| kept.host == host) {
+            Some(kept) => kept.verdict,
+            None => {
+                let verdict = probe::run(
+                    &self.options.probe,
+                    &held.path,
+                    manifest,
+                    cache.scratch()?,
+                    self.options.probe_timeout,
+                )?;
+                cache.set_verdict(&held.sha256, &Kept { host, verdict: verdict.clone() });
+                verdict
+            }
+        };
+        match verdict {
+            Verdict::Fine => Ok(()),
+            Verdict::Crashed(signal) => Err(probe::crashes(manifest, &signal)),
+        }
+    }
+
+    /// Why there is no such provider.
+    fn unknown(&self, name: &str) -> Refusal {
+        let names = self.names();
+        let shelf = self.shelf();
+        // A file that ought to be it, and was refused.
+        let refused = shelf.candidates.iter().find_map(|candidate| {
+            let stem = candidate.found.path.file_stem()?.to_string_lossy().into_owned();
+            let called = candidate.manifest.as_ref().map(|manifest| manifest.name.as_str());
+            let meant = called.unwrap_or_else(|| stem.strip_prefix("lib").unwrap_or(&stem));
+            let (_, refusal) = candidate.inspected.as_ref().err()?;
+            (meant == name).then(|| refusal.clone())
+        });
+        if let Some(refusal) = refused {
+            return refusal;
+        }
+        let installed = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let near = names
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(known, name), known))
+            .min()
+            .filter(|(distance, _)| *distance <= 2)
+            .map(|(_, known)| format!("did you mean {known:?}? Else "))
+            .unwrap_or_default();
+        drop(shelf);
+        Refusal::new(
+            format!("there is no provider {name:?} (installed: {installed})"),
+            format!("{near}put its file into {}", self.where_to()),
+        )
+    }
+
+    fn where_to(&self) -> String {
+        self.options.folders.first().map_or_else(
+            || "a folder, and name that with --plugins".to_owned(),
+            |folder| quoted(folder),
+        )
+    }
+}
+
+impl Shelf {
+    /// The candidates of a name that passed the gate: highest version first, then by folder.
+    fn best_first(&self, name: &str) -> Vec<Arc<Candidate>> {
+        let mut best: Vec<_> = self
+            .candidates
+            .iter()
+            .filter(|candidate| candidate.name() == Some(name))
+            .cloned()
+            .collect();
+        // Stable: equal versions stay in the order of folders.
+        best.sort_by(|a, b| b.version().cmp(&a.version()));
+        best
+    }
+
+    /// The file that serves in the place of this one.
+    fn superseded_by(&self, candidate: &Arc<Candidate>) -> Option<PathBuf> {
+        let name = candidate.name()?;
+        let refused = |candidate: &Candidate| matches!(candidate.provider.get(), Some(Err(_)));
+        let serving = self.best_first(name).into_iter().find(|candidate| !refused(candidate))?;
+        (!Arc::ptr_eq(&serving, candidate) && !refused(candidate))
+            .then(|| serving.found.path.clone())
+    }
+}
+
+impl Candidate {
+    fn new(found: Found) -> Self {
+        let inspected = match &found.opened {
+            Err(refusal) => Err((Stage::Found, refusal.clone())),
+            Ok(opened) => elf::inspect(&object::ReadCache::new(&opened.file))
+                .map_err(|refusal| (Stage::Trusted, refusal)),
+        };
+        let manifest = inspected.as_ref().ok().cloned();
+        let inspected = inspected.and_then(|manifest| match manifest.gate() {
+            Ok(()) => Ok(manifest),
+            Err(refusal) => Err((Stage::Inspected, refusal)),
+        });
+        let (provider, sha256) = (OnceLock::new(), OnceLock::new());
+        Candidate { found, inspected, manifest, provider, sha256 }
+    }
+
+    /// The name, if it passed the gate.
+    fn name(&self) -> Option<&str> {
+        self.inspected.as_ref().ok().map(|manifest| manifest.name.as_str())
+    }
+
+    fn version(&self) -> Option<&semver::Version> {
+        self.manifest.as_ref().map(|manifest| &manifest.version)
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        self.found.opened.as_ref().ok().map(|opened| opened.stamp)
+    }
+
+    fn report(&self) -> Report {
+        let (stage, refused) = match (&self.inspected, self.provider.get()) {
+            (Err((stage, refusal)), _) | (_, Some(Err((stage, refusal)))) => {
+                (*stage, Some(refusal.clone()))
+            }
+            (Ok(_), None) => (Stage::Gated, None),
+            (Ok(_), Some(Ok(_))) => (Stage::Loaded, None),
+        };
+        let manifest = self.manifest.as_ref();
+        Report {
+            path: Some(self.found.path.clone()),
+            name: manifest.map(|manifest| manifest.name.clone()),
+            version: manifest.map(|manifest| manifest.version.to_string()),
+            api: manifest.map(|manifest| manifest.api.to_string()),
+            target: manifest.map(|manifest| manifest.target.clone()),
+            sha256: self.sha256.get().cloned(),
+            trust: self.found.trust.clone(),
+            stage,
+            refused,
+            superseded_by: None,
+        }
+    }
+}
+
+/// The candidate of an unchanged file, unless loading it failed: that may end otherwise by now.
+fn reuse(before: &[Arc<Candidate>], found: Found) -> Arc<Candidate> {
+    let stamp = found.opened.as_ref().ok().map(|opened| opened.stamp);
+    let same = before.iter().find(|candidate| {
+        candidate.found.path == found.path
+            && stamp.is_some()
+            && candidate.stamp() == stamp
+            && !matches!(candidate.provider.get(), Some(Err(_)))
+    });
+    same.cloned().unwrap_or_else(|| Arc::new(Candidate::new(found)))
+}
+
+/// Loads a copy into this process and starts it.
+fn admit(cache: &Cache, held: &Held, manifest: &Manifest) -> Result<Arc<Provider>, Refusal> {
+    let folder = cache.folder(cache::IN_FLIGHT);
+    let marker = in_flight::begin(&folder, &manifest.name, &held.sha256)?;
+    let (module, description) = load::load(&held.path, manifest)?;
+    module.init(log::forward(manifest.name.clone()), log::level()).map_err(|error| {
+        Refusal::new(
+            format!("{} {} cannot start: {error}", manifest.name, manifest.version),
+            "see that the service may start more threads",
+        )
+    })?;
+    drop(marker);
+    let sha256 = Some(held.sha256.clone());
+    Ok(Arc::new(Provider { manifest: manifest.clone(), description, module, sha256 }))
 }

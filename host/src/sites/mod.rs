@@ -141,14 +141,15 @@ impl Sites {
         if let Some(instance) = instances.get(&key) {
             return Ok(instance.clone());
         }
-        let made = Instance::new(&key, configured, provider, &self.ground);
+        let made = Instance::new(&key, configured, &provider, &self.ground);
         instances.insert(key, made.clone());
         Ok(made)
     }
 
     /// Opens a root of a site: connects on first use, and asks what the root is.
     pub async fn open(&self, site: &str, root: &str) -> Result<Arc<OpenRoot>, Fault> {
-        let instance = self.instance(site)?;
+        // The first use of a provider loads it, which may take as long as a trial.
+        let instance = tokio::task::block_in_place(|| self.instance(site))?;
         let configured = self.configured.get(site).ok_or_else(|| unknown(site))?;
         OpenRoot::open(instance, configured, root)
             .await

@@ -1,0 +1,61 @@
+//! `sitesync config check`: whether the settings are right.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::ground;
+use super::output::{counted, print, print_json, say};
+use super::{Exit, Failure, Global};
+use crate::settings::{Context, Settings};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Says whether the settings are right, and all that is wrong with them
+    Check {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
+    let Command::Check { json: as_json } = command;
+    let path = Settings::find(&ground::candidates(global))?;
+    let (settings, errors, notes) = match Settings::load(&path, &Context::from_process()) {
+        Ok(loaded) => (Some(loaded.settings), Vec::new(), loaded.notes),
+        Err(wrong) => (None, wrong.errors, wrong.notes),
+    };
+    if *as_json {
+        let shown = |problem: &crate::settings::Problem| {
+            json!({
+                "file": problem.file, "line": problem.place.as_ref().map(|place| place.line),
+                "column": problem.place.as_ref().map(|place| place.column),
+                "message": problem.message, "hint": problem.hint,
+            })
+        };
+        print_json(&json!({
+            "file": path, "ok": errors.is_empty(),
+            "errors": errors.iter().map(shown).collect::<Vec<_>>(),
+            "notes": notes.iter().map(shown).collect::<Vec<_>>(),
+        }));
+    } else {
+        for problem in notes.iter().chain(&errors) {
+            say(format_args!("{problem}\n"));
+        }
+    }
+    let Some(settings) = settings else {
+        if !as_json {
+            say(format_args!("{} has {}", path.display(), counted(errors.len() as u64, "error")));
+        }
+        return Ok(Exit::Usage);
+    };
+    if !as_json {
+        print(format_args!(
+            "{} is right: {}, {}\n",
+            path.display(),
+            counted(settings.sites.len() as u64, "site"),
+            counted(settings.projects.len() as u64, "project"),
+        ));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,212 @@
+//! What a command stands on: settings, state folder, plug-ins, catalog, sites.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::output::say;
+use super::{Exit, Failure, Global};
+use crate::catalog::Sqlite;
+use crate::engine::Engine;
+use crate::engine::clock::{Dice, HostTime, SystemClock};
+use crate::engine::progress::Progress;
+use crate::plugins::{self, Plugins};
+use crate::settings::{self, Context, Loaded, Project, Settings};
+use crate::sites::Sites;
+use crate::state_dir::{StateDir, StateLock};
+
+/// Where settings are looked for, in this order.
+pub(super) fn candidates(global: &Global) -> Vec<PathBuf> {
+    if let Some(file) = &global.config {
+        return vec![file.clone()];
+    }
+    let mut candidates = vec![PathBuf::from("sitesync.toml")];
+    let user = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".config")));
+    candidates.extend(user.map(|folder| folder.join("sitesync/sitesync.toml")));
+    candidates.push("/etc/sitesync/sitesync.toml".into());
+    candidates
+}
+
+/// The settings, checked. Notes are told.
+pub(super) fn load_settings(global: &Global) -> Result<(PathBuf, Loaded), Failure> {
+    let path = Settings::find(&candidates(global))?;
+    let loaded = Settings::load(&path, &Context::from_process())?;
+    for note in &loaded.notes {
+        tracing::info!("{note}");
+    }
+    Ok((path, loaded))
+}
+
+/// The state folder's path, whether it is there or not.
+pub(super) fn state_path(global: &Global) -> Result<PathBuf, Failure> {
+    if let Some(folder) = &global.state_dir {
+        return std::path::absolute(folder).map_err(|error| Failure::new(Exit::Usage, error));
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok("/var/lib/sitesync".into());
+    }
+    std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".local/state")))
+        .map(|folder| folder.join("sitesync"))
+        .ok_or_else(|| {
+            Failure::new(Exit::Usage, "there is no home folder to keep the state in")
+                .hint("name a folder with --state-dir")
+        })
+}
+
+/// The plug-in folders, in the order of their precedence.
+pub(super) fn plugin_folders(global: &Global, state: &Path) -> Vec<PathBuf> {
+    if !global.plugins.is_empty() {
+        return global.plugins.clone();
+    }
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("providers")));
+    beside.into_iter().chain([state.join("providers")]).collect()
+}
+
+/// The plug-ins of these folders, found and inspected; loaded when they are asked for.
+pub(super) fn plugins(global: &Global, state: &StateDir) -> Plugins {
+    let folders = plugin_folders(global, state.path());
+    Plugins::open(plugins::Options::new(folders, state.path().join("plugins")))
+}
+
+/// The projects that are named, or all: those that are enabled, and that this host works on.
+pub(super) fn chosen(settings: &Settings, names: &[String]) -> Result<Vec<Project>, Failure> {
+    for name in names {
+        if !settings.projects.contains_key(name) {
+            let known: Vec<&str> = settings.projects.keys().map(String::as_str).collect();
+            return Err(Failure::new(
+                Exit::Usage,
+                format_args!("there is no project '{name}' in the settings"),
+            )
+            .hint(format_args!("projects are: {}", known.join(", "))));
+        }
+    }
+    if !settings.enabled {
+        say("sitesync is switched off: `enabled = false` stands at the top of the settings");
+        return Ok(Vec::new());
+    }
+    let chosen =
+        |project: &&Project| names.is_empty() || names.iter().any(|name| *name == project.name);
+    Ok(settings
+        .projects
+        .values()
+        .filter(chosen)
+        .filter(|project| match idle_because(settings, project) {
+            Some(why) => {
+                if !names.is_empty() {
+                    say(format_args!("project '{}': {why}", project.name));
+                }
+                false
+            }
+            None => true,
+        })
+        .cloned()
+        .collect())
+}
+
+/// Why this host has nothing to do for a project, if so.
+pub(super) fn idle_because(settings: &Settings, project: &Project) -> Option<String> {
+    let (active, remote) = (&project.active_site, &project.remote_site);
+    if !project.enabled {
+        return Some("switched off (`enabled = false`)".into());
+    }
+    if active == remote {
+        return Some(format!("active and remote site are both '{active}': nothing to do"));
+    }
+    for site in [active, remote] {
+        let off = settings.sites.get(site).is_some_and(|site| !site.enabled);
+        if off || !project.site_enabled(site) {
+            return Some(format!("site '{site}' is switched off"));
+        }
+    }
+    let works = |site: &String| site == "local" || settings.host.serves_site(site);
+    (!works(active) && !works(remote)).then(|| {
+        format!("this host acts for neither '{active}' nor '{remote}' (see `serves` in [host])")
+    })
+}
+
+/// Everything that a command which moves files needs. Holds the lock of the state folder.
+#[derive(Debug)]
+pub(super) struct Ground {
+    pub settings: Settings,
+    pub engine: Engine,
+    _lock: StateLock,
+}
+
+impl Ground {
+    /// Opens all of it. `stop` turns true when the host goes down.
+    pub(super) fn open(
+        global: &Global,
+        stop: tokio::sync::watch::Receiver<bool>,
+    ) -> Result<Self, Failure> {
+        let (config, loaded) = load_settings(global)?;
+        let settings = loaded.settings;
+        let state = StateDir::open(&state_path(global)?)?;
+        let lock = state.lock()?;
+        let site_id = state.site_id()?;
+        let catalog = Sqlite::open(state.path())?;
+        let plugins = Arc::new(plugins(global, &state));
+        let dice = Arc::new(Dice::from_system());
+        let last = catalog.read(|view| view.last_time())?;
+        let sites =
+            Sites::new(plugins, &settings, site_id, state.path().join("cache"), stop.clone());
+        let engine = Engine {
+            catalog,
+            sites: Arc::new(sites),
+            time: Arc::new(HostTime::new(Box::new(SystemClock::default()), last)),
+            dice,
+            ours: ours(global, &config, &state),
+            stop,
+            progress: Arc::new(Progress::default()),
+        };
+        Ok(Ground { settings, engine, _lock: lock })
+    }
+}
+
+/// Folders that no root may hold or lie in.
+fn ours(global: &Global, config: &Path, state: &StateDir) -> Vec<PathBuf> {
+    let mut ours = plugin_folders(global, state.path());
+    ours.push(state.path().to_owned());
+    ours.push(config.to_owned());
+    ours.extend(std::env::current_exe().ok());
+    ours.retain(|path| path.exists());
+    ours
+}
+
+/// The catalog, for reading beside whoever writes it; `None` before the first sync.
+pub(super) fn catalog_to_read(global: &Global) -> Result<Option<Sqlite>, Failure> {
+    let state = state_path(global)?;
+    if !state.join("catalog.db").exists() {
+        return Ok(None);
+    }
+    Ok(Some(Sqlite::open_read_only(&state)?))
+}
+
+/// A runtime for commands that talk to sites.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Blocked, format_args!("no threads: {error}")))
+}
+
+/// Names of all projects in the settings, or of the one that is asked for.
+pub(super) fn names(
+    settings: &settings::Settings,
+    one: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    match one {
+        Some(name) => {
+            if !settings.projects.contains_key(name) {
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format_args!("there is no project '{name}' in the settings"),
+                ));
+            }
+            Ok(vec![name.to_owned()])
+        }
+        None => Ok(settings.projects.keys().cloned().collect()),
+    }
+}

@@ -1,0 +1,125 @@
+//! The command line: one file a command, and the only floor that prints.
+//!
+//! Results go to stdout, everything else to stderr. Exit codes are stable: see [`Exit`].
+
+mod config;
+mod ground;
+mod log;
+mod output;
+mod progress;
+mod projects;
+mod providers;
+mod queue;
+mod serve;
+mod sites;
+mod status;
+mod sync;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use output::{Exit, Failure};
+
+/// Keeps published files where a studio needs them.
+#[derive(Debug, Parser)]
+#[command(name = "sitesync", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The settings file [default: ./sitesync.toml, the user's, or /etc/sitesync/sitesync.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "SITESYNC_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where catalog, site id and caches are kept
+    #[arg(long, global = true, value_name = "DIR", env = "SITESYNC_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+    /// A plug-in folder; may be repeated [default: providers/ beside the binary and in the state
+    /// folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    plugins: Vec<PathBuf>,
+    /// Says more: -v what is done, -vv every call, -vvv everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the service, in the foreground
+    Serve,
+    /// Syncs once: scans both ends, brings everything where it belongs, and ends
+    Sync(sync::Arguments),
+    /// Shows counts and bytes per site and state
+    Status(status::Arguments),
+    /// Shows the Sync Queue: what waits, what is under way, what failed and why
+    Queue(queue::Arguments),
+    /// Shows the sites, whether they can be reached, and why not
+    Sites(Json),
+    /// Shows the projects and their sync pairs
+    Projects(Json),
+    /// Shows the provider plug-ins that were found, and why some are not used
+    Providers(Json),
+    /// Checks the settings
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Loads a plug-in and ends: run by the host itself, in a process that may die
+    #[command(name = "__probe", hide = true)]
+    Probe { file: PathBuf },
+}
+
+#[derive(Debug, Args)]
+struct Json {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            let wrong = error.use_stderr();
+            return if wrong { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    if let Command::Probe { file } = &cli.command {
+        return crate::plugins::probe_main(file);
+    }
+    log::start(&cli.global, matches!(cli.command, Command::Serve));
+    let result = match cli.command {
+        Command::Serve => serve::run(&cli.global),
+        Command::Sync(arguments) => sync::run(&cli.global, &arguments),
+        Command::Status(arguments) => status::run(&cli.global, &arguments),
+        Command::Queue(arguments) => queue::run(&cli.global, &arguments),
+        Command::Sites(json) => sites::run(&cli.global, json.json),
+        Command::Projects(json) => projects::run(&cli.global, json.json),
+        Command::Providers(json) => providers::run(&cli.global, json.json),
+        Command::Config(command) => config::run(&cli.global, &command),
+        Command::Probe { .. } => Ok(Exit::Done),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.print();
+            failure.exit.into()
+        }
+    }
+}

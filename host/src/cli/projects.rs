@@ -1,0 +1,51 @@
+//! `sitesync projects`: the projects and their sync pairs.
+
+use serde_json::json;
+
+use super::ground::{self, idle_because};
+use super::output::{Table, print, print_json};
+use super::{Exit, Failure, Global};
+use crate::settings::Travel;
+
+pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
+    let (_, loaded) = ground::load_settings(global)?;
+    let settings = loaded.settings;
+    let mut table =
+        Table::new(&["project", "active site", "remote site", "upload", "download", ""]);
+    let word = |travel: Travel| match travel {
+        Travel::All => "all",
+        Travel::Requested => "requested",
+    };
+    for project in settings.projects.values() {
+        let idle = idle_because(&settings, project);
+        if as_json {
+            print_json(&json!({
+                "project": project.name, "enabled": project.enabled,
+                "active_site": project.active_site, "remote_site": project.remote_site,
+                "upload": word(project.upload), "download": word(project.download),
+                "idle": idle,
+                "roots": {
+                    &project.active_site: project.roots(&project.active_site),
+                    &project.remote_site: project.roots(&project.remote_site),
+                },
+            }));
+            continue;
+        }
+        table.row(vec![
+            project.name.clone(),
+            project.active_site.clone(),
+            project.remote_site.clone(),
+            word(project.upload).into(),
+            word(project.download).into(),
+            idle.unwrap_or_default(),
+        ]);
+    }
+    if !as_json {
+        if table.is_empty() {
+            print("no projects in the settings: add a [projects.NAME]\n");
+        } else {
+            print(&table);
+        }
+    }
+    Ok(Exit::Done)
+}

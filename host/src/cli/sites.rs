@@ -1,0 +1,117 @@
+//! `sitesync sites`: the sites, whether they can be reached, and why not.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::ground;
+use super::output::{Table, print, print_json, say, size};
+use super::{Exit, Failure, Global};
+use crate::settings::Settings;
+use crate::sites::{Fault, OpenRoot, Sites};
+use crate::state_dir::StateDir;
+
+/// A root of a project at a site, as it was found just now.
+struct Found {
+    site: String,
+    project: String,
+    root: String,
+    path: String,
+    instance: Option<String>,
+    result: Result<Arc<OpenRoot>, Fault>,
+}
+
+pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
+    let (_, loaded) = ground::load_settings(global)?;
+    let settings = loaded.settings;
+    let state = StateDir::open(&ground::state_path(global)?)?;
+    let plugins = Arc::new(ground::plugins(global, &state));
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let site_id = state.site_id()?;
+    let cache = state.path().join("cache");
+    let sites = Sites::new(plugins, &settings, site_id.clone(), cache, stopped);
+    let runtime = ground::runtime()?;
+    let found = runtime.block_on(look(&settings, &sites));
+    runtime.shutdown_background();
+
+    let mut offline = false;
+    let mut table =
+        Table::new(&["site", "provider", "project", "root", "health", "storage", "free"]);
+    for one in &found {
+        let provider = settings.sites.get(&one.site).map_or("", |site| site.provider.as_str());
+        let (health, label, free) = match &one.result {
+            Ok(root) => {
+                let free = root.info.free.map(size).unwrap_or_default();
+                ("ok".to_owned(), root.info.label.clone(), free)
+            }
+            Err(fault) => {
+                offline = true;
+                (format!("offline: {}", fault.message), String::new(), String::new())
+            }
+        };
+        if as_json {
+            let info = one.result.as_ref().ok().map(|root| &root.info);
+            let fault = one.result.as_ref().err();
+            print_json(&json!({
+                "site": one.site, "provider": provider, "project": one.project,
+                "root": one.root, "path": one.path, "instance": one.instance,
+                "online": fault.is_none(), "reason": fault.map(|fault| &fault.message),
+                "hint": fault.and_then(|fault| fault.hint.as_ref()), "info": info,
+            }));
+            continue;
+        }
+        let root = format!("{}={}", one.root, one.path);
+        table.row(vec![
+            one.site.clone(),
+            provider.into(),
+            one.project.clone(),
+            root,
+            health,
+            label,
+            free,
+        ]);
+    }
+    if as_json {
+        return Ok(if offline { Exit::Trouble } else { Exit::Done });
+    }
+    if table.is_empty() {
+        print("no site is used by any project\n");
+    } else {
+        print(&table);
+    }
+    for fault in found.iter().filter_map(|one| one.result.as_ref().err()) {
+        if let Some(hint) = &fault.hint {
+            say(format_args!("help for '{}': {hint}", fault.site));
+        }
+    }
+    print(format_args!("\nthis machine's site id: {site_id}\n"));
+    Ok(if offline { Exit::Trouble } else { Exit::Done })
+}
+
+/// Opens every root of every site that a project uses. A site that nothing uses is left alone.
+async fn look(settings: &Settings, sites: &Sites) -> Vec<Found> {
+    let mut found = Vec::new();
+    for project in settings.projects.values().filter(|project| project.enabled) {
+        let mut names = vec![&project.active_site, &project.remote_site];
+        names.dedup();
+        for site in names {
+            if !project.site_enabled(site) {
+                continue;
+            }
+            for (root, path) in project.roots(site) {
+                let instance = sites.instance(site).ok().map(|i| i.key().to_owned());
+                let result = sites.open(site, path).await;
+                found.push(Found {
+                    site: site.clone(),
+                    project: project.name.clone(),
+                    root: root.clone(),
+                    path: path.clone(),
+                    instance,
+                    result,
+                });
+            }
+        }
+    }
+    found.sort_by(|a, b| (&a.site, &a.project, &a.root).cmp(&(&b.site, &b.project, &b.root)));
+    found
+}

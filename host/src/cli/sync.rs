@@ -1,0 +1,166 @@
+//! `sitesync sync`: one pass now.
+
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+
+use super::ground::{self, Ground};
+use super::output::{counted, plain, print, print_json, say, size};
+use super::progress::Bar;
+use super::{Exit, Failure, Global};
+use crate::catalog::{JobState, QueueFilter, QueueRow};
+use crate::engine::Summary;
+
+/// Problems told by name; the queue has the rest.
+const TOLD: usize = 20;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Only these projects [default: all]
+    projects: Vec<String>,
+    /// As JSON: problems a line each, then the sums
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let ground = Ground::open(global, stopped)?;
+    let projects = ground::chosen(&ground.settings, &arguments.projects)?;
+    let names: Vec<String> = projects.iter().map(|project| project.name.clone()).collect();
+    let runtime = ground::runtime()?;
+    let summary = runtime.block_on(async {
+        let bar = if arguments.json { None } else { Bar::follow(ground.engine.progress.clone()) };
+        super::serve::stop_on_signals(stop);
+        let summary = ground.engine.sync(projects).await;
+        drop(bar);
+        summary
+    })?;
+    let interrupted = *ground.engine.stop.borrow();
+    let problems = problems(&ground, &names)?;
+    // A provider that hangs must not keep the command from ending.
+    runtime.shutdown_background();
+    let seconds = started.elapsed().as_secs_f64();
+    if arguments.json {
+        tell_json(&summary, &problems, seconds);
+    } else {
+        tell(&summary, &problems, seconds);
+    }
+    if interrupted {
+        return Err(Failure::new(Exit::Trouble, "interrupted: what is left goes on next time"));
+    }
+    let trouble = summary.failed + summary.conflicts > 0 || !summary.offline.is_empty();
+    Ok(if trouble { Exit::Trouble } else { Exit::Done })
+}
+
+/// A file that is not where it belongs, and the site that lacks it.
+struct Problem {
+    project: String,
+    site: String,
+    row: QueueRow,
+}
+
+impl Problem {
+    fn state(&self) -> &'static str {
+        if self.row.job.state == JobState::Conflict { "conflict" } else { "failed" }
+    }
+
+    fn reason(&self) -> &str {
+        self.row.job.error.as_ref().map_or("", |error| error.message.as_str())
+    }
+}
+
+fn problems(ground: &Ground, projects: &[String]) -> Result<Vec<Problem>, Failure> {
+    let filter =
+        QueueFilter { states: vec![JobState::Failed, JobState::Conflict], limit: 1000, offset: 0 };
+    Ok(ground.engine.catalog.read(|view| {
+        let sites: std::collections::HashMap<_, _> = view.site_names()?.into_iter().collect();
+        let mut problems = Vec::new();
+        for project in projects {
+            let Some(id) = view.project(project)? else { continue };
+            for row in view.queue(id, &filter)? {
+                let site = sites.get(&row.job.to).cloned().unwrap_or_default();
+                problems.push(Problem { project: project.clone(), site, row });
+            }
+        }
+        Ok(problems)
+    })?)
+}
+
+fn tell_json(summary: &Summary, problems: &[Problem], seconds: f64) {
+    for note in &summary.notes {
+        print_json(&json!({
+            "state": "noted", "project": note.project, "site": note.site, "path": note.path,
+            "reason": note.reason,
+        }));
+    }
+    for problem in problems {
+        print_json(&json!({
+            "state": problem.state(), "project": problem.project, "site": problem.site,
+            "path": problem.row.path, "reason": problem.reason(),
+            "kind": problem.row.job.error.as_ref().map(|error| &error.kind),
+        }));
+    }
+    for (project, fault) in &summary.offline {
+        print_json(&json!({
+            "state": "offline", "project": project, "site": fault.site,
+            "reason": fault.message, "hint": fault.hint,
+        }));
+    }
+    print_json(&json!({
+        "transferred": summary.transferred,
+        "bytes": summary.bytes,
+        "adopted": summary.adopted,
+        "skipped": summary.skipped,
+        "failed": summary.failed,
+        "conflicts": summary.conflicts,
+        "offline": summary.offline.len(),
+        "seconds": (seconds * 1000.0).round() / 1000.0,
+    }));
+}
+
+fn tell(summary: &Summary, problems: &[Problem], seconds: f64) {
+    for note in summary.notes.iter().take(TOLD) {
+        let (project, site, path) = (&note.project, &note.site, plain(&note.path));
+        say(format_args!("note: {project}: {path} at '{site}' {}", plain(&note.reason)));
+    }
+    for problem in problems.iter().take(TOLD) {
+        let (project, site, path) = (&problem.project, &problem.site, plain(&problem.row.path));
+        let reason = plain(problem.reason());
+        say(format_args!("{}: {project}: {path} to '{site}': {reason}", problem.state()));
+    }
+    let left = summary.notes.len().saturating_sub(TOLD) + problems.len().saturating_sub(TOLD);
+    if left > 0 {
+        say(format_args!("... and {left} more: see `sitesync queue`"));
+    }
+    for (project, fault) in &summary.offline {
+        say(format_args!("offline: {project}: {}", plain(&fault.to_string())));
+        if let Some(hint) = &fault.hint {
+            say(format_args!("  help: {hint}"));
+        }
+    }
+    let mut line = format!(
+        "{} transferred ({}) in {seconds:.1} s",
+        counted(summary.transferred, "file"),
+        size(summary.bytes)
+    );
+    for (n, what) in [
+        (summary.adopted, "already there"),
+        (summary.skipped, "skipped"),
+        (summary.failed, "failed"),
+        (summary.conflicts, "in conflict"),
+    ] {
+        if n > 0 {
+            line.push_str(&format!(", {n} {what}"));
+        }
+    }
+    if !summary.offline.is_empty() {
+        line.push_str(&format!(
+            ", {} not synced",
+            counted(summary.offline.len() as u64, "project")
+        ));
+    }
+    print(format_args!("{line}\n"));
+}

@@ -1,0 +1,7 @@
+//! The `sitesync` command. All of it is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sitesync::cli::main()
+}
