@@ -1,15 +1,13 @@
 //! `cargo xtask demo`: the real program, on two folders that stand for two sites.
 //!
 //! ```text
-//! target/demo/bin/sitesync             the program
-//! target/demo/providers/               the plug-ins
-//! target/demo/settings/sitesync.toml
-//! target/demo/state/                   the catalog
-//! target/demo/studio/demo/             project `demo` at site `studio`,
-//! target/demo/artist/demo/             and at site `artist`
+//! target/demo/sitesync        the program
+//! target/demo/providers/      its plug-ins
+//! target/demo/sitesync.toml   its settings
+//! target/demo/state/          its catalog
+//! target/demo/studio/demo/    project `demo` at site `studio`,
+//! target/demo/artist/demo/    and at site `artist`
 //! ```
-//! Each has a folder of its own, since sitesync refuses a root that lies in the folder of its
-//! settings or its binary.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -103,16 +101,14 @@ impl Demo {
         let built = dist::build(workspace, true)?;
         let folder = workspace.target.join("demo");
         process::remove_folder(&folder)?;
-        let dist = dist::copy(&built, &folder.join("bin"), &folder.join("providers"))?;
+        let dist = dist::copy(&built, &folder)?;
         let demo = Demo {
             dist,
-            settings: folder.join("settings/sitesync.toml"),
+            settings: folder.join("sitesync.toml"),
             state: folder.join("state"),
             sites: ["studio", "artist"].map(|site| folder.join(site).join("demo")),
             folder,
         };
-        dist::private_folder(&demo.folder)?;
-        dist::private_folder(&demo.folder.join("settings"))?;
         demo.write_settings()?;
         demo.publish()?;
         Ok(demo)
@@ -210,12 +206,17 @@ root.work = "{}"
     /// was put there, and says so.
     fn tells_of_its_plugin(&self) -> Result<()> {
         let output = process::read(self.sitesync().args(["providers", "--json"]))?;
-        let told: Value = serde_json::from_str(&output)
+        // A line for each plug-in.
+        let told: Vec<Value> = output
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()
             .with_context(|| format!("`sitesync providers --json` prints no JSON: {output}"))?;
         let plugins = dist::plugins(&self.dist.providers)?;
         for plugin in plugins {
-            let Some(report) = find_report(&told, &plugin) else {
-                bail!("`sitesync providers` does not know {}:\n{told:#}", plugin.display());
+            let path = plugin.to_string_lossy();
+            let Some(report) = told.iter().find(|report| report["path"] == *path) else {
+                bail!("`sitesync providers` does not know {path}:\n{output}");
             };
             let stage = report["stage"].as_str().unwrap_or_default();
             ensure!(stage == "loaded", "{} is `{stage}`, not loaded: {report:#}", plugin.display());
@@ -263,18 +264,6 @@ root.work = "{}"
     }
 }
 
-/// Finds what is said of a plug-in file, wherever in the answer it stands.
-fn find_report<'a>(told: &'a Value, plugin: &Path) -> Option<&'a Value> {
-    match told {
-        Value::Object(fields) if fields.get("path").is_some_and(|path| *path == *plugin.to_string_lossy()) => {
-            Some(told)
-        }
-        Value::Object(fields) => fields.values().find_map(|value| find_report(value, plugin)),
-        Value::Array(values) => values.iter().find_map(|value| find_report(value, plugin)),
-        _ => None,
-    }
-}
-
 fn describe(summary: &Summary) -> String {
     let Summary { files, bytes, digest } = summary;
     format!("{files} files, {bytes} bytes (SHA-256 {})", &digest[..16])
@@ -308,13 +297,5 @@ mod tests {
         assert_eq!(toml_path(Path::new("/a b/{c}\"\\")).unwrap(), r#"/a b/{{c}\"\\"#);
         assert_eq!(quoted(Path::new("/a/b-1")), "/a/b-1");
         assert_eq!(quoted(Path::new("/a b/o'c")), r"'/a b/o'\''c'");
-    }
-
-    #[test]
-    fn a_report_is_found_by_its_path() {
-        let told = serde_json::json!({ "folders": [{ "path": "/p" }], "plugins": [
-            { "path": "/p/a.so", "stage": "found" }, { "path": "/p/b.so", "stage": "loaded" }] });
-        assert_eq!(find_report(&told, Path::new("/p/b.so")).unwrap()["stage"], "loaded");
-        assert_eq!(find_report(&told, Path::new("/p/c.so")), None);
     }
 }

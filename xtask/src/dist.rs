@@ -47,14 +47,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
 pub(crate) fn build(workspace: &Workspace, release: bool) -> Result<Dist> {
     let artifacts = compile(workspace, release)?;
     let folder = workspace.target.join("dist");
-    lay_out(&artifacts, &folder, &folder.join("providers"))
+    lay_out(&artifacts, &folder)
 }
 
-/// Copies a laid-out binary and its plug-ins to other folders.
-pub(crate) fn copy(dist: &Dist, binary_folder: &Path, providers: &Path) -> Result<Dist> {
+/// Lays out the same in another folder.
+pub(crate) fn copy(dist: &Dist, folder: &Path) -> Result<Dist> {
     let artifacts =
         Artifacts { binary: dist.binary.clone(), plugins: plugins(&dist.providers)? };
-    lay_out(&artifacts, binary_folder, providers)
+    lay_out(&artifacts, folder)
 }
 
 /// The plug-ins in a folder, by name.
@@ -146,19 +146,20 @@ fn artifacts(command: &mut Command) -> Result<Vec<Value>> {
     Ok(messages)
 }
 
-fn lay_out(artifacts: &Artifacts, folder: &Path, providers: &Path) -> Result<Dist> {
+fn lay_out(artifacts: &Artifacts, folder: &Path) -> Result<Dist> {
+    let providers = folder.join("providers");
     private_folder(folder)?;
-    private_folder(providers)?;
+    private_folder(&providers)?;
     let binary = install(&artifacts.binary, folder)?;
     let mut installed = Vec::new();
     for plugin in &artifacts.plugins {
-        installed.push(install(plugin, providers)?);
+        installed.push(install(plugin, &providers)?);
     }
     // Plug-ins of packages that are gone would still be loaded.
-    for old in plugins(providers)?.iter().filter(|plugin| !installed.contains(plugin)) {
+    for old in plugins(&providers)?.iter().filter(|plugin| !installed.contains(plugin)) {
         fs::remove_file(old).with_context(doing("remove", old))?;
     }
-    Ok(Dist { binary, providers: providers.to_owned() })
+    Ok(Dist { binary, providers })
 }
 
 /// Copies a file into a folder, readable by all and writable by its owner only. A file of that name
@@ -205,7 +206,7 @@ mod tests {
 
         let plugins = vec![built.join("libone.so"), built.join("libtwo.so")];
         let artifacts = Artifacts { binary: built.join("sitesync"), plugins };
-        let dist = lay_out(&artifacts, &folder, &providers).unwrap();
+        let dist = lay_out(&artifacts, &folder).unwrap();
 
         let laid_out = super::plugins(&dist.providers).unwrap();
         assert_eq!(laid_out, [providers.join("libone.so"), providers.join("libtwo.so")]);
