@@ -39,7 +39,8 @@ const STUDIO: [(&str, u64); 9] = [
     ("shots/sq01/publish/cacheMain/v001/o'clock [1] #50%.vdb", 250_000),
 ];
 /// What the artist has, and the studio has not yet.
-const ARTIST: [(&str, u64); 1] = [("shots/sq01/publish/animMain/v001/sq01_animMain_v001.ma", 90_000)];
+const ARTIST: [(&str, u64); 1] =
+    [("shots/sq01/publish/animMain/v001/sq01_animMain_v001.ma", 90_000)];
 const FRAMES: std::ops::Range<u64> = 1001..1025;
 const FRAME: u64 = 1 << 20;
 
@@ -115,8 +116,9 @@ impl Demo {
     }
 
     fn write_settings(&self) -> Result<()> {
-        let [studio, artist] = ["studio", "artist"]
-            .map(|site| toml_path(&self.folder.join(site)).map(|path| format!("{path}/{{project}}")));
+        let [studio, artist] = ["studio", "artist"].map(|site| {
+            toml_path(&self.folder.join(site)).map(|path| format!("{path}/{{project}}"))
+        });
         let text = format!(
             r#"[host]
 listen = "{LISTEN}"
@@ -158,7 +160,8 @@ root.work = "{}"
             write(studio.join(path), size)?;
         }
         for frame in FRAMES {
-            let name = format!("shots/sq01/publish/renderMain/v001/sq01_renderMain_v001.{frame}.exr");
+            let name =
+                format!("shots/sq01/publish/renderMain/v001/sq01_renderMain_v001.{frame}.exr");
             write(studio.join(name), FRAME)?;
         }
         for (path, size) in ARTIST {
@@ -207,11 +210,12 @@ root.work = "{}"
     fn tells_of_its_plugin(&self) -> Result<()> {
         let output = process::read(self.sitesync().args(["providers", "--json"]))?;
         // A line for each plug-in.
-        let told: Vec<Value> = output
-            .lines()
-            .map(serde_json::from_str)
-            .collect::<Result<_, _>>()
-            .with_context(|| format!("`sitesync providers --json` prints no JSON: {output}"))?;
+        let told: Vec<Value> =
+            output
+                .lines()
+                .map(serde_json::from_str)
+                .collect::<Result<_, _>>()
+                .with_context(|| format!("`sitesync providers --json` prints no JSON: {output}"))?;
         let plugins = dist::plugins(&self.dist.providers)?;
         for plugin in plugins {
             let path = plugin.to_string_lossy();

@@ -52,8 +52,7 @@ pub(crate) fn build(workspace: &Workspace, release: bool) -> Result<Dist> {
 
 /// Lays out the same in another folder.
 pub(crate) fn copy(dist: &Dist, folder: &Path) -> Result<Dist> {
-    let artifacts =
-        Artifacts { binary: dist.binary.clone(), plugins: plugins(&dist.providers)? };
+    let artifacts = Artifacts { binary: dist.binary.clone(), plugins: plugins(&dist.providers)? };
     lay_out(&artifacts, folder)
 }
 
@@ -119,7 +118,8 @@ fn compile(workspace: &Workspace, release: bool) -> Result<Artifacts> {
         });
         if is_provider && kinds.contains(&"cdylib") {
             let plugin = files.into_iter().map(PathBuf::from).find(|file| {
-                file.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION)
+                file.extension()
+                    .is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION)
             });
             plugins.push(plugin.with_context(|| format!("cargo built no library of `{name}`"))?);
         }

@@ -72,8 +72,9 @@ fn apt_get(packages: &[&str]) -> Result<()> {
     let mut install = apt_get();
     install.args(["install", "--yes", "--no-install-recommends"]).args(packages);
     // Package lists may be missing or old; most often they are neither.
-    process::run(&mut install)
-        .or_else(|_| process::run(apt_get().arg("update")).and_then(|()| process::run(&mut install)))
+    process::run(&mut install).or_else(|_| {
+        process::run(apt_get().arg("update")).and_then(|()| process::run(&mut install))
+    })
 }
 
 fn is_root() -> bool {

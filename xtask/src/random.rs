@@ -106,11 +106,12 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let contents = Contents::new();
         for size in [0, 1, 7, 8, 9, 100_000, (8 << 20) - 1, 8 << 20, (8 << 20) + 8, 20 << 20] {
-            let [one, again, other] = [("one", 3), ("again", 3), ("other", 4)].map(|(name, salt)| {
-                let path = scratch.path().join("folder").join(name);
-                contents.write(&path, size, salt).unwrap();
-                fs::read(&path).unwrap()
-            });
+            let [one, again, other] =
+                [("one", 3), ("again", 3), ("other", 4)].map(|(name, salt)| {
+                    let path = scratch.path().join("folder").join(name);
+                    contents.write(&path, size, salt).unwrap();
+                    fs::read(&path).unwrap()
+                });
             assert_eq!(one.len() as u64, size);
             assert!(one == again);
             assert_eq!(one != other, size > 0);

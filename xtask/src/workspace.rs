@@ -32,7 +32,9 @@ impl Workspace {
 
         let folder = root.join("providers");
         let mut providers = Vec::new();
-        for package in metadata["packages"].as_array().context("cargo metadata lists no packages")? {
+        for package in
+            metadata["packages"].as_array().context("cargo metadata lists no packages")?
+        {
             if Path::new(text(package, "manifest_path")?).starts_with(&folder) {
                 providers.push(text(package, "name")?.to_owned());
             }

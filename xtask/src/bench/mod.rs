@@ -93,6 +93,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             if !arguments.only.is_empty() && !arguments.only.contains(case) {
                 continue;
             }
+            // Memory does not depend on the medium: once is enough.
+            if *case == Case::Memory && on == On::Disk && arguments.on.is_none() {
+                continue;
+            }
             bench.run(*case, arguments.scale, arguments.files, &mut report)?;
         }
     }
