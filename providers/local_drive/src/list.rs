@@ -277,7 +277,8 @@ impl Walk {
             return Some(Entry::skipped(raw.to_string_lossy(), "a name that is not UTF-8"));
         };
         if let Some(rest) = name.strip_prefix(OURS) {
-            if rest.is_empty() || rest.starts_with('-') {
+            let temporary = rest.starts_with('-') && rest.ends_with(".tmp");
+            if rest.is_empty() || temporary {
                 return None;
             }
             return Some(Entry::skipped(name, "a name that begins as those of sitesync do"));
