@@ -3,6 +3,8 @@
 //! [`plugin`] builds a plug-in of this workspace (a fixture under `tests/plugins`, or a provider)
 //! and returns its library.
 
+pub mod bench;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -245,7 +245,14 @@ impl Writing<'_> {
                 let why = Error::new(ErrorKind::Precondition, "it changed while it was read");
                 let settle = self.pair.settings.settle.as_millis();
                 let settle = Millis::try_from(settle).unwrap_or(Millis::MAX / 4);
-                unit.put_job(claimed.file, &self.tried(&claimed, &why, settle, None))
+                let mut job = self.tried(&claimed, &why, settle, None);
+                if claimed.job.tries == 0 && job.state == JobState::Failed {
+                    // What was claimed was out of date, which is no fault of the file: as it is
+                    // now, it has not been tried yet.
+                    job.state = JobState::Waiting;
+                    job.not_before = self.moment.now + settle;
+                }
+                unit.put_job(claimed.file, &job)
             }
             Outcome::DestinationGone => {
                 unit.drop_have(claimed.file, to)?;

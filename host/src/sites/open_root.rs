@@ -144,7 +144,7 @@ impl OpenRoot {
             Ok(results) => {
                 for result in results {
                     match result {
-                        Ok(_) => to.storage.health.good(),
+                        Ok(_) => to.storage.health.stored(),
                         Err(error) => to.storage.health.bad(error, Instant::now()),
                     }
                 }
@@ -301,6 +301,9 @@ impl Writing {
     pub async fn finish(self) -> (Result<Metadata>, Operation) {
         let Writing { raw, storage, operation } = self;
         let result = watch_health(&storage, operation.watch(SILENCE, raw.finish())).await;
+        if result.is_ok() {
+            storage.health.stored();
+        }
         (result, operation)
     }
 
