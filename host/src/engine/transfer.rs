@@ -5,7 +5,7 @@
 //! and what is found is the outcome.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sitesync_provider::{
     Copied, Error, ErrorKind, Expect, Known, Metadata, ReadOptions, Result, WriteOptions, join,
@@ -41,6 +41,9 @@ pub(super) enum Outcome {
     Stale(Metadata),
     /// At the destination is something else, that is not ours.
     Conflict(Metadata),
+    /// It arrived, and could not be made durable. The storage may have lost any of it, though it
+    /// still reads well from memory: it is to be written anew, not adopted.
+    NotDurable(Metadata, Error),
     /// It failed: the kind says whose fault it is.
     Failed(Error),
 }
@@ -61,6 +64,8 @@ pub(super) struct Route {
     pub root: usize,
     pub to: Side,
     pub progress: Arc<Progress>,
+    /// Before the first byte was moved.
+    pub begun: Instant,
 }
 
 impl Route {
@@ -299,6 +304,12 @@ impl Route {
             .op(op);
         let mut writing = destination.open_write(path, how, operation).await?;
         let offset = writing.offset();
+        if offset > size {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("the provider would go on from byte {offset} of {size}"),
+            ));
+        }
         let how = ReadOptions::new().range(offset, None).if_version(version);
         let mut sent = offset;
         let moved: Result<()> = async {

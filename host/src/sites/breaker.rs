@@ -103,6 +103,7 @@ impl Health {
         let wait = error
             .retry_after()
             .unwrap_or_else(|| FIRST.saturating_mul(1 << (times - 1).min(10)).min(LONGEST));
+        tracing::warn!("a storage is left alone for {} s: {}", wait.as_secs(), error.message());
         state.parked = Some(Parked {
             kind: error.kind(),
             reason: error.message().to_owned(),

@@ -391,3 +391,27 @@ async fn hard_links_are_broken_by_replacing() {
     assert_eq!(std::fs::read(site.path("one")).unwrap(), b"same");
     assert_eq!(std::fs::metadata(site.path("one")).unwrap().nlink(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn barriers_of_the_same_roots_do_not_wait_for_each_other() {
+    let site = Arc::new(site().await);
+    std::fs::create_dir(site.path("other")).unwrap();
+    let other = site.path("other").to_str().unwrap().to_owned();
+    let tasks: Vec<_> = (0..8)
+        .map(|n| {
+            let (site, other) = (site.clone(), other.clone());
+            tokio::spawn(async move {
+                for round in 0..5 {
+                    let name = format!("{n}/{round}");
+                    site.write(&name, b"x", Expect::Nothing).await.unwrap();
+                    let (a, b) = (site.root.as_str(), other.as_str());
+                    let roots = if n % 2 == 0 { [a, b, a] } else { [b, a, b] };
+                    site.drive.flush(&roots).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
