@@ -324,7 +324,10 @@ impl Bench {
         command.arg("--state-dir").arg(self.path("state"));
         command.arg("--plugins").arg(self.path("providers"));
         command.args(arguments);
-        command.env_remove("SITESYNC_LOG").env_remove("RUST_LOG").env("HOME", self.path(""));
+        for name in ["SITESYNC_LOG", "SITESYNC_CONFIG", "SITESYNC_STATE_DIR", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command.env("HOME", self.path(""));
         command.current_dir(self.path(""));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

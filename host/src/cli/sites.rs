@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::ground::{self, Ground};
-use super::output::{Table, print, print_json, say, size};
+use super::output::{Table, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
 use crate::engine::pair;
 use crate::settings::Settings;
@@ -107,7 +107,7 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
             }
             Err(fault) => {
                 offline = true;
-                (format!("offline: {}", fault.message), String::new(), String::new())
+                ("offline".to_owned(), String::new(), String::new())
             }
         };
         if as_json {
@@ -140,9 +140,11 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     } else {
         print(&table);
     }
+    // In a line of its own: a reason would make the table wider than any terminal.
     for fault in found.iter().filter_map(|one| one.result.as_ref().err()) {
+        say(format_args!("offline: {}", plain(&fault.to_string())));
         if let Some(hint) = &fault.hint {
-            say(format_args!("help for '{}': {hint}", fault.site));
+            say(format_args!("  help: {}", plain(hint)));
         }
     }
     print(format_args!("\nthis machine's site id: {site_id}\n"));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sitesync_provider::ErrorKind;
 
@@ -51,6 +52,16 @@ pub struct Pair {
     names: [String; 2],
     /// Its roots that both ends have.
     pub roots: Vec<RootPair>,
+    stuck: [AtomicUsize; 2],
+}
+
+/// Something at one end that was given up and does not end; until this is dropped.
+pub(super) struct Stuck<'a>(&'a AtomicUsize);
+
+impl Drop for Stuck<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// One root of a project, at both ends.
@@ -113,6 +124,18 @@ impl Pair {
     #[must_use]
     pub fn side_of(&self, site: SiteId) -> Side {
         if self.sites[0] == site { Side::Active } else { Side::Remote }
+    }
+
+    /// Notes that something at this end was given up and does not end.
+    pub(super) fn stuck(&self, side: Side) -> Stuck<'_> {
+        let count = &self.stuck[side.index()];
+        count.fetch_add(1, Ordering::AcqRel);
+        Stuck(count)
+    }
+
+    /// How many batches to this end were given up and do not end.
+    pub(super) fn stuck_at(&self, side: Side) -> usize {
+        self.stuck[side.index()].load(Ordering::Acquire)
     }
 
     /// The root with this key.
@@ -195,7 +218,14 @@ impl Pair {
             };
             opened.push(RootPair { id, name, ends, identities });
         }
-        Ok(Pair { project, settings: settings.clone(), sites: site_ids, names, roots: opened })
+        Ok(Pair {
+            project,
+            settings: settings.clone(),
+            sites: site_ids,
+            names,
+            roots: opened,
+            stuck: Default::default(),
+        })
     }
 }
 

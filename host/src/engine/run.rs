@@ -219,6 +219,14 @@ impl Run {
                 drained.notify_one();
             }
             let mut nap = Duration::from_secs(60);
+            if self.mode == Mode::Once && idle && queued.is_empty() && !carrying.is_empty() {
+                // What never ends must not keep a single run from ending: the next one finds the
+                // file claimed, sweeps, and begins again.
+                if surveyed && let Some(end) = self.all_stuck(carrying.len())? {
+                    break Err(end);
+                }
+                nap = Duration::from_secs(1);
+            }
             if idle && carrying.is_empty() && queued.is_empty() && self.in_flight.count() == 0 {
                 let waiting = self.next_waiting()?;
                 let nothing = waiting.is_none() && self.parked().is_none() && self.ready()? == 0;
@@ -243,7 +251,9 @@ impl Run {
         };
         // What is under way is finished and recorded, within a limit.
         let ending = async { while carrying.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(Duration::from_secs(20), ending).await;
+        let stuck: usize = Side::BOTH.map(|side| self.pair.stuck_at(side)).iter().sum();
+        let limit = if stuck == 0 { Duration::from_secs(20) } else { Duration::from_secs(1) };
+        let _ = tokio::time::timeout(limit, ending).await;
         carrying.abort_all();
         self.release_unclaimed(queued).await?;
         result
@@ -286,6 +296,17 @@ impl Run {
             return Ok(());
         }
         Err(self.fault(side, &Error::new(parked.kind, parked.reason.clone())))
+    }
+
+    /// The fault of the end at which nothing ends any more, if that is all that is under way.
+    fn all_stuck(&self, carrying: usize) -> Result<Option<End>, End> {
+        let stuck = Side::BOTH.map(|side| self.pair.stuck_at(side));
+        let side = if stuck[0] > 0 { Side::Active } else { Side::Remote };
+        if stuck[0] + stuck[1] < carrying || self.next_waiting()?.is_some() || self.ready()? > 0 {
+            return Ok(None);
+        }
+        let why = "it was given up on, and still works on what it was last asked for";
+        Ok(Some(self.fault(side, &Error::new(ErrorKind::Timeout, why))))
     }
 
     fn next_waiting(&self) -> Result<Option<i64>, End> {

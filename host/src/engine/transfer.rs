@@ -124,7 +124,7 @@ impl Route {
         let mut results = match call.await {
             Ok(results) => results.into_iter(),
             Err(error) => {
-                linger(&mut operation, self.destination()).await;
+                self.linger(&mut operation).await;
                 return self.all_failed(batch, &error);
             }
         };
@@ -343,30 +343,31 @@ impl Route {
             if is_surprise(&error) || token.is_none() {
                 *token = None;
                 let mut operation = writing.discard().await;
-                linger(&mut operation, destination).await;
+                self.linger(&mut operation).await;
             }
             return Err(error);
         }
         let (finished, mut operation) = writing.finish().await;
         if finished.is_err() {
-            linger(&mut operation, destination).await;
+            self.linger(&mut operation).await;
         }
         Ok((meta, finished?))
     }
-}
 
-/// Until an operation has really ended its file stays claimed: a late rename must not undo a later
-/// success.
-async fn linger(operation: &mut Operation, destination: &OpenRoot) {
-    operation.cancel();
-    if operation.ended(Duration::from_secs(10)).await {
-        return;
+    /// Until an operation has really ended its file stays claimed: a late rename must not undo a
+    /// later success.
+    async fn linger(&self, operation: &mut Operation) {
+        operation.cancel();
+        if operation.ended(Duration::from_secs(10)).await {
+            return;
+        }
+        tracing::warn!(
+            site = self.destination().site,
+            "a provider still works on something that was given up; the files stay claimed"
+        );
+        let _stuck = self.pair.stuck(self.to);
+        operation.ended(LINGER).await;
     }
-    tracing::warn!(
-        site = destination.site,
-        "a provider still works on something that was given up; the files stay claimed"
-    );
-    operation.ended(LINGER).await;
 }
 
 fn path(claimed: &Claimed) -> String {
