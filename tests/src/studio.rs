@@ -134,6 +134,12 @@ impl Studio {
         Setup::default().build()
     }
 
+    /// Leaves everything where it is, to be looked at.
+    #[must_use]
+    pub fn keep(self) -> PathBuf {
+        self.folder.keep()
+    }
+
     /// The folder of it all.
     #[must_use]
     pub fn path(&self) -> &Path {
