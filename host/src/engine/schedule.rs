@@ -493,6 +493,10 @@ impl Run {
             }
             // Looked at before claiming: what is planned later tells us so.
             let surveyed = self.surveyed.load(Ordering::Acquire);
+            if surveyed && self.mode == Mode::Forever {
+                // A service's survey ends only with a fault: the pair is to be opened anew.
+                break Ok(());
+            }
             let mut idle = false;
             match self.parked() {
                 Some((side, parked)) => match self.wait_out(side, &parked, &mut waited) {
