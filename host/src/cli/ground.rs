@@ -87,8 +87,7 @@ pub(super) fn chosen(settings: &Settings, names: &[String]) -> Result<Vec<Projec
         say("sitesync is switched off: `enabled = false` stands at the top of the settings");
         return Ok(Vec::new());
     }
-    let chosen =
-        |project: &&Project| names.is_empty() || names.iter().any(|name| *name == project.name);
+    let chosen = |project: &&Project| names.is_empty() || names.contains(&project.name);
     Ok(settings
         .projects
         .values()

@@ -67,7 +67,8 @@ impl Cache {
             make(&folder.join(inner))?;
         }
         trust::check(folder, &folder.metadata().map_err(fail)?)?;
-        Ok(Cache { folder: folder.to_owned() })
+        // Absolute: the trial runs elsewhere, and dlopen takes a bare name for a system library.
+        Ok(Cache { folder: folder.canonicalize().map_err(fail)? })
     }
 
     pub(super) fn folder(&self, inner: &str) -> PathBuf {

@@ -203,6 +203,7 @@ pub(super) mod tests {
                 patched(64 + 56 + 1, b".textual"),
             ]
             .join("\n")
+            .replace(std::env::consts::ARCH, "ARCH")
         );
     }
 

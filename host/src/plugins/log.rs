@@ -43,7 +43,7 @@ pub(super) fn forward(provider: String) -> impl Fn(&Record<'_>) + Send + Sync + 
             Pass::LeftOut => {}
             Pass::LeftOutFirst(count) => tracing::warn!(
                 provider,
-                "logs more than {MOST_EVENTS} events a second: {count} were left out so far"
+                "logs more than {MOST_EVENTS} events a second: the others are left out ({count} so far)"
             ),
         }
     }

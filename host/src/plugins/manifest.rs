@@ -163,7 +163,7 @@ mod tests {
                 refusal(api("2.1.0")),
                 refusal(api("0.9.0")),
                 refusal(target("aarch64-apple-darwin")),
-                refusal(target("x86_64-unknown-linux-musl")),
+                refusal(target("other-unknown-linux-musl")),
                 refusal(|t| t.replace("unwind", "abort")),
                 refusal(|t| t.replace("PLUGIN/1", "PLUGIN/2")),
                 refusal(|t| t.replace("1.2.0", "new")),
@@ -174,6 +174,7 @@ mod tests {
                 refusal(|t| t + "what\n"),
             ]
             .join("\n")
+            .replace(TARGET, "TARGET")
         );
         let binary = Manifest::parse(b"\xff\xfe").expect_err("no text");
         assert_eq!(binary.reason, "its manifest is not a text");

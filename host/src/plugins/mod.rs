@@ -336,7 +336,7 @@ impl Plugins {
             return Ok(provider);
         }
         self.try_out(&cache, &held, manifest).map_err(at(Stage::Gated))?;
-        let provider = admit(&cache, &held, manifest).map_err(at(Stage::Probed))?;
+        let provider = start(&cache, &held, manifest).map_err(at(Stage::Probed))?;
         self.loaded().push(provider.clone());
         tracing::info!(
             provider = manifest.name,
@@ -515,7 +515,7 @@ fn reuse(before: &[Arc<Candidate>], found: Found) -> Arc<Candidate> {
 }
 
 /// Loads a copy into this process and starts it.
-fn admit(cache: &Cache, held: &Held, manifest: &Manifest) -> Result<Arc<Provider>, Refusal> {
+fn start(cache: &Cache, held: &Held, manifest: &Manifest) -> Result<Arc<Provider>, Refusal> {
     let folder = cache.folder(cache::IN_FLIGHT);
     let marker = in_flight::begin(&folder, &manifest.name, &held.sha256)?;
     let (module, description) = load::load(&held.path, manifest)?;

@@ -218,6 +218,7 @@ impl Place {
     }
 }
 
+#[cfg_attr(not(feature = "host"), allow(dead_code))]
 pub(crate) fn expect_to_wire(expect: Expect) -> ROption<RString> {
     match expect {
         Expect::Nothing => RNone,
@@ -244,6 +245,7 @@ impl From<FfiCopied> for Copied {
     }
 }
 
+#[cfg_attr(not(feature = "host"), allow(dead_code))]
 pub(crate) fn strings(texts: impl IntoIterator<Item = impl Into<RString>>) -> RVec<RString> {
     texts.into_iter().map(Into::into).collect()
 }

@@ -23,7 +23,12 @@ pub(crate) fn install(log: LogBox, level: u8) {
     let _ = tracing::subscriber::set_global_default(Forward::default());
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(at, "panicked: {}", panic.payload_as_str().unwrap_or("?"));
+        let said = panic.payload();
+        let said = said
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| said.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(at, "panicked: {}", said.unwrap_or("?"));
     }));
 }
 

@@ -194,18 +194,16 @@ pub(crate) fn walk(
         let last = todo.is_empty();
         let here = folders.last().map_or(base, AsFd::as_fd);
         let keeps_link = last && flags.contains(OFlags::NOFOLLOW);
-        if !keeps_link {
-            if let Ok(target) = fs::readlinkat(here, &part, Vec::new()) {
-                links += 1;
-                if !follow || links > MOST_LINKS {
-                    return Err(Errno::LOOP);
-                }
-                let target = OsString::from_vec(target.into_bytes());
-                for part in parts(Path::new(&target))?.into_iter().rev() {
-                    todo.push_front(part);
-                }
-                continue;
+        if !keeps_link && let Ok(target) = fs::readlinkat(here, &part, Vec::new()) {
+            links += 1;
+            if !follow || links > MOST_LINKS {
+                return Err(Errno::LOOP);
             }
+            let target = OsString::from_vec(target.into_bytes());
+            for part in parts(Path::new(&target))?.into_iter().rev() {
+                todo.push_front(part);
+            }
+            continue;
         }
         if last {
             return fs::openat(here, &part, flags | OFlags::NOFOLLOW, mode);
@@ -224,4 +222,65 @@ fn parts(path: &Path) -> Result<VecDeque<OsString>> {
     }
     let parts = bytes.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
     Ok(parts.map(|part| OsString::from_vec(part.to_vec())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// The way without `openat2` answers as the one with it does.
+    #[test]
+    fn both_ways_agree() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("root");
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        std::fs::write(root.join("a/b/f"), b"x").unwrap();
+        std::fs::write(temp.path().join("outside"), b"x").unwrap();
+        for (target, link) in [
+            ("a/b", "in"),
+            ("b/f", "a/file"),
+            ("../..", "a/b/top"),
+            ("../outside", "out"),
+            ("../../../outside", "a/b/out"),
+            ("/etc/passwd", "absolute"),
+            ("self", "self"),
+            ("nowhere", "dangling"),
+        ] {
+            symlink(target, root.join(link)).unwrap();
+        }
+        let base = fs::open(&root, FOLDER, Mode::empty()).unwrap();
+        let paths = [
+            ".",
+            "a",
+            "a/b/f",
+            "a/b/f/x",
+            "missing",
+            "missing/x",
+            "in/f",
+            "in",
+            "a/file",
+            "a/b/top/a/b/f",
+            "out",
+            "a/b/out",
+            "absolute",
+            "self",
+            "self/x",
+            "dangling",
+            "in/top/in/top/a",
+            "../outside",
+            "a/../../outside",
+        ];
+        let look = |fd: Result<OwnedFd>| fd.and_then(fs::fstat).map(|stat| stat.st_ino);
+        for follow in [false, true] {
+            for path in paths {
+                for extra in [OFlags::empty(), OFlags::DIRECTORY, OFlags::NOFOLLOW] {
+                    let flags = OFlags::PATH | OFlags::CLOEXEC | extra;
+                    let by_kernel = open(base.as_fd(), path, flags, Mode::empty(), follow);
+                    let by_hand = walk(base.as_fd(), Path::new(path), flags, Mode::empty(), follow);
+                    assert_eq!(look(by_hand), look(by_kernel), "{path} {flags:?} {follow}");
+                }
+            }
+        }
+    }
 }

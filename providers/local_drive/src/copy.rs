@@ -160,8 +160,10 @@ impl<'a> Batch<'a> {
         match fs::ioctl_ficlone(file, source) {
             Ok(()) => true,
             Err(Errno::NOTSUP | Errno::XDEV | Errno::NOSYS | Errno::NOTTY) => {
-                self.unshared.add(pair);
-                self.apart = Some(pair);
+                // The destination may lie on a disk that is mounted deeper: that one is meant.
+                if let Ok(stat) = fs::fstat(file) {
+                    self.unshared.add((pair.0, stat.st_dev));
+                }
                 false
             }
             // This file only: one that is in use for swap, another setting of its data.

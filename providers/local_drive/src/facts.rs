@@ -18,7 +18,7 @@ pub(crate) fn fingerprint(stat: &Stat) -> String {
 
 /// Last change of the content, ns since the epoch; held at the ends of what 64 bits can say.
 pub(crate) fn mtime_ns(stat: &Stat) -> i64 {
-    (stat.st_mtime as i64)
+    stat.st_mtime
         .saturating_mul(1_000_000_000)
         .saturating_add(i64::try_from(stat.st_mtime_nsec).unwrap_or(0))
 }

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,9 @@ pub(crate) struct Barrier {
     device: u64,
     always_per_file: bool,
     owed: Mutex<Owed>,
+    /// One barrier at a time: a second one must not find the debts taken and not yet paid.
+    turn: Mutex<()>,
+    failures: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +57,13 @@ impl Barrier {
         // What an earlier process left is unknown: the first barrier of a disk always syncs it.
         let covered = per_file.then_some(0);
         let owed = Owed { covered, ..Owed::default() };
-        Barrier { device, always_per_file: per_file, owed: Mutex::new(owed) }
+        Barrier {
+            device,
+            always_per_file: per_file,
+            owed: Mutex::new(owed),
+            turn: Mutex::new(()),
+            failures: AtomicU64::new(0),
+        }
     }
 
     /// True if files are to be synced one by one before they are renamed.
@@ -113,6 +123,22 @@ impl Barrier {
         !owed.files.is_empty()
             || !owed.folders.is_empty()
             || owed.unlisted > owed.covered.unwrap_or(0)
+    }
+
+    /// Waits until no other barrier of this root is under way.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many barriers have failed. The kernel tells of a failed write once: a barrier that
+    /// waited while another failed cannot know whose files were hit.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Acquire)
+    }
+
+    /// Notes that a barrier failed.
+    pub(crate) fn fail(&self) {
+        self.failures.fetch_add(1, Ordering::AcqRel);
     }
 
     /// What the barrier that begins now has to do.

@@ -24,7 +24,7 @@ mod sweep;
 mod temporary;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -207,39 +207,51 @@ impl LocalDrive {
         Ok(metadata(&stat))
     }
 
-    fn flush_roots(&self, roots: &[&str]) -> Result<()> {
+    fn flush_roots(&self, paths: &[&str]) -> Result<()> {
         let mut answer = Ok(());
-        let mut devices: HashMap<u64, (Root, Vec<(Root, flush::Debt)>)> = HashMap::new();
-        for path in roots {
-            let root = match self.roots.checked(path) {
-                Ok(root) => root,
-                Err(error) => {
-                    answer = answer.and(Err(error));
-                    continue;
-                }
-            };
+        // In one order and each once, so that two barriers never wait for each other.
+        let paths: BTreeSet<&str> = paths.iter().copied().collect();
+        let mut roots = Vec::new();
+        for path in paths {
+            match self.roots.checked(path) {
+                Ok(root) => roots.push(root),
+                Err(error) => answer = answer.and(Err(error)),
+            }
             if self.roots.was_lost(path) {
                 let why = "the root was replaced before all that was written to it was durable";
                 answer = answer.and(Err(refuse(ErrorKind::Interrupted, "flush", path, why)));
             }
-            let mut debt = root.barrier().begin();
+        }
+        let before: Vec<u64> = roots.iter().map(|root| root.barrier().failures()).collect();
+        let _turns: Vec<_> = roots.iter().map(|root| root.barrier().turn()).collect();
+        let mut devices: HashMap<u64, Vec<(&Root, flush::Debt)>> = HashMap::new();
+        for (root, before) in roots.iter().zip(before) {
+            let barrier = root.barrier();
+            if barrier.failures() != before {
+                let why = "another barrier failed meanwhile, and may have told of this one's files";
+                answer = answer.and(Err(refuse(ErrorKind::Interrupted, "flush", root.path(), why)));
+            }
+            let mut debt = barrier.begin();
             if let Err(error) = debt.pay() {
-                answer = answer.and(Err(fault("flush", path, error)));
+                barrier.fail();
+                answer = answer.and(Err(fault("flush", root.path(), error)));
             }
             if debt.needs_syncfs() {
-                let device = devices.entry(root.device());
-                device.or_insert_with(|| (root.clone(), Vec::new())).1.push((root, debt));
+                devices.entry(root.device()).or_default().push((root, debt));
             }
         }
-        for (root, debts) in devices.into_values() {
+        for debts in devices.into_values() {
+            let Some((first, _)) = debts.first() else { continue };
             let begun = Instant::now();
-            match fs::syncfs(root.fd()) {
-                Ok(()) => {
-                    for (root, debt) in &debts {
-                        root.barrier().covered(debt, begun.elapsed());
-                    }
+            let synced = fs::syncfs(first.fd());
+            for (root, debt) in &debts {
+                match synced {
+                    Ok(()) => root.barrier().covered(debt, begun.elapsed()),
+                    Err(_) => root.barrier().fail(),
                 }
-                Err(error) => answer = answer.and(Err(fault("flush", root.path(), error))),
+            }
+            if let Err(error) = synced {
+                answer = answer.and(Err(fault("flush", first.path(), error)));
             }
         }
         answer

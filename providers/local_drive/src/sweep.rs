@@ -109,7 +109,7 @@ fn folder(
 /// A temporary is given its source's time shortly before it becomes visible: ctime tells when it
 /// was last touched.
 fn ctime_ns(stat: &fs::Stat) -> i64 {
-    (stat.st_ctime as i64).saturating_mul(1_000_000_000)
+    stat.st_ctime.saturating_mul(1_000_000_000)
 }
 
 fn age(ns: i64) -> Duration {

@@ -1,5 +1,11 @@
 //! A plug-in that claims this version of the contract, while its root module is another.
-#![allow(unsafe_code, non_local_definitions, missing_debug_implementations)]
+#![allow(
+    unsafe_code,
+    non_camel_case_types,
+    non_local_definitions,
+    missing_debug_implementations,
+    unreachable_pub
+)]
 
 use abi_stable::StableAbi;
 use abi_stable::library::{LibHeader, RootModule, RootModuleResult};

@@ -1,0 +1,198 @@
+//! What was measured, as Markdown.
+
+use std::fmt::Write;
+use std::fs;
+use std::thread;
+
+use super::data::{Data, grouped};
+use super::medium::Medium;
+use super::peer::{Peer, Peers};
+
+/// Resident memory that a million files may take.
+const MEMORY_GOAL: f64 = 150e6;
+
+/// The times of one peer in one case.
+#[derive(Debug)]
+pub(super) struct Samples {
+    peer: Peer,
+    pub(super) seconds: Vec<f64>,
+}
+
+impl Samples {
+    pub(super) fn new(peer: Peer) -> Self {
+        Samples { peer, seconds: Vec::new() }
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted
+    }
+
+    fn median(&self) -> f64 {
+        let sorted = self.sorted();
+        let middle = sorted.len() / 2;
+        if sorted.len().is_multiple_of(2) {
+            (sorted[middle - 1] + sorted[middle]) / 2.0
+        } else {
+            sorted[middle]
+        }
+    }
+}
+
+/// The text so far.
+#[derive(Debug)]
+pub(super) struct Report {
+    head: String,
+    notes: Vec<String>,
+    sections: String,
+    goals: String,
+}
+
+impl Report {
+    /// Begins with what the numbers depend on.
+    pub(super) fn new(peers: &Peers, runs: usize) -> Self {
+        let processors = thread::available_parallelism().map_or(0, usize::from);
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let mut head = format!(
+            "# Benchmarks\n\n\
+             {processors} processors, Linux {}. Medians of {runs} interleaved runs; peers' times \
+             of copying include `sync -f`. Printed by `cargo xtask bench`.\n\n",
+            kernel.trim()
+        );
+        for version in peers.versions() {
+            head.push_str(&format!("- {version}\n"));
+        }
+        let mut report =
+            Report { head, notes: Vec::new(), sections: String::new(), goals: String::new() };
+        if runs < 5 {
+            report.note(format!("{runs} runs prove little: take at least 5"));
+        }
+        report
+    }
+
+    /// Adds what the reader must know.
+    pub(super) fn note(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        eprintln!("note: {text}");
+        self.notes.push(text);
+    }
+
+    /// Adds a case with the times of all, and its goals: ours at most so many times a peer's time.
+    pub(super) fn times(
+        &mut self,
+        medium: &Medium,
+        what: &str,
+        data: Data,
+        samples: &[Samples],
+        goals: &[(Peer, f64)],
+    ) {
+        let title = format!("{}, {what}, {}", data.describe(), medium.label);
+        let Some(ours) = samples.iter().find(|samples| samples.peer == Peer::Ours) else { return };
+        let ours = ours.median();
+        let mut table = format!(
+            "\n## {title}\n\n\
+             | | median, s | fastest, s | slowest, s | sitesync / this |\n\
+             |---|---:|---:|---:|---:|\n"
+        );
+        for samples in samples {
+            let (sorted, median) = (samples.sorted(), samples.median());
+            let (name, ratio) = (samples.peer.name(), ours / median);
+            let (fastest, slowest) = (sorted[0], sorted[sorted.len() - 1]);
+            let _ = writeln!(
+                table,
+                "| {name} | {median:.3} | {fastest:.3} | {slowest:.3} | {ratio:.2} |"
+            );
+        }
+        self.sections.push_str(&table);
+        for (peer, limit) in goals {
+            let name = peer.name();
+            let goal = format!("<= {limit:.2} x {name}");
+            let Some(theirs) = samples.iter().find(|samples| samples.peer == *peer) else {
+                let _ = writeln!(self.goals, "| {title} | {goal} | - | no {name} here |");
+                continue;
+            };
+            let ratio = ours / theirs.median();
+            self.goal(&title, &goal, &format!("{ratio:.2}"), ratio, *limit);
+        }
+    }
+
+    /// Adds what a sync of so many files takes: bytes.
+    pub(super) fn memory(&mut self, medium: &Medium, peaks: &[(Data, u64)]) {
+        let title = format!("Memory of one sync, {}", medium.label);
+        let _ = write!(self.sections, "\n## {title}\n\n| files | peak, MB |\n|---:|---:|\n");
+        let points: Vec<(f64, f64)> =
+            peaks.iter().map(|(data, peak)| (data.files() as f64, *peak as f64)).collect();
+        for (data, peak) in peaks {
+            let (files, megabytes) = (grouped(data.files()), *peak as f64 / 1e6);
+            let _ = writeln!(self.sections, "| {files} | {megabytes:.1} |");
+        }
+        let [(few, low), .., (many, high)] = points[..] else { return };
+        if many <= few {
+            return;
+        }
+        let growth = (high - low) / (many - few);
+        let _ = writeln!(self.sections, "\n{growth:.0} bytes for each further file.");
+        let million = high.max(high + growth * (1e6 - many));
+        self.goal(
+            &format!("{title}, 1,000,000 files (extrapolated)"),
+            "<= 150 MB",
+            &format!("{:.0} MB", million / 1e6),
+            million,
+            MEMORY_GOAL,
+        );
+    }
+
+    fn goal(&mut self, work: &str, goal: &str, shown: &str, measured: f64, limit: f64) {
+        let verdict = verdict(measured, limit);
+        let _ = writeln!(self.goals, "| {work} | {goal} | {shown} | {verdict} |");
+    }
+
+    /// The whole report.
+    pub(super) fn markdown(&self) -> String {
+        let mut text = self.head.clone();
+        if !self.notes.is_empty() {
+            text.push_str("\nNotes:\n");
+            for note in &self.notes {
+                text.push_str(&format!("- {note}\n"));
+            }
+        }
+        if !self.goals.is_empty() {
+            text.push_str("\n## Goals\n\n| work | goal | measured | |\n|---|---|---:|---|\n");
+            text.push_str(&self.goals);
+        }
+        text.push_str(&self.sections);
+        text
+    }
+}
+
+/// Says whether a number is within its limit, and by how much.
+fn verdict(measured: f64, limit: f64) -> String {
+    let percent = (measured / limit - 1.0).abs() * 100.0;
+    if measured <= limit {
+        format!("met, {percent:.0} % below")
+    } else {
+        format!("missed by {percent:.0} %")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_do_not_depend_on_the_order() {
+        for (seconds, median) in
+            [(vec![3.0, 1.0, 2.0], 2.0), (vec![4.0, 1.0, 3.0, 2.0], 2.5), (vec![7.0], 7.0)]
+        {
+            assert_eq!(Samples { peer: Peer::Ours, seconds }.median(), median);
+        }
+    }
+
+    #[test]
+    fn verdicts_say_by_how_much() {
+        assert_eq!(verdict(0.6, 0.8), "met, 25 % below");
+        assert_eq!(verdict(1.0, 0.8), "missed by 25 %");
+        assert_eq!(verdict(0.8, 0.8), "met, 0 % below");
+    }
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask test`: everything that the tests need, then every test.
+
+use anyhow::Result;
+
+use crate::needs::{self, Program};
+use crate::process;
+use crate::workspace::Workspace;
+
+/// What tests use besides what cargo builds. A test that finds it missing says so and passes.
+const PROGRAMS: [Program; 2] = [
+    Program {
+        name: "strace",
+        package: "strace",
+        without: "tests that watch or break system calls are skipped",
+    },
+    Program {
+        name: "mkfs.ext4",
+        package: "e2fsprogs",
+        without: "tests on a full disk are skipped",
+    },
+];
+
+/// `cargo xtask test`.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Arguments {
+    /// Goes on to `cargo test`: a name's part, then `--` and what the test programs understand
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+/// Installs what is missing, builds the workspace with its plug-ins, runs all tests.
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    needs::install(&PROGRAMS);
+    // Tests load the plug-ins and the binary from the target folder, where `cargo test` alone would
+    // not put them.
+    process::run(workspace.cargo().args(["build", "--workspace"]))?;
+    // Doc tests of all libraries are among them.
+    process::run(workspace.cargo().args(["test", "--workspace"]).args(&arguments.rest))
+}
