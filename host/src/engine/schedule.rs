@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sitesync_provider::{Error, ErrorKind, SweepOptions, join};
+use sitesync_provider::{Error, ErrorKind, Kind, SweepOptions, join};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -15,9 +15,11 @@ use super::discover::{self, Discovered, Folder};
 use super::pair::{Pair, Side};
 use super::plan::{self, Missing, Moment, SeenFolders};
 use super::progress::{Note, Progress};
-use super::record::{Arrived, InFlight, Recorder};
+use super::record::{Arrived, InFlight, Recorder, have};
 use super::transfer::Route;
-use crate::catalog::{self, ClaimFilter, Claimed, FileState, FolderId, Sqlite};
+use crate::catalog::{
+    self, ClaimFilter, Claimed, FileState, FolderId, JobState, QueueFilter, STALE, Sqlite,
+};
 use crate::settings;
 use crate::sites::{Fault, Parked, Sites};
 
@@ -275,6 +277,7 @@ impl Run {
                     "went on after an interruption"
                 );
             }
+            self.claim_unrecorded(side).await?;
             self.engine.catalog.write(move |unit| unit.release(project, site)).await?;
         }
         if self.mode == Mode::Once {
@@ -282,6 +285,48 @@ impl Run {
             self.engine.catalog.write(move |unit| unit.reset_failed(project)).await?;
         }
         Ok(())
+    }
+
+    /// What was brought to its place and not recorded is noted as ours before anything else: a
+    /// later claim forgets what was sent before it, and it would be taken for somebody else's.
+    async fn claim_unrecorded(&self, side: Side) -> Result<(), End> {
+        let (project, site) = (self.pair.project, self.pair.site(side));
+        let filter =
+            QueueFilter { states: vec![JobState::InProgress], limit: usize::MAX, offset: 0 };
+        let interrupted = self.engine.catalog.read(|view| view.queue(project, &filter))?;
+        let mut ours = Vec::new();
+        for row in interrupted.into_iter().filter(|row| row.job.to == site) {
+            let root = self.pair.roots.iter().find(|root| root.name == row.root);
+            let (Some(root), Some(sent)) = (root, row.job.sent) else { continue };
+            let end = root.end(side);
+            match end.stat(&row.path).await {
+                Ok(seen)
+                    if seen.kind == Kind::File
+                        && seen.size == sent.size
+                        && plan::is_sent(sent, &seen, end.info.mtime_step_ns) =>
+                {
+                    ours.push((root.id, row, seen));
+                }
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    tracing::debug!(%error, path = row.path, "not known whether it arrived");
+                }
+                _ => {}
+            }
+        }
+        let note = move |unit: &mut dyn catalog::Unit| {
+            for (root, row, seen) in ours {
+                let (folder, name) = row.path.rsplit_once('/').unwrap_or(("", &row.path));
+                let known = unit.file(root, folder, name)?.is_some_and(|file| {
+                    let here = file.haves.iter().find(|have| have.site == site);
+                    here.is_some_and(|have| have.version == seen.fingerprint())
+                });
+                if !known {
+                    unit.put_have(row.file, &have(site, STALE, &seen))?;
+                }
+            }
+            Ok(())
+        };
+        Ok(self.engine.catalog.write(note).await?)
     }
 
     async fn go(self: Arc<Self>) -> Result<(), End> {

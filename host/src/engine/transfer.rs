@@ -15,7 +15,7 @@ use super::compare::{Side as Compared, by_checksum, same_content};
 use super::pair::{Pair, RootPair, Side};
 use super::plan::is_sent;
 use super::progress::Progress;
-use crate::catalog::{Claimed, Sent, UNKNOWN};
+use crate::catalog::{Claimed, Have, STALE, Sent, UNKNOWN};
 use crate::settings::Verify;
 use crate::sites::{OpenRoot, Operation, Slot};
 
@@ -235,7 +235,7 @@ impl Route {
                 "at its destination is a folder, or something else that is no file",
             )));
         }
-        let expected = claimed.destination.as_ref().filter(|have| have.generation != UNKNOWN);
+        let expected = claimed.destination.as_ref().filter(|_| !must_meet(claimed));
         if expected.is_some_and(|have| have.version == there.fingerprint()) {
             // Both ends are as expected after all: whatever it was, it is over.
             return Ok(Outcome::Failed(surprise));
@@ -244,8 +244,10 @@ impl Route {
             return Ok(Outcome::Done { destination: there, adopted: true });
         }
         let step = self.destination().info.mtime_step_ns;
-        let ours = |sent: Sent| is_sent(sent, &there, step);
-        if claimed.job.sent.is_some_and(ours) {
+        let was_sent = |sent: Sent| is_sent(sent, &there, step);
+        let noted = |have: &Have| have.generation == STALE && have.version == there.fingerprint();
+        if claimed.job.sent.is_some_and(was_sent) || claimed.destination.as_ref().is_some_and(noted)
+        {
             return Ok(Outcome::Stale(there));
         }
         Ok(Outcome::Conflict(there))
@@ -370,9 +372,15 @@ fn expectation(claimed: &Claimed) -> Expect {
     }
 }
 
-/// At the destination is something that nobody has compared yet.
+/// At the destination is something that nobody has compared yet: or what an earlier try of this
+/// very content finished, and could not tell of.
 fn must_meet(claimed: &Claimed) -> bool {
-    claimed.destination.as_ref().is_some_and(|have| have.generation == UNKNOWN)
+    let sent = Sent { size: claimed.source.size, mtime_ns: claimed.source.mtime_ns };
+    claimed.destination.as_ref().is_some_and(|have| match have.generation {
+        UNKNOWN => true,
+        STALE => claimed.job.sent == Some(sent),
+        _ => false,
+    })
 }
 
 /// Errors that say: an end is not what it was taken for.
