@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 use sitesync::catalog::{FileRow, JobState, SiteId};
 use sitesync_tests::content::{self, Chance, Stamps};
-use sitesync_tests::studio::{self, Setup, Studio, fingerprint, is_ours, temporaries};
+use sitesync_tests::studio::{self, Outcome, Setup, Studio, fingerprint, is_ours, temporaries};
 
 /// Files at the begin of a history.
 const FILES: u64 = 250;
@@ -429,8 +429,8 @@ impl World {
     /// One quiet sync, and everything is where it belongs.
     fn rest(&mut self) -> Result<()> {
         let outcome = self.studio.sync()?;
-        ensure!(outcome.code == Some(0), "the last sync: {outcome:#?}");
-        ensure!(outcome.sum("conflicts") == Some(0), "the last sync: {outcome:#?}");
+        ensure!(outcome.code == Some(0), "the last sync: {}", told(&outcome));
+        ensure!(outcome.sum("conflicts") == Some(0), "the last sync: {}", told(&outcome));
         self.check(&mut Moments::default())?;
         let [studio, remote] = [self.studio.studio(), self.studio.remote()];
         for root in [&studio, &remote] {
@@ -450,9 +450,15 @@ impl World {
         }
         let outcome = self.studio.sync()?;
         let quiet = outcome.code == Some(0) && outcome.sum("transferred") == Some(0);
-        ensure!(quiet, "a sync with nothing to do: {outcome:#?}");
+        ensure!(quiet, "a sync with nothing to do: {}", told(&outcome));
         Ok(())
     }
+}
+
+/// The first of what a sync complained of, and its sums.
+fn told(outcome: &Outcome) -> String {
+    let problems = outcome.lines.iter().take(5).map(ToString::to_string).collect::<Vec<_>>();
+    format!("{}\n{}\n{}", problems.join("\n"), outcome.sums(), outcome.stderr)
 }
 
 /// What the catalog says this site has of the newest content.
