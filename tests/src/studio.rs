@@ -510,6 +510,18 @@ pub fn eventually<T>(
     }
 }
 
+/// True if strace is there and may trace; says why not.
+#[must_use]
+pub fn can_trace() -> bool {
+    let why = match Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output() {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    eprintln!("skipped: strace can't be used: {why}");
+    false
+}
+
 /// The binary, built once a test binary together with `local_drive`, in the profile of the test.
 pub fn program() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();

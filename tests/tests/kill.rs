@@ -42,6 +42,47 @@ fn both_ways_at_once_survive() -> Result<()> {
     histories("both ways", &[Owner::Studio, Owner::Remote])
 }
 
+/// Calls of the kernel at which the host is made to die, the nth of a thread each: writes, steps of
+/// becoming visible, barriers, records.
+const DEATHS: &[(&str, &[u32])] = &[
+    ("copy_file_range", &[1, 2, 4]),
+    ("utimensat", &[1, 2, 9]),
+    ("renameat2", &[1, 2, 3, 17, 40]),
+    ("unlinkat", &[1, 2, 5]),
+    ("mkdirat", &[1, 3]),
+    ("syncfs", &[1, 2]),
+    ("pwrite64", &[1, 2, 5, 20, 50, 90, 150]),
+    ("statx", &[50, 200]),
+    ("ftruncate", &[1]),
+];
+
+#[test]
+fn death_at_any_step_is_survived() -> Result<()> {
+    if !studio::can_trace() {
+        return Ok(());
+    }
+    let seed = number("SITESYNC_SEED", SystemTime::UNIX_EPOCH.elapsed()?.as_millis() as u64)?;
+    let mut world = World::new(&[Owner::Studio, Owner::Remote], Chance::seeded(seed))?;
+    let mut deaths = 0;
+    for (call, times) in DEATHS {
+        for nth in *times {
+            // Twice in a row, as the second life has the first one's remains to deal with.
+            for life in 1..=2 {
+                for _ in 0..30 {
+                    world.change()?;
+                }
+                let context = || format!("SITESYNC_SEED={seed}, {call} {nth}, life {life}");
+                deaths += u64::from(world.run_and_die(call, *nth).with_context(context)?);
+                world.check(&mut Moments::default()).with_context(context)?;
+            }
+        }
+    }
+    world.rest().with_context(|| format!("SITESYNC_SEED={seed}"))?;
+    eprintln!("died at {deaths} chosen calls, SITESYNC_SEED={seed}");
+    ensure!(deaths > 30, "it died {deaths} times only: the calls it makes have changed");
+    Ok(())
+}
+
 /// The site at which a file is changed by people. It is the source; the other one never is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Owner {
@@ -222,6 +263,16 @@ impl World {
             moments.looks += looks?;
             killed
         })
+    }
+
+    /// True if it died at this call, false if it made fewer of them.
+    fn run_and_die(&mut self, call: &str, nth: u32) -> Result<bool> {
+        let inject = format!("inject={call}:signal=KILL:when={nth}");
+        let trace = format!("trace={call}");
+        let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, "--"];
+        let mut command = self.studio.through(&strace.map(str::to_owned));
+        let outcome = self.studio.start(command.args(["sync", "--json"]))?.wait()?;
+        Ok(outcome.code.is_none())
     }
 
     /// Changes something, as people and programs do.
