@@ -1,7 +1,11 @@
 //! What tests of the real binary share.
 //!
 //! [`plugin`] builds a plug-in of this workspace (a fixture under `tests/plugins`, or a provider)
-//! and returns its library.
+//! and returns its library. [`studio`] is a studio of two sites on disk with the binary at work;
+//! [`content`] are files that tell by themselves whether they are whole.
+
+pub mod content;
+pub mod studio;
 
 pub mod bench;
 

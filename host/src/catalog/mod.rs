@@ -320,6 +320,8 @@ pub trait View {
     fn generation(&self, file: FileId) -> Result<Option<Generation>>;
     /// How many jobs to this site are marked `InProgress`.
     fn in_progress(&self, project: ProjectId, to: SiteId) -> Result<u64>;
+    /// The tokens of all unfinished work to this site.
+    fn tokens(&self, project: ProjectId, to: SiteId) -> Result<Vec<Vec<u8>>>;
     /// How many jobs to this site could be claimed now.
     fn ready(&self, project: ProjectId, to: SiteId) -> Result<u64>;
     /// When the next waiting job to this site becomes ready, if any waits.

@@ -194,6 +194,14 @@ impl View for Snapshot<'_> {
         Ok(natural(self.counted(project, to, Bucket::InProgress)?))
     }
 
+    fn tokens(&self, project: ProjectId, to: SiteId) -> Result<Vec<Vec<u8>>> {
+        let mut find = self.conn.prepare_cached(
+            "SELECT token FROM job WHERE project = ?1 AND to_site = ?2 AND token IS NOT NULL",
+        )?;
+        let tokens = find.query_map((project, to), |row| row.get(0))?;
+        Ok(tokens.collect::<rusqlite::Result<_>>()?)
+    }
+
     fn ready(&self, project: ProjectId, to: SiteId) -> Result<u64> {
         Ok(natural(self.counted(project, to, Bucket::Ready)?))
     }

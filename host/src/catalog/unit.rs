@@ -270,6 +270,7 @@ as_view! {
     fn folders(&self, root: RootId, after: FolderId, limit: usize) -> Vec<(FolderId, String)>;
     fn generation(&self, file: FileId) -> Option<Generation>;
     fn in_progress(&self, project: ProjectId, to: SiteId) -> u64;
+    fn tokens(&self, project: ProjectId, to: SiteId) -> Vec<Vec<u8>>;
     fn ready(&self, project: ProjectId, to: SiteId) -> u64;
     fn next_waiting(&self, project: ProjectId, to: SiteId) -> Option<Millis>;
     fn counts(&self, project: ProjectId) -> Vec<Count>;

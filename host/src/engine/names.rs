@@ -3,6 +3,16 @@
 
 use sitesync_provider::{NameRules, OURS};
 
+/// Why a file of this size can't be at a root, or `Ok`.
+pub(super) fn check_size(largest: Option<u64>, size: u64) -> Result<(), String> {
+    match largest {
+        Some(largest) if size > largest => {
+            Err(format!("it has {size} bytes; {largest} is the most for a file there"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Why this file can't be at a root with these rules, or `Ok`.
 pub(super) fn check(rules: &NameRules, folder: &str, name: &str) -> Result<(), String> {
     let length = folder.len() + name.len() + usize::from(!folder.is_empty());

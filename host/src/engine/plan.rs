@@ -249,16 +249,19 @@ impl Planner<'_> {
             job.state = JobState::Waiting;
             job.not_before = self.moment.now + settle;
         }
-        let rules = &self.root.end(self.side.other()).info.names;
-        let refused = names::check(rules, self.folder, name).err().or_else(|| {
+        let info = &self.root.end(self.side.other()).info;
+        let too_large = names::check_size(info.largest_file, seen.size).err();
+        let refused = names::check(&info.names, self.folder, name).err().or_else(|| {
             let folded = folded.as_mut()?;
-            let first = folded.entry(names::fold(rules, name)).or_insert_with(|| name.to_owned());
+            let key = names::fold(&info.names, name);
+            let first = folded.entry(key).or_insert_with(|| name.to_owned());
             (first != name)
                 .then(|| format!("differs only in case from '{first}', and is one with it there"))
         });
-        if let Some(rule) = refused {
+        let rule = too_large.map(|why| ("TooLarge", why)).or(refused.map(|r| ("InvalidPath", r)));
+        if let Some((kind, message)) = rule {
             job.state = JobState::Failed;
-            job.error = Some(JobError { kind: "InvalidPath".into(), message: rule });
+            job.error = Some(JobError { kind: kind.into(), message });
         }
         job
     }

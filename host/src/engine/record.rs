@@ -148,6 +148,7 @@ impl Recorder {
                 Ok((files, bytes, adopted))
             })
             .await?;
+        tracing::debug!(files, bytes, adopted, "recorded");
         Progress::add(&self.progress.files, files);
         Progress::add(&self.progress.bytes, bytes);
         Progress::add(&self.progress.adopted, adopted);
@@ -264,7 +265,8 @@ impl Writing<'_> {
             }
             Outcome::Stale(destination) => {
                 unit.put_have(claimed.file, &have(to, STALE, &destination))?;
-                unit.put_job(claimed.file, &self.surprised(&claimed))
+                // It was compared: the next try need not do that again.
+                unit.put_job(claimed.file, &Job { sent: None, ..self.surprised(&claimed) })
             }
             Outcome::Conflict(destination) => {
                 unit.put_have(claimed.file, &have(to, UNKNOWN, &destination))?;
@@ -375,7 +377,7 @@ impl Writing<'_> {
     }
 }
 
-fn have(site: crate::catalog::SiteId, generation: i64, metadata: &Metadata) -> Have {
+pub(super) fn have(site: crate::catalog::SiteId, generation: i64, metadata: &Metadata) -> Have {
     Have {
         site,
         generation,

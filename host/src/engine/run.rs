@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sitesync_provider::{Error, ErrorKind, SweepOptions};
+use sitesync_provider::{Error, ErrorKind, Kind, SweepOptions};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::pair::{Pair, Side};
-use super::plan::Moment;
-use super::record::{Arrived, InFlight, Recorder};
+use super::plan::{self, Moment};
+use super::record::{Arrived, InFlight, Recorder, have};
 use super::schedule::{Engine, Mode};
-use super::transfer::Route;
-use crate::catalog::{self, ClaimFilter, Claimed};
+use super::transfer::{Route, untagged};
+use crate::catalog::{self, ClaimFilter, Claimed, JobState, QueueFilter, STALE};
 use crate::sites::{Fault, Parked};
 
 /// Files and bytes of one claim,
@@ -109,7 +109,10 @@ impl Run {
                 continue;
             }
             for root in &self.pair.roots {
-                let how = SweepOptions::new(Vec::new(), FOREIGN);
+                // What a token can resume stays.
+                let tokens = self.engine.catalog.read(|view| view.tokens(project, site))?;
+                let keep = tokens.iter().filter_map(|token| untagged(token)).collect();
+                let how = SweepOptions::new(keep, FOREIGN);
                 let swept = root.end(side).sweep(how).await;
                 let swept = swept.map_err(|error| self.fault(side, &error))?;
                 tracing::info!(
@@ -120,6 +123,7 @@ impl Run {
                     "went on after an interruption"
                 );
             }
+            self.claim_unrecorded(side).await?;
             self.engine.catalog.write(move |unit| unit.release(project, site)).await?;
         }
         if self.mode == Mode::Once {
@@ -127,6 +131,48 @@ impl Run {
             self.engine.catalog.write(move |unit| unit.reset_failed(project)).await?;
         }
         Ok(())
+    }
+
+    /// What was brought to its place and not recorded is noted as ours before anything else: a
+    /// later claim forgets what was sent before it, and it would be taken for somebody else's.
+    async fn claim_unrecorded(&self, side: Side) -> Result<(), End> {
+        let (project, site) = (self.pair.project, self.pair.site(side));
+        let filter =
+            QueueFilter { states: vec![JobState::InProgress], limit: usize::MAX, offset: 0 };
+        let interrupted = self.engine.catalog.read(|view| view.queue(project, &filter))?;
+        let mut ours = Vec::new();
+        for row in interrupted.into_iter().filter(|row| row.job.to == site) {
+            let root = self.pair.roots.iter().find(|root| root.name == row.root);
+            let (Some(root), Some(sent)) = (root, row.job.sent) else { continue };
+            let end = root.end(side);
+            match end.stat(&row.path).await {
+                Ok(seen)
+                    if seen.kind == Kind::File
+                        && seen.size == sent.size
+                        && plan::is_sent(sent, &seen, end.info.mtime_step_ns) =>
+                {
+                    ours.push((root.id, row, seen));
+                }
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    tracing::debug!(%error, path = row.path, "not known whether it arrived");
+                }
+                _ => {}
+            }
+        }
+        let note = move |unit: &mut dyn catalog::Unit| {
+            for (root, row, seen) in ours {
+                let (folder, name) = row.path.rsplit_once('/').unwrap_or(("", &row.path));
+                let known = unit.file(root, folder, name)?.is_some_and(|file| {
+                    let here = file.haves.iter().find(|have| have.site == site);
+                    here.is_some_and(|have| have.version == seen.fingerprint())
+                });
+                if !known {
+                    unit.put_have(row.file, &have(site, STALE, &seen))?;
+                }
+            }
+            Ok(())
+        };
+        Ok(self.engine.catalog.write(note).await?)
     }
 
     pub(super) async fn go(self: Arc<Self>) -> Result<(), End> {
@@ -169,7 +215,8 @@ impl Run {
         drained: &Notify,
     ) -> Result<(), End> {
         let mut stop = self.engine.stop.clone();
-        let mut carrying: JoinSet<()> = JoinSet::new();
+        // Each ends with the number of large files that it carried.
+        let mut carrying: JoinSet<usize> = JoinSet::new();
         let mut queued: VecDeque<(Route, Vec<Claimed>)> = VecDeque::new();
         let mut large = 0_usize;
         let width: usize = self
@@ -205,17 +252,18 @@ impl Run {
                             idle = true;
                             break;
                         };
-                        large += batch.iter().filter(|c| c.source.size >= LARGE).count();
+                        let larges = batch.iter().filter(|c| c.source.size >= LARGE).count();
+                        large += larges;
                         let to_record = to_record.clone();
                         carrying.spawn(async move {
                             let finished = route.clone().carry(batch).await;
                             let _ = to_record.send((route, finished)).await;
+                            larges
                         });
                     }
                 }
             }
             if carrying.is_empty() {
-                large = 0;
                 drained.notify_one();
             }
             let mut nap = Duration::from_secs(60);
@@ -242,7 +290,7 @@ impl Run {
                 nap = nap.min(parked.until.saturating_duration_since(Instant::now()));
             }
             tokio::select! {
-                Some(_) = carrying.join_next() => {}
+                Some(carried) = carrying.join_next() => large -= carried.unwrap_or_default(),
                 () = self.planned.notified() => {}
                 () = self.in_flight.changed.notified() => {}
                 () = tokio::time::sleep(nap) => {}
@@ -402,6 +450,7 @@ impl Run {
                 root,
                 to,
                 progress: self.engine.progress.clone(),
+                catalog: self.engine.catalog.clone(),
                 begun: Instant::now(),
             };
             queued.push_back((route, vec![claimed]));

@@ -15,7 +15,7 @@ use super::compare::{Side as Compared, by_checksum, same_content};
 use super::pair::{Pair, RootPair, Side};
 use super::plan::is_sent;
 use super::progress::Progress;
-use crate::catalog::{Claimed, Sent, UNKNOWN};
+use crate::catalog::{Claimed, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
 use crate::settings::Verify;
 use crate::sites::{OpenRoot, Operation, Slot};
 
@@ -64,6 +64,8 @@ pub(super) struct Route {
     pub root: usize,
     pub to: Side,
     pub progress: Arc<Progress>,
+    /// Keeps the tokens of uploads that are under way.
+    pub catalog: Sqlite,
     /// Before the first byte was moved.
     pub begun: Instant,
 }
@@ -240,7 +242,7 @@ impl Route {
                 "at its destination is a folder, or something else that is no file",
             )));
         }
-        let expected = claimed.destination.as_ref().filter(|have| have.generation != UNKNOWN);
+        let expected = claimed.destination.as_ref().filter(|_| !must_meet(claimed));
         if expected.is_some_and(|have| have.version == there.fingerprint()) {
             // Both ends are as expected after all: whatever it was, it is over.
             return Ok(Outcome::Failed(surprise));
@@ -249,8 +251,10 @@ impl Route {
             return Ok(Outcome::Done { destination: there, adopted: true });
         }
         let step = self.destination().info.mtime_step_ns;
-        let ours = |sent: Sent| is_sent(sent, &there, step);
-        if claimed.job.sent.is_some_and(ours) {
+        let was_sent = |sent: Sent| is_sent(sent, &there, step);
+        let noted = |have: &Have| have.generation == STALE && have.version == there.fingerprint();
+        if claimed.job.sent.is_some_and(was_sent) || claimed.destination.as_ref().is_some_and(noted)
+        {
             return Ok(Outcome::Stale(there));
         }
         Ok(Outcome::Conflict(there))
@@ -326,6 +330,7 @@ impl Route {
                 chunk = next?;
                 if sent - marked >= CHECKPOINT {
                     *token = writing.checkpoint().await?.map(|t| tag(t, claimed.generation));
+                    self.keep_token(claimed, token.clone()).await;
                     marked = sent;
                 }
             }
@@ -352,6 +357,18 @@ impl Route {
             self.linger(&mut operation).await;
         }
         Ok((meta, finished?))
+    }
+
+    /// Stores what an upload can be resumed by, so that it survives the host. Without it the
+    /// upload begins anew: no reason to end it.
+    async fn keep_token(&self, claimed: &Claimed, token: Option<Vec<u8>>) {
+        let sent = Sent { size: claimed.source.size, mtime_ns: claimed.source.mtime_ns };
+        let state = JobState::InProgress;
+        let job = Job { state, sent: Some(sent), token, ..claimed.job.clone() };
+        let file = claimed.file;
+        if let Err(error) = self.catalog.write(move |unit| unit.put_job(file, &job)).await {
+            tracing::warn!(%error, "an upload's place can't be kept");
+        }
     }
 
     /// Until an operation has really ended its file stays claimed: a late rename must not undo a
@@ -382,9 +399,15 @@ fn expectation(claimed: &Claimed) -> Expect {
     }
 }
 
-/// At the destination is something that nobody has compared yet.
+/// At the destination is something that nobody has compared yet: or what an earlier try of this
+/// very content finished, and could not tell of.
 fn must_meet(claimed: &Claimed) -> bool {
-    claimed.destination.as_ref().is_some_and(|have| have.generation == UNKNOWN)
+    let sent = Sent { size: claimed.source.size, mtime_ns: claimed.source.mtime_ns };
+    claimed.destination.as_ref().is_some_and(|have| match have.generation {
+        UNKNOWN => true,
+        STALE => claimed.job.sent == Some(sent),
+        _ => false,
+    })
 }
 
 /// Errors that say: an end is not what it was taken for.
@@ -407,8 +430,13 @@ fn tag(token: Vec<u8>, generation: i64) -> Vec<u8> {
 }
 
 fn untag(tagged: &[u8], generation: i64) -> Option<Vec<u8>> {
-    let (head, token) = tagged.split_at_checked(8)?;
-    (head == generation.to_le_bytes()).then(|| token.to_vec())
+    let (head, _) = tagged.split_at_checked(8)?;
+    if head == generation.to_le_bytes() { untagged(tagged) } else { None }
+}
+
+/// The token as the provider gave it, whatever content it is for.
+pub(super) fn untagged(tagged: &[u8]) -> Option<Vec<u8>> {
+    tagged.split_at_checked(8).map(|(_, token)| token.to_vec())
 }
 
 #[cfg(test)]

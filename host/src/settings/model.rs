@@ -179,7 +179,7 @@ pub struct Project {
     pub name: String,
     /// False: nothing is done for it.
     pub enabled: bool,
-    /// How often a failed file is tried again: 0 to 1000.
+    /// How often a file is tried, all tries counted, before it is given up: 0 to 1000.
     pub retry_count: u32,
     /// How often the active site is scanned; at least 1 s.
     pub loop_delay: Duration,

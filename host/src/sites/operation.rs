@@ -28,6 +28,13 @@ struct State {
     reports: AtomicU64,
 }
 
+impl Drop for Operation {
+    /// Nobody waits for it any more: blocking code, which can't be dropped, is told so.
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
 /// What the provider holds. Its last clone's end is the operation's.
 struct Handed {
     state: Arc<State>,
