@@ -105,7 +105,7 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
                 let free = root.info.free.map(size).unwrap_or_default();
                 ("ok".to_owned(), root.info.label.clone(), free)
             }
-            Err(fault) => {
+            Err(_) => {
                 offline = true;
                 ("offline".to_owned(), String::new(), String::new())
             }
