@@ -23,9 +23,6 @@ use crate::process::{self, doing};
 use crate::random::Contents;
 use crate::workspace::Workspace;
 
-/// Where the service of the demo listens.
-const LISTEN: &str = "127.0.0.1:7788";
-
 /// What the studio has published: paths and sizes.
 const STUDIO: [(&str, u64); 9] = [
     ("assets/robot/publish/modelMain/v001/robot_modelMain_v001.abc", 3 << 20),
@@ -120,10 +117,7 @@ impl Demo {
             toml_path(&self.folder.join(site)).map(|path| format!("{path}/{{project}}"))
         });
         let text = format!(
-            r#"[host]
-listen = "{LISTEN}"
-
-[sync]
+            r#"[sync]
 loop_delay = "2s"
 rescan = "2s"
 settle = "0s"
@@ -263,7 +257,6 @@ root.work = "{}"
                 .collect::<Vec<_>>()
                 .join(" "),
         );
-        println!("The Sync Queue: http://{LISTEN}/");
         Err(serve.arg("serve").exec()).context("cannot start sitesync")
     }
 }

@@ -11,6 +11,9 @@ use crate::dist;
 use crate::process::{doing, read, remove_folder, run};
 use crate::workspace::Workspace;
 
+/// Before the process id of the run that a scratch folder belongs to.
+const PREFIX: &str = "sitesync-bench-";
+
 /// A scratch folder; gone with all that is in it when this is dropped.
 #[derive(Debug)]
 pub(super) struct Medium {
@@ -34,7 +37,8 @@ impl Medium {
             On::Tmpfs => filesystem,
             On::Disk => format!("disk ({filesystem})"),
         };
-        let folder = above.join(format!("sitesync-bench-{}", process::id()));
+        remove_left_over(&above)?;
+        let folder = above.join(format!("{PREFIX}{}", process::id()));
         dist::private_folder(&folder)?;
         Ok(Some(Medium { label, on, folder }))
     }
@@ -75,6 +79,19 @@ impl Drop for Medium {
             eprintln!("note: {error:#}");
         }
     }
+}
+
+/// Removes the folders of runs that were killed: they may hold gigabytes of memory.
+fn remove_left_over(above: &Path) -> Result<()> {
+    for entry in fs::read_dir(above).with_context(doing("list", above))? {
+        let entry = entry.with_context(doing("list", above))?;
+        let name = entry.file_name();
+        let run = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
+        if run.is_some_and(|run| !Path::new(&format!("/proc/{run}")).exists()) {
+            remove_folder(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The type of the file system that a folder lies on.

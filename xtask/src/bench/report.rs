@@ -11,6 +11,9 @@ use super::peer::{Peer, Peers};
 /// Resident memory that a million files may take.
 const MEMORY_GOAL: f64 = 150e6;
 
+/// The slowest run takes at most so many times as long as the fastest, on a quiet machine.
+const STEADY: f64 = 1.5;
+
 /// The times of one peer in one case.
 #[derive(Debug)]
 pub(super) struct Samples {
@@ -27,6 +30,11 @@ impl Samples {
         let mut sorted = self.seconds.clone();
         sorted.sort_by(f64::total_cmp);
         sorted
+    }
+
+    fn is_unsteady(&self) -> bool {
+        let sorted = self.sorted();
+        sorted[sorted.len() - 1] > sorted[0] * STEADY
     }
 
     fn median(&self) -> f64 {
@@ -88,8 +96,8 @@ impl Report {
         goals: &[(Peer, f64)],
     ) {
         let title = format!("{}, {what}, {}", data.describe(), medium.label);
-        let Some(ours) = samples.iter().find(|samples| samples.peer == Peer::Ours) else { return };
-        let ours = ours.median();
+        let Some(own) = samples.iter().find(|samples| samples.peer == Peer::Ours) else { return };
+        let ours = own.median();
         let mut table = format!(
             "\n## {title}\n\n\
              | | median, s | fastest, s | slowest, s | sitesync / this |\n\
@@ -112,6 +120,12 @@ impl Report {
                 let _ = writeln!(self.goals, "| {title} | {goal} | - | no {name} here |");
                 continue;
             };
+            if own.is_unsteady() || theirs.is_unsteady() {
+                self.note(format!(
+                    "{title}: runs of sitesync or {name} differ by more than {STEADY:.1} x, so \
+                     their ratio proves little"
+                ));
+            }
             let ratio = ours / theirs.median();
             self.goal(&title, &goal, &format!("{ratio:.2}"), ratio, *limit);
         }
