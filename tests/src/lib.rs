@@ -7,6 +7,8 @@
 pub mod content;
 pub mod studio;
 
+pub mod bench;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -50,10 +50,12 @@ pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
         return Ok(Exit::Usage);
     };
     if !as_json {
+        // Those that are always there were not written by anybody.
+        let sites = settings.sites.values().filter(|site| site.span.is_some()).count();
         print(format_args!(
             "{} is right: {}, {}\n",
             path.display(),
-            counted(settings.sites.len() as u64, "site"),
+            counted(sites as u64, "site"),
             counted(settings.projects.len() as u64, "project"),
         ));
     }

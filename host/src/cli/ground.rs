@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::output::say;
+use super::output::{plain, say};
 use super::{Exit, Failure, Global};
 use crate::catalog::Sqlite;
 use crate::engine::Engine;
@@ -75,12 +75,7 @@ pub(super) fn plugins(global: &Global, state: &StateDir) -> Plugins {
 pub(super) fn chosen(settings: &Settings, names: &[String]) -> Result<Vec<Project>, Failure> {
     for name in names {
         if !settings.projects.contains_key(name) {
-            let known: Vec<&str> = settings.projects.keys().map(String::as_str).collect();
-            return Err(Failure::new(
-                Exit::Usage,
-                format_args!("there is no project '{name}' in the settings"),
-            )
-            .hint(format_args!("projects are: {}", known.join(", "))));
+            return Err(unknown_project(settings, name));
         }
     }
     if !settings.enabled {
@@ -103,6 +98,18 @@ pub(super) fn chosen(settings: &Settings, names: &[String]) -> Result<Vec<Projec
         })
         .cloned()
         .collect())
+}
+
+fn unknown_project(settings: &Settings, name: &str) -> Failure {
+    let failure = Failure::new(
+        Exit::Usage,
+        format_args!("there is no project '{}' in the settings", plain(name)),
+    );
+    let known: Vec<&str> = settings.projects.keys().map(String::as_str).collect();
+    if known.is_empty() {
+        return failure.hint("there are none yet: add a [projects.NAME]");
+    }
+    failure.hint(format_args!("projects are: {}", known.join(", ")))
 }
 
 /// Why this host has nothing to do for a project, if so.
@@ -199,10 +206,7 @@ pub(super) fn names(
     match one {
         Some(name) => {
             if !settings.projects.contains_key(name) {
-                return Err(Failure::new(
-                    Exit::Usage,
-                    format_args!("there is no project '{name}' in the settings"),
-                ));
+                return Err(unknown_project(settings, name));
             }
             Ok(vec![name.to_owned()])
         }

@@ -69,7 +69,7 @@ enum Command {
     /// Shows the Sync Queue: what waits, what is under way, what failed and why
     Queue(queue::Arguments),
     /// Shows the sites, whether they can be reached, and why not
-    Sites(Json),
+    Sites(sites::Arguments),
     /// Shows the projects and their sync pairs
     Projects(Json),
     /// Shows the provider plug-ins that were found, and why some are not used
@@ -109,7 +109,7 @@ pub fn main() -> ExitCode {
         Command::Sync(arguments) => sync::run(&cli.global, &arguments),
         Command::Status(arguments) => status::run(&cli.global, &arguments),
         Command::Queue(arguments) => queue::run(&cli.global, &arguments),
-        Command::Sites(json) => sites::run(&cli.global, json.json),
+        Command::Sites(arguments) => sites::run(&cli.global, &arguments),
         Command::Projects(json) => projects::run(&cli.global, json.json),
         Command::Providers(json) => providers::run(&cli.global, json.json),
         Command::Config(command) => config::run(&cli.global, &command),

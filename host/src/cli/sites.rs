@@ -2,14 +2,75 @@
 
 use std::sync::Arc;
 
+use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::ground;
-use super::output::{Table, print, print_json, say, size};
+use super::ground::{self, Ground};
+use super::output::{Table, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
+use crate::engine::pair;
 use crate::settings::Settings;
 use crate::sites::{Fault, OpenRoot, Sites};
 use crate::state_dir::StateDir;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    /// As JSON, a root a line
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Takes the roots that a site has now for the ones that are meant: after a disk was exchanged
+    Adopt {
+        /// The site
+        site: String,
+    },
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    match &arguments.command {
+        Some(Command::Adopt { site }) => adopt(global, site),
+        None => show(global, arguments.json),
+    }
+}
+
+fn adopt(global: &Global, site: &str) -> Result<Exit, Failure> {
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let ground = Ground::open(global, stopped)?;
+    if !ground.settings.sites.contains_key(site) {
+        let known: Vec<&str> = ground.settings.sites.keys().map(String::as_str).collect();
+        return Err(Failure::new(Exit::Usage, format_args!("there is no site '{site}'"))
+            .hint(format_args!("sites are: {}", known.join(", "))));
+    }
+    let engine = &ground.engine;
+    let runtime = ground::runtime()?;
+    for project in ground.settings.projects.values().filter(|project| project.enabled) {
+        if project.active_site != site && project.remote_site != site {
+            continue;
+        }
+        let adopting = pair::adopt(&engine.sites, &engine.catalog, &engine.dice, project, site);
+        let adopted = runtime.block_on(adopting).map_err(|fault| {
+            let failure = Failure::new(Exit::Trouble, &fault);
+            match fault.hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })?;
+        for (root, path) in adopted {
+            print(format_args!(
+                "{}: {root}={path} is root '{root}' of '{site}' now\n",
+                project.name
+            ));
+        }
+    }
+    runtime.shutdown_background();
+    Ok(Exit::Done)
+}
 
 /// A root of a project at a site, as it was found just now.
 struct Found {
@@ -21,7 +82,7 @@ struct Found {
     result: Result<Arc<OpenRoot>, Fault>,
 }
 
-pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
+fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let (_, loaded) = ground::load_settings(global)?;
     let settings = loaded.settings;
     let state = StateDir::open(&ground::state_path(global)?)?;
@@ -46,7 +107,7 @@ pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
             }
             Err(fault) => {
                 offline = true;
-                (format!("offline: {}", fault.message), String::new(), String::new())
+                ("offline".to_owned(), String::new(), String::new())
             }
         };
         if as_json {
@@ -79,9 +140,11 @@ pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     } else {
         print(&table);
     }
+    // In a line of its own: a reason would make the table wider than any terminal.
     for fault in found.iter().filter_map(|one| one.result.as_ref().err()) {
+        say(format_args!("offline: {}", plain(&fault.to_string())));
         if let Some(hint) = &fault.hint {
-            say(format_args!("help for '{}': {hint}", fault.site));
+            say(format_args!("  help: {}", plain(hint)));
         }
     }
     print(format_args!("\nthis machine's site id: {site_id}\n"));

@@ -129,16 +129,30 @@ fn tell(summary: &Summary, problems: &[Problem], seconds: f64) {
     for problem in problems.iter().take(TOLD) {
         let (project, site, path) = (&problem.project, &problem.site, plain(&problem.row.path));
         let reason = plain(problem.reason());
-        say(format_args!("{}: {project}: {path} to '{site}': {reason}", problem.state()));
+        if problem.row.job.state == JobState::Conflict {
+            say(format_args!("conflict: {project}: {path}: {reason}"));
+        } else {
+            say(format_args!("failed: {project}: {path} to '{site}': {reason}"));
+        }
     }
-    let left = summary.notes.len().saturating_sub(TOLD) + problems.len().saturating_sub(TOLD);
-    if left > 0 {
-        say(format_args!("... and {left} more: see `sitesync queue`"));
+    let left = |all: usize| all.saturating_sub(TOLD);
+    if left(problems.len()) > 0 {
+        say(format_args!("... and {} more: see `sitesync queue`", left(problems.len())));
+    }
+    if left(summary.notes.len()) > 0 {
+        let left = left(summary.notes.len());
+        say(format_args!("... and {left} more notes: see `sitesync sync --json`"));
+    }
+    if summary.conflicts > 0 {
+        say(
+            "  help: a conflict ends when both sites hold the same file: copy the one that is right \
+             over the other, and sync again",
+        );
     }
     for (project, fault) in &summary.offline {
         say(format_args!("offline: {project}: {}", plain(&fault.to_string())));
         if let Some(hint) = &fault.hint {
-            say(format_args!("  help: {hint}"));
+            say(format_args!("  help: {}", plain(hint)));
         }
     }
     let mut line = format!(

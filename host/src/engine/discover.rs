@@ -164,8 +164,16 @@ impl Scan<'_> {
             }
             None => Folder { path, ..Folder::default() },
         };
+        // A provider that lists trees may go into our own folders.
+        let ours = folder.path.split('/').any(names::is_ours);
         for entry in entries {
+            if ours {
+                continue;
+            }
             if names::is_ours(&entry.name) && entry.skipped.is_none() {
+                if !names::is_kept_here(&entry.name) {
+                    self.skip(&folder.path, &entry.name, "its name begins as those of sitesync do");
+                }
                 continue;
             }
             if let Some(reason) = &entry.skipped {

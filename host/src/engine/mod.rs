@@ -2,7 +2,8 @@
 //!
 //! Data flows one way through bounded queues: **discover** (what a site has) -> **plan** (what that
 //! means, and what is to be done) -> **transfer** (doing it) -> **record** (a barrier, then the
-//! catalog). `schedule` drives them, once (`sync`) or for as long as the service lives (`serve`).
+//! catalog). `schedule` starts a `run` for each pair, once (`sync`) or for as long as the service
+//! lives (`serve`); a run surveys both ends (`survey`) while it claims and carries.
 //!
 //! Invariants:
 //! - Nothing is called synced before its destination is durable: [`record`] is the only place that
@@ -19,7 +20,9 @@ pub mod pair;
 mod plan;
 pub mod progress;
 mod record;
+mod run;
 mod schedule;
+mod survey;
 mod transfer;
 
 pub use schedule::{Engine, Mode, Summary};

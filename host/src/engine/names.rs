@@ -40,6 +40,11 @@ pub(super) fn is_ours(name: &str) -> bool {
     name.starts_with(OURS)
 }
 
+/// True for what sitesync itself puts into a root: its folder, and temporaries.
+pub(super) fn is_kept_here(name: &str) -> bool {
+    name == OURS || name.ends_with(".tmp")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

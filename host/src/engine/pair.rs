@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sitesync_provider::ErrorKind;
 
@@ -51,6 +52,16 @@ pub struct Pair {
     names: [String; 2],
     /// Its roots that both ends have.
     pub roots: Vec<RootPair>,
+    stuck: [AtomicUsize; 2],
+}
+
+/// Something at one end that was given up and does not end; until this is dropped.
+pub(super) struct Stuck<'a>(&'a AtomicUsize);
+
+impl Drop for Stuck<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// One root of a project, at both ends.
@@ -113,6 +124,18 @@ impl Pair {
     #[must_use]
     pub fn side_of(&self, site: SiteId) -> Side {
         if self.sites[0] == site { Side::Active } else { Side::Remote }
+    }
+
+    /// Notes that something at this end was given up and does not end.
+    pub(super) fn stuck(&self, side: Side) -> Stuck<'_> {
+        let count = &self.stuck[side.index()];
+        count.fetch_add(1, Ordering::AcqRel);
+        Stuck(count)
+    }
+
+    /// How many batches to this end were given up and do not end.
+    pub(super) fn stuck_at(&self, side: Side) -> usize {
+        self.stuck[side.index()].load(Ordering::Acquire)
     }
 
     /// The root with this key.
@@ -195,8 +218,47 @@ impl Pair {
             };
             opened.push(RootPair { id, name, ends, identities });
         }
-        Ok(Pair { project, settings: settings.clone(), sites: site_ids, names, roots: opened })
+        Ok(Pair {
+            project,
+            settings: settings.clone(),
+            sites: site_ids,
+            names,
+            roots: opened,
+            stuck: Default::default(),
+        })
     }
+}
+
+/// Takes the roots that a site has now for the ones that are meant, whatever was there before.
+/// Returns their names and paths.
+pub async fn adopt(
+    sites: &Sites,
+    catalog: &Sqlite,
+    dice: &Dice,
+    settings: &settings::Project,
+    site: &str,
+) -> Result<Vec<(String, String)>, Fault> {
+    let mut adopted = Vec::new();
+    for (name, path) in settings.roots(site) {
+        let root = sites.open(site, path).await?;
+        let identity = establish(&root, None, &dice.id())
+            .await
+            .map_err(|error| Fault::new(site, &error))?
+            .text();
+        let (project, site_name, root_name) =
+            (settings.name.clone(), site.to_owned(), name.clone());
+        catalog
+            .write(move |unit| {
+                let project = unit.put_project(&project)?;
+                let site = unit.put_site(&site_name)?;
+                let root = unit.put_root(project, &root_name)?;
+                unit.put_root_identity(root, site, &identity)
+            })
+            .await
+            .map_err(|error| catalog_fault(site, &error))?;
+        adopted.push((name.clone(), path.clone()));
+    }
+    Ok(adopted)
 }
 
 fn catalog_fault(site: &str, error: &crate::catalog::Error) -> Fault {

@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sitesync_provider::{Error, ErrorKind, Metadata};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
 
 use super::clock::{Dice, HostTime};
 use super::pair::Pair;
@@ -75,11 +74,13 @@ pub(super) struct Recorder {
     pub in_flight: Arc<InFlight>,
     /// Told when nothing more is under way: the group is closed at once.
     pub drained: Arc<Notify>,
+    /// The last barrier of each destination that failed.
+    pub failures: Vec<Failure>,
 }
 
 impl Recorder {
     /// Records until the channel ends. An error is the catalog's, and ends the run.
-    pub(super) async fn run(self, mut arrivals: mpsc::Receiver<Arrived>) -> Result<()> {
+    pub(super) async fn run(mut self, mut arrivals: mpsc::Receiver<Arrived>) -> Result<()> {
         while let Some(first) = arrivals.recv().await {
             let group = self.gather(first, &mut arrivals).await;
             let files = group.iter().map(|(_, finished)| finished.len()).sum();
@@ -91,7 +92,7 @@ impl Recorder {
     }
 
     async fn gather(&self, first: Arrived, arrivals: &mut mpsc::Receiver<Arrived>) -> Vec<Arrived> {
-        let deadline = Instant::now() + AGE;
+        let deadline = tokio::time::Instant::now() + AGE;
         let weigh = |arrived: &Arrived| {
             let bytes: u64 = arrived.1.iter().map(|f| f.claimed.source.size).sum();
             (arrived.1.len(), bytes)
@@ -115,7 +116,7 @@ impl Recorder {
         group
     }
 
-    async fn record(&self, mut group: Vec<Arrived>) -> Result<()> {
+    async fn record(&mut self, mut group: Vec<Arrived>) -> Result<()> {
         self.make_durable(&mut group).await;
         let moment = Moment { now: self.time.now(), wall_ns: self.time.wall_ns() };
         let jitter = self.dice.jitter(BACKOFF_MS);
@@ -154,35 +155,47 @@ impl Recorder {
         Ok(())
     }
 
-    /// One barrier for each destination that the group wrote to. What can't be made durable is not
-    /// done: it is tried again, and then found to be there.
-    async fn make_durable(&self, group: &mut [Arrived]) {
-        let mut flushed: Vec<(Arc<OpenRoot>, Option<Error>)> = Vec::new();
+    /// One barrier for each destination that the group wrote to.
+    ///
+    /// A barrier that fails is told once: what was under way at that moment, and comes in a later
+    /// group, is as doubtful as the group itself.
+    async fn make_durable(&mut self, group: &mut [Arrived]) {
+        let mut flushed: Vec<Arc<OpenRoot>> = Vec::new();
         for (route, finished) in group.iter() {
             let wrote = finished.iter().any(|f| matches!(f.outcome, Outcome::Done { .. }));
             let destination = route.destination();
-            if !wrote || flushed.iter().any(|(root, _)| Arc::ptr_eq(root, destination)) {
+            if !wrote || flushed.iter().any(|root| Arc::ptr_eq(root, destination)) {
                 continue;
             }
-            let error = destination.flush().await.err();
-            flushed.push((destination.clone(), error));
+            if let Err(error) = destination.flush().await {
+                let failure = Failure { root: destination.clone(), at: Instant::now(), error };
+                self.failures.retain(|old| !Arc::ptr_eq(&old.root, destination));
+                self.failures.push(failure);
+            }
+            flushed.push(destination.clone());
         }
         for (route, finished) in group {
-            let failed = flushed
-                .iter()
-                .find(|(root, _)| Arc::ptr_eq(root, route.destination()))
-                .and_then(|(_, error)| error.as_ref());
-            let Some(error) = failed else { continue };
+            let failure = self.failures.iter().find(|failure| {
+                Arc::ptr_eq(&failure.root, route.destination()) && route.begun <= failure.at
+            });
+            let Some(Failure { error, .. }) = failure else { continue };
             for one in finished {
-                if matches!(one.outcome, Outcome::Done { .. }) {
-                    one.outcome = Outcome::Failed(
-                        Error::new(error.kind(), error.message())
-                            .context("what was written could not be made durable"),
-                    );
+                if let Outcome::Done { destination, .. } = &one.outcome {
+                    let error = Error::new(error.kind(), error.message())
+                        .context("what was written could not be made durable");
+                    one.outcome = Outcome::NotDurable(destination.clone(), error);
                 }
             }
         }
     }
+}
+
+/// A barrier that failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    root: Arc<OpenRoot>,
+    at: Instant,
+    error: Error,
 }
 
 struct Writing<'a> {
@@ -233,7 +246,14 @@ impl Writing<'_> {
                 let why = Error::new(ErrorKind::Precondition, "it changed while it was read");
                 let settle = self.pair.settings.settle.as_millis();
                 let settle = Millis::try_from(settle).unwrap_or(Millis::MAX / 4);
-                unit.put_job(claimed.file, &self.tried(&claimed, &why, settle, None))
+                let mut job = self.tried(&claimed, &why, settle, None);
+                if claimed.job.tries == 0 && job.state == JobState::Failed {
+                    // What was claimed was out of date, which is no fault of the file: as it is
+                    // now, it has not been tried yet.
+                    job.state = JobState::Waiting;
+                    job.not_before = self.moment.now + settle;
+                }
+                unit.put_job(claimed.file, &job)
             }
             Outcome::DestinationGone => {
                 unit.drop_have(claimed.file, to)?;
@@ -262,19 +282,27 @@ impl Writing<'_> {
                 });
                 unit.put_job(claimed.file, &job)
             }
+            Outcome::NotDurable(destination, error) => {
+                unit.put_have(claimed.file, &have(to, STALE, &destination))?;
+                // Nor is it to be found equal and left as it is.
+                let job = Job { sent: None, ..self.failed(&claimed, &error, None) };
+                unit.put_job(claimed.file, &job)
+            }
             Outcome::Failed(error) => {
-                let job = match error.kind() {
-                    ErrorKind::Cancelled => self.again(&claimed),
-                    kind if self.is_the_sites(kind) => {
-                        let mut job = self.again(&claimed);
-                        job.error = Some(told(&error));
-                        job
-                    }
-                    _ => self.tried(&claimed, &error, 0, token.clone()),
-                };
-                unit.put_job(claimed.file, &Job { token, ..job })
+                unit.put_job(claimed.file, &self.failed(&claimed, &error, token))
             }
         }
+    }
+
+    /// The job after a fault, which costs a try if it was the file's.
+    fn failed(&self, claimed: &Claimed, error: &Error, token: Option<Vec<u8>>) -> Job {
+        if error.kind() == ErrorKind::Cancelled {
+            return Job { token, ..self.again(claimed) };
+        }
+        if self.is_the_sites(error.kind()) {
+            return Job { token, error: Some(told(error)), ..self.again(claimed) };
+        }
+        self.tried(claimed, error, 0, token)
     }
 
     /// True for faults that cost the file no try. What may be either's fault is the site's once

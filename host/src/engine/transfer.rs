@@ -5,7 +5,7 @@
 //! and what is found is the outcome.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sitesync_provider::{
     Copied, Error, ErrorKind, Expect, Known, Metadata, ReadOptions, Result, WriteOptions, join,
@@ -41,6 +41,9 @@ pub(super) enum Outcome {
     Stale(Metadata),
     /// At the destination is something else, that is not ours.
     Conflict(Metadata),
+    /// It arrived, and could not be made durable. The storage may have lost any of it, though it
+    /// still reads well from memory: it is to be written anew, not adopted.
+    NotDurable(Metadata, Error),
     /// It failed: the kind says whose fault it is.
     Failed(Error),
 }
@@ -61,6 +64,8 @@ pub(super) struct Route {
     pub root: usize,
     pub to: Side,
     pub progress: Arc<Progress>,
+    /// Before the first byte was moved.
+    pub begun: Instant,
 }
 
 impl Route {
@@ -119,7 +124,7 @@ impl Route {
         let mut results = match call.await {
             Ok(results) => results.into_iter(),
             Err(error) => {
-                linger(&mut operation, self.destination()).await;
+                self.linger(&mut operation).await;
                 return self.all_failed(batch, &error);
             }
         };
@@ -301,6 +306,12 @@ impl Route {
             .op(op);
         let mut writing = destination.open_write(path, how, operation).await?;
         let offset = writing.offset();
+        if offset > size {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("the provider would go on from byte {offset} of {size}"),
+            ));
+        }
         let how = ReadOptions::new().range(offset, None).if_version(version);
         let mut sent = offset;
         let moved: Result<()> = async {
@@ -334,30 +345,31 @@ impl Route {
             if is_surprise(&error) || token.is_none() {
                 *token = None;
                 let mut operation = writing.discard().await;
-                linger(&mut operation, destination).await;
+                self.linger(&mut operation).await;
             }
             return Err(error);
         }
         let (finished, mut operation) = writing.finish().await;
         if finished.is_err() {
-            linger(&mut operation, destination).await;
+            self.linger(&mut operation).await;
         }
         Ok((meta, finished?))
     }
-}
 
-/// Until an operation has really ended its file stays claimed: a late rename must not undo a later
-/// success.
-async fn linger(operation: &mut Operation, destination: &OpenRoot) {
-    operation.cancel();
-    if operation.ended(Duration::from_secs(10)).await {
-        return;
+    /// Until an operation has really ended its file stays claimed: a late rename must not undo a
+    /// later success.
+    async fn linger(&self, operation: &mut Operation) {
+        operation.cancel();
+        if operation.ended(Duration::from_secs(10)).await {
+            return;
+        }
+        tracing::warn!(
+            site = self.destination().site,
+            "a provider still works on something that was given up; the files stay claimed"
+        );
+        let _stuck = self.pair.stuck(self.to);
+        operation.ended(LINGER).await;
     }
-    tracing::warn!(
-        site = destination.site,
-        "a provider still works on something that was given up; the files stay claimed"
-    );
-    operation.ended(LINGER).await;
 }
 
 fn path(claimed: &Claimed) -> String {

@@ -61,8 +61,23 @@ impl Health {
         self.lock().parked.is_some()
     }
 
-    /// A call went well.
+    /// A call went well that stored nothing: the storage answers. Whether it has room again, that
+    /// tells nobody; else the clean-up after a full disk would end the pause that it began.
     pub(crate) fn good(&self) {
+        let mut state = self.lock();
+        let full = |parked: &Parked| {
+            matches!(parked.kind, ErrorKind::StorageFull | ErrorKind::QuotaExhausted)
+        };
+        if state.parked.as_ref().is_some_and(full) {
+            return;
+        }
+        if state.parked.is_some() || state.in_a_row > 0 {
+            *state = State::default();
+        }
+    }
+
+    /// A file was stored: all is well.
+    pub(crate) fn stored(&self) {
         let mut state = self.lock();
         if state.parked.is_some() || state.in_a_row > 0 {
             *state = State::default();
@@ -88,6 +103,7 @@ impl Health {
         let wait = error
             .retry_after()
             .unwrap_or_else(|| FIRST.saturating_mul(1 << (times - 1).min(10)).min(LONGEST));
+        tracing::warn!("a storage is left alone for {} s: {}", wait.as_secs(), error.message());
         state.parked = Some(Parked {
             kind: error.kind(),
             reason: error.message().to_owned(),
@@ -120,6 +136,8 @@ mod tests {
         }
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 600, 600]);
         health.good();
+        assert!(health.suspect(), "that it answers does not mean that it has room");
+        health.stored();
         health.bad(&full, now);
         assert_eq!((health.parked(now).expect("parked").until - now).as_secs(), 5);
     }

@@ -74,8 +74,9 @@ pub async fn establish(root: &OpenRoot, remembered: Option<&str>, fresh: &str) -
             ErrorKind::RootUnavailable,
             match identity {
                 Identity::Marker(_) => format!(
-                    "{} is another root than the one that was here before (its {MARKER} differs)",
-                    root.root
+                    "{} is another root than the one that was here before (its {MARKER} differs); \
+                     if it is meant, run `sitesync sites adopt {}`",
+                    root.root, root.site
                 ),
                 Identity::StandIn(_) => {
                     format!("{} lacks the marker {MARKER} that it had: not mounted?", root.root)

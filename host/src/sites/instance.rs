@@ -13,12 +13,9 @@ use tokio::sync::OnceCell;
 
 use super::rate::Rate;
 use super::slots::Slots;
-use super::{Ground, Health};
+use super::{Ground, Health, Limits};
 use crate::plugins::Provider;
 use crate::settings;
-
-/// Connecting may ask a person's browser or a slow token server, but not for ever.
-const CONNECT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What an instance is known by: the provider and every setting that belongs to its connection.
 /// Settings that the provider declares as `x-part: site` are left out; the content of a file that
@@ -56,6 +53,7 @@ pub struct Instance {
     connection: OnceCell<Connection>,
     host: Host,
     slots_hint: u32,
+    pub(super) limits: Limits,
     storages: Mutex<HashMap<String, Arc<Storage>>>,
 }
 
@@ -70,6 +68,7 @@ pub struct Storage {
     pub width: usize,
     pub(crate) slots: Slots,
     pub(crate) bandwidth: Rate,
+    pub(super) limits: Limits,
 }
 
 /// The host, as the instance sees it.
@@ -136,6 +135,7 @@ impl Instance {
             connection: OnceCell::new(),
             host: Host::new(services),
             slots_hint: provider.description.slots,
+            limits: ground.limits,
             storages: Mutex::default(),
         })
     }
@@ -152,8 +152,9 @@ impl Instance {
             .get_or_try_init(|| async {
                 make_private(&self.host.cache_dir())?;
                 let call = self.module.connect(&self.settings, self.host.clone());
-                tokio::time::timeout(CONNECT, call).await.map_err(|_| {
-                    let limit = CONNECT.as_secs();
+                let limit = self.limits.connect;
+                tokio::time::timeout(limit, call).await.map_err(|_| {
+                    let limit = limit.as_secs();
                     Error::new(ErrorKind::Timeout, format!("no connection within {limit} s"))
                 })?
             })
@@ -170,6 +171,7 @@ impl Instance {
                 Arc::new(Storage {
                     id: info.storage_id.clone(),
                     health: Health::default(),
+                    limits: self.limits,
                     width,
                     slots: Slots::new(width),
                     bandwidth: Rate::new(site.bandwidth.map(|bytes| bytes as f64)),

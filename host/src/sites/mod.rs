@@ -13,6 +13,7 @@
 mod breaker;
 mod identity;
 mod instance;
+mod limits;
 mod open_root;
 mod operation;
 mod rate;
@@ -27,6 +28,7 @@ use sitesync_provider::ErrorKind;
 pub use breaker::{Health, Parked};
 pub use identity::{Identity, establish, read_identity};
 pub use instance::{Instance, Storage};
+pub use limits::Limits;
 pub use open_root::{Listing, OpenRoot, Reading, Writing};
 pub use operation::Operation;
 pub use slots::Slot;
@@ -99,6 +101,7 @@ pub(crate) struct Ground {
     pub(crate) site_id: String,
     pub(crate) cache: PathBuf,
     pub(crate) stop: tokio::sync::watch::Receiver<bool>,
+    pub(crate) limits: Limits,
 }
 
 impl Sites {
@@ -118,8 +121,17 @@ impl Sites {
             plugins,
             configured: settings.sites.clone().into_iter().collect(),
             instances: Mutex::default(),
-            ground: Arc::new(Ground { site_id, cache, stop }),
+            ground: Arc::new(Ground { site_id, cache, stop, limits: Limits::default() }),
         }
+    }
+
+    /// Other limits on how long a site may take. For sites that were not used yet.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        if let Some(ground) = Arc::get_mut(&mut self.ground) {
+            ground.limits = limits;
+        }
+        self
     }
 
     /// The instance behind a site, connected or not; made on the first call.

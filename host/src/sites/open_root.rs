@@ -13,12 +13,6 @@ use sitesync_provider::{
 use super::{Instance, Operation, Slot, Storage};
 use crate::settings;
 
-/// A call that answers in one piece may take so long.
-const ANSWER: Duration = Duration::from_secs(60);
-/// A call that moves bytes may be silent for so long.
-const SILENCE: Duration = Duration::from_secs(60);
-/// A barrier writes out what the disk has not written yet, which may be a lot.
-const BARRIER: Duration = Duration::from_secs(1800);
 /// Entries of one page: more is not a page but an attack on memory.
 const PAGE_ENTRIES: usize = 1_000_000;
 
@@ -46,7 +40,7 @@ impl OpenRoot {
     ) -> Result<Self> {
         let connection = instance.connection().await?.clone();
         let settings = serde_json::Value::Object(site.settings.clone());
-        let info = limit(ANSWER, connection.open_root(root, &settings)).await?;
+        let info = limit(instance.limits.answer, connection.open_root(root, &settings)).await?;
         if site.mounted && !info.mount_point {
             return Err(Error::new(
                 ErrorKind::RootUnavailable,
@@ -72,8 +66,11 @@ impl OpenRoot {
     /// Asks the provider once more what the root is: the health check. An error parks nothing that
     /// is not the site's fault.
     pub async fn check(&self) -> Result<RootInfo> {
-        self.watch_health(limit(ANSWER, self.connection.open_root(&self.root, &self.settings)))
-            .await
+        self.watch_health(limit(
+            self.storage.limits.answer,
+            self.connection.open_root(&self.root, &self.settings),
+        ))
+        .await
     }
 
     /// True if both roots belong to one instance: copies need not pass through the host.
@@ -90,20 +87,24 @@ impl OpenRoot {
     /// What is at this path.
     pub async fn stat(&self, path: &str) -> Result<Metadata> {
         let at = self.at(path)?;
-        self.watch_health(limit(ANSWER, self.connection.stat(at))).await
+        self.watch_health(limit(self.storage.limits.answer, self.connection.stat(at))).await
     }
 
     /// Lists everything beneath a folder, or the folder alone.
     pub async fn list(&self, folder: &str, recursive: bool) -> Result<Listing> {
         let at = self.at(folder)?;
-        let raw = self.watch_health(limit(ANSWER, self.connection.list(at, recursive))).await?;
+        let raw = self
+            .watch_health(limit(self.storage.limits.answer, self.connection.list(at, recursive)))
+            .await?;
         Ok(Listing { raw, storage: self.storage.clone(), within: folder.to_owned() })
     }
 
     /// Opens a file.
     pub async fn open_read(&self, path: &str, how: ReadOptions) -> Result<Reading> {
         let at = self.at(path)?;
-        let raw = self.watch_health(limit(ANSWER, self.connection.open_read(at, how))).await?;
+        let raw = self
+            .watch_health(limit(self.storage.limits.answer, self.connection.open_read(at, how)))
+            .await?;
         Ok(Reading { raw, storage: self.storage.clone() })
     }
 
@@ -116,7 +117,7 @@ impl OpenRoot {
     ) -> Result<Writing> {
         let at = self.at(path)?;
         let call = self.connection.open_write(at, how);
-        let raw = self.watch_health(operation.watch(SILENCE, call)).await?;
+        let raw = self.watch_health(operation.watch(self.storage.limits.silence, call)).await?;
         Ok(Writing { raw, storage: self.storage.clone(), operation })
     }
 
@@ -137,14 +138,14 @@ impl OpenRoot {
             })
             .collect::<Result<Vec<_>>>()?;
         let call = self.connection.server_copy(copies, op);
-        let results = operation.watch(SILENCE, call).await;
+        let results = operation.watch(self.storage.limits.silence, call).await;
         // One file's fault says nothing of the storage; a site's fault does, and so does success.
         match &results {
             Err(error) => to.storage.health.bad(error, Instant::now()),
             Ok(results) => {
                 for result in results {
                     match result {
-                        Ok(_) => to.storage.health.good(),
+                        Ok(_) => to.storage.health.stored(),
                         Err(error) => to.storage.health.bad(error, Instant::now()),
                     }
                 }
@@ -156,12 +157,16 @@ impl OpenRoot {
     /// Deletes a file.
     pub async fn delete(&self, path: &str, how: DeleteOptions) -> Result<()> {
         let at = self.at(path)?;
-        self.watch_health(limit(ANSWER, self.connection.delete(at, how))).await
+        self.watch_health(limit(self.storage.limits.answer, self.connection.delete(at, how))).await
     }
 
     /// Removes abandoned temporaries.
     pub async fn sweep(&self, how: SweepOptions) -> Result<Swept> {
-        self.watch_health(limit(BARRIER, self.connection.sweep(&self.root, how))).await
+        self.watch_health(limit(
+            self.storage.limits.barrier,
+            self.connection.sweep(&self.root, how),
+        ))
+        .await
     }
 
     /// Makes durable what was finished here before this call. Nothing to do where the provider
@@ -170,7 +175,8 @@ impl OpenRoot {
         if !self.info.can.flush {
             return Ok(());
         }
-        self.watch_health(limit(BARRIER, self.connection.flush(&[&self.root]))).await
+        self.watch_health(limit(self.storage.limits.barrier, self.connection.flush(&[&self.root])))
+            .await
     }
 
     fn at<'a>(&'a self, path: &'a str) -> Result<At<'a>> {
@@ -211,7 +217,9 @@ impl Listing {
     /// The next pages; `None` at the end. What makes no sense is turned into failed folders: an
     /// absence is concluded from complete ones only.
     pub async fn next(&mut self) -> Result<Option<Vec<Page>>> {
-        let pages = watch_health(&self.storage, limit(SILENCE, self.raw.next())).await?;
+        let pages =
+            watch_health(&self.storage, limit(self.storage.limits.silence, self.raw.next()))
+                .await?;
         Ok(pages.map(|pages| pages.into_iter().map(|page| sound(page, &self.within)).collect()))
     }
 }
@@ -256,7 +264,9 @@ impl Reading {
 
     /// The next bytes, at most `max`; empty at the end.
     pub async fn read(&mut self, max: usize) -> Result<Bytes> {
-        let bytes = watch_health(&self.storage, limit(SILENCE, self.raw.read(max))).await?;
+        let bytes =
+            watch_health(&self.storage, limit(self.storage.limits.silence, self.raw.read(max)))
+                .await?;
         if bytes.len() > max {
             return Err(Error::new(
                 ErrorKind::Corrupt,
@@ -286,13 +296,13 @@ impl Writing {
     /// Writes all of these bytes.
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.storage.bandwidth.pass(chunk.len() as u64).await;
-        let call = self.operation.watch(SILENCE, self.raw.write(chunk));
+        let call = self.operation.watch(self.storage.limits.silence, self.raw.write(chunk));
         watch_health(&self.storage, call).await
     }
 
     /// A token with which a later write goes on from here.
     pub async fn checkpoint(&mut self) -> Result<Option<Vec<u8>>> {
-        let call = self.operation.watch(SILENCE, self.raw.checkpoint());
+        let call = self.operation.watch(self.storage.limits.silence, self.raw.checkpoint());
         watch_health(&self.storage, call).await
     }
 
@@ -300,14 +310,20 @@ impl Writing {
     /// failed.
     pub async fn finish(self) -> (Result<Metadata>, Operation) {
         let Writing { raw, storage, operation } = self;
-        let result = watch_health(&storage, operation.watch(SILENCE, raw.finish())).await;
+        let result =
+            watch_health(&storage, operation.watch(storage.limits.silence, raw.finish())).await;
+        if result.is_ok() {
+            storage.health.stored();
+        }
         (result, operation)
     }
 
     /// Throws away what was written.
     pub async fn discard(self) -> Operation {
         let Writing { raw, storage, operation } = self;
-        if let Err(error) = watch_health(&storage, operation.watch(SILENCE, raw.discard())).await {
+        if let Err(error) =
+            watch_health(&storage, operation.watch(storage.limits.silence, raw.discard())).await
+        {
             tracing::debug!(%error, "a write could not be discarded; a sweep will");
         }
         operation

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::Slot;
 
-/// How long a cancelled call may take to notice.
+/// How long a cancelled call may take to notice, where it may not be silent for less.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The host's side of an [`Op`].
@@ -101,7 +101,7 @@ impl Operation {
             }
             self.cancel();
             let moved = self.state.moved.load(Ordering::Relaxed);
-            return match tokio::time::timeout(GRACE, &mut call).await {
+            return match tokio::time::timeout(GRACE.min(silence), &mut call).await {
                 Ok(Ok(done)) => Ok(done),
                 _ => Err(Error::new(
                     ErrorKind::Timeout,

@@ -29,6 +29,9 @@ fn classify(error: io::Error) -> Error {
             own(ErrorKind::InvalidPath, "this leaves the root, or the disk it is on")
                 .with_source(error)
         }
+        Some(Errno::NOTDIR) => {
+            own(ErrorKind::InvalidPath, "a file is where a folder should be").with_source(error)
+        }
         Some(Errno::NAMETOOLONG) => {
             own(ErrorKind::InvalidPath, "the name or path is too long").with_source(error)
         }

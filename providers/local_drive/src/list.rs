@@ -16,6 +16,7 @@ use crate::beneath::open;
 use crate::facts::{kind, metadata, oddity};
 use crate::fault::fault;
 use crate::root::Root;
+use crate::temporary::is_temporary;
 
 /// Entries in a message, more or less.
 const PAGE: usize = 1000;
@@ -277,7 +278,7 @@ impl Walk {
             return Some(Entry::skipped(raw.to_string_lossy(), "a name that is not UTF-8"));
         };
         if let Some(rest) = name.strip_prefix(OURS) {
-            if rest.is_empty() || rest.starts_with('-') {
+            if rest.is_empty() || is_temporary(name) {
                 return None;
             }
             return Some(Entry::skipped(name, "a name that begins as those of sitesync do"));

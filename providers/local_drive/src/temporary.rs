@@ -42,12 +42,22 @@ impl Mark {
 
     /// Whether a temporary of this name is this site's own; `None` if it is no temporary.
     pub(crate) fn owns(&self, name: &str) -> Option<bool> {
-        let hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let rest = name.strip_prefix(OURS)?.strip_prefix('-')?.strip_suffix(".tmp")?;
-        let (rest, number) = rest.rsplit_once('-')?;
-        let (site, process) = rest.rsplit_once('-')?;
-        (hex(number) && hex(process) && process.len() == 16).then_some(site == &*self.0)
+        Some(site_of(name)? == &*self.0)
     }
+}
+
+/// True if a temporary of whatever site could have this name.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    site_of(name).is_some()
+}
+
+/// The site in a temporary's name; `None` if it is no temporary.
+fn site_of(name: &str) -> Option<&str> {
+    let hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let rest = name.strip_prefix(OURS)?.strip_prefix('-')?.strip_suffix(".tmp")?;
+    let (rest, number) = rest.rsplit_once('-')?;
+    let (site, process) = rest.rsplit_once('-')?;
+    (hex(number) && hex(process) && process.len() == 16).then_some(site)
 }
 
 /// True if this process is writing to a temporary of this name.

@@ -1,0 +1,456 @@
+//! One pair at work: claims, batches, and their end.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sitesync_provider::{Error, ErrorKind, Kind, SweepOptions};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::pair::{Pair, Side};
+use super::plan::{self, Moment};
+use super::record::{Arrived, InFlight, Recorder, have};
+use super::schedule::{Engine, Mode};
+use super::transfer::Route;
+use crate::catalog::{self, ClaimFilter, Claimed, Job, JobState, QueueFilter, STALE};
+use crate::sites::{Fault, Parked};
+
+/// Files and bytes of one claim,
+const CLAIM_FILES: usize = 512;
+const CLAIM_BYTES: u64 = 128 << 20;
+/// and of one batch, which holds a slot.
+const BATCH_FILES: usize = 64;
+const BATCH_BYTES: u64 = 16 << 20;
+/// Files from this size on take at most half the slots.
+const LARGE: u64 = 1 << 30;
+/// One claim in so many goes to the oldest, whatever its priority.
+const OLDEST_EVERY: u64 = 10;
+/// How long a single run waits for a parked site before it gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENT_TIMES: u32 = 3;
+/// A foreign host's temporaries are swept when they are this old.
+const FOREIGN: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Why a run ended early.
+#[derive(Debug)]
+pub(super) enum End {
+    Offline(Fault),
+    Catalog(catalog::Error),
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Offline(fault) => fault.fmt(f),
+            End::Catalog(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<Fault> for End {
+    fn from(fault: Fault) -> Self {
+        End::Offline(fault)
+    }
+}
+
+impl From<catalog::Error> for End {
+    fn from(error: catalog::Error) -> Self {
+        End::Catalog(error)
+    }
+}
+
+/// One pair at work.
+pub(super) struct Run {
+    pub(super) engine: Engine,
+    pub(super) pair: Arc<Pair>,
+    pub(super) mode: Mode,
+    /// Taken by every survey of the host: only so many at once.
+    pub(super) surveys: Arc<Semaphore>,
+    in_flight: Arc<InFlight>,
+    /// Told when planning has put something into the catalog.
+    pub(super) planned: Notify,
+    /// Both ends have been looked at: what is not planned now will not be in this run.
+    pub(super) surveyed: AtomicBool,
+    claims: AtomicU64,
+}
+
+impl Run {
+    pub(super) fn new(engine: Engine, pair: Pair, mode: Mode, surveys: Arc<Semaphore>) -> Self {
+        Run {
+            engine,
+            pair: Arc::new(pair),
+            mode,
+            surveys,
+            in_flight: Arc::default(),
+            planned: Notify::new(),
+            surveyed: AtomicBool::new(false),
+            claims: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        Moment { now: self.engine.time.now(), wall_ns: self.engine.time.wall_ns() }
+    }
+
+    pub(super) fn fault(&self, side: Side, error: &Error) -> End {
+        End::Offline(Fault::new(self.pair.site_name(side), error))
+    }
+
+    /// After a crash: what was in flight left temporaries behind, and is to be done again. The
+    /// marks go only after the sweep, so that a crash in between costs nothing.
+    pub(super) async fn recover(&self) -> Result<(), End> {
+        let project = self.pair.project;
+        for side in Side::BOTH {
+            let site = self.pair.site(side);
+            let interrupted = self.engine.catalog.read(|v| v.in_progress(project, site))?;
+            if interrupted == 0 {
+                continue;
+            }
+            for root in &self.pair.roots {
+                let how = SweepOptions::new(Vec::new(), FOREIGN);
+                let swept = root.end(side).sweep(how).await;
+                let swept = swept.map_err(|error| self.fault(side, &error))?;
+                tracing::info!(
+                    project = self.pair.settings.name,
+                    site = self.pair.site_name(side),
+                    interrupted,
+                    temporaries = swept.count,
+                    "went on after an interruption"
+                );
+            }
+            self.claim_unrecorded(side).await?;
+            self.engine.catalog.write(move |unit| unit.release(project, site)).await?;
+        }
+        if self.mode == Mode::Once {
+            // Somebody asked for it, now: what was given up is tried again.
+            self.engine.catalog.write(move |unit| unit.reset_failed(project)).await?;
+        }
+        Ok(())
+    }
+
+    /// What was brought to its place and not recorded is noted as ours before anything else: a
+    /// later claim forgets what was sent before it, and it would be taken for somebody else's.
+    async fn claim_unrecorded(&self, side: Side) -> Result<(), End> {
+        let (project, site) = (self.pair.project, self.pair.site(side));
+        let filter =
+            QueueFilter { states: vec![JobState::InProgress], limit: usize::MAX, offset: 0 };
+        let interrupted = self.engine.catalog.read(|view| view.queue(project, &filter))?;
+        let mut ours = Vec::new();
+        for row in interrupted.into_iter().filter(|row| row.job.to == site) {
+            let root = self.pair.roots.iter().find(|root| root.name == row.root);
+            let (Some(root), Some(sent)) = (root, row.job.sent) else { continue };
+            let end = root.end(side);
+            match end.stat(&row.path).await {
+                Ok(seen)
+                    if seen.kind == Kind::File
+                        && seen.size == sent.size
+                        && plan::is_sent(sent, &seen, end.info.mtime_step_ns) =>
+                {
+                    ours.push((root.id, row, seen));
+                }
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    tracing::debug!(%error, path = row.path, "not known whether it arrived");
+                }
+                _ => {}
+            }
+        }
+        let note = move |unit: &mut dyn catalog::Unit| {
+            for (root, row, seen) in ours {
+                let (folder, name) = row.path.rsplit_once('/').unwrap_or(("", &row.path));
+                let haves = unit.file(root, folder, name)?.map(|file| file.haves);
+                let here = haves.unwrap_or_default().into_iter().find(|have| have.site == site);
+                match here.filter(|have| have.version == seen.fingerprint()) {
+                    None => unit.put_have(row.file, &have(site, STALE, &seen))?,
+                    // It was there before, and was to be written again: which it still is.
+                    Some(old) if old.generation == STALE => {
+                        unit.put_job(row.file, &Job { sent: None, ..row.job })?;
+                    }
+                    Some(_) => {}
+                }
+            }
+            Ok(())
+        };
+        Ok(self.engine.catalog.write(note).await?)
+    }
+
+    pub(super) async fn go(self: Arc<Self>) -> Result<(), End> {
+        let (to_record, arrivals) = mpsc::channel(64);
+        let drained = Arc::new(Notify::new());
+        let recorder = Recorder {
+            pair: self.pair.clone(),
+            catalog: self.engine.catalog.clone(),
+            time: self.engine.time.clone(),
+            dice: self.engine.dice.clone(),
+            progress: self.engine.progress.clone(),
+            in_flight: self.in_flight.clone(),
+            drained: drained.clone(),
+            failures: Vec::new(),
+        };
+        let recording = tokio::spawn(recorder.run(arrivals));
+        let watching = self.clone();
+        let surveying = tokio::spawn(async move { watching.watch().await });
+        let transferred = self.transfer(to_record, &drained).await;
+        // Transfers end by themselves only when there is nothing left, or with a fault; either way
+        // the survey has nobody to work for any more.
+        let surveyed = if transferred.is_ok() && self.mode == Mode::Once {
+            surveying.await.unwrap_or(Ok(()))
+        } else {
+            surveying.abort();
+            match surveying.await {
+                Ok(Err(end)) => Err(end),
+                _ => Ok(()),
+            }
+        };
+        let recorded = recording.await.unwrap_or(Err(catalog::Error::Closed));
+        recorded?;
+        surveyed.and(transferred)
+    }
+
+    /// Claims and carries until nothing is left (`Once`), or until stopped.
+    async fn transfer(
+        &self,
+        to_record: mpsc::Sender<Arrived>,
+        drained: &Notify,
+    ) -> Result<(), End> {
+        let mut stop = self.engine.stop.clone();
+        let mut carrying: JoinSet<()> = JoinSet::new();
+        let mut queued: VecDeque<(Route, Vec<Claimed>)> = VecDeque::new();
+        let mut large = 0_usize;
+        let width: usize = self
+            .pair
+            .roots
+            .iter()
+            .flat_map(|root| Side::BOTH.map(|side| root.end(side).storage.width))
+            .max()
+            .unwrap_or(1);
+        let mut waited = 0;
+        let result = loop {
+            if *stop.borrow() || to_record.is_closed() {
+                break Ok(());
+            }
+            // Looked at before claiming: what is planned later tells us so.
+            let surveyed = self.surveyed.load(Ordering::Acquire);
+            if surveyed && self.mode == Mode::Forever {
+                // A service's survey ends only with a fault: the pair is to be opened anew.
+                break Ok(());
+            }
+            let mut idle = false;
+            match self.parked() {
+                Some((side, parked)) => match self.wait_out(side, &parked, &mut waited) {
+                    Err(end) => break Err(end),
+                    Ok(()) => idle = true,
+                },
+                None => {
+                    while carrying.len() < 2 * width {
+                        if queued.is_empty() {
+                            self.claim(large * 2 >= width, &mut queued).await?;
+                        }
+                        let Some((route, batch)) = queued.pop_front() else {
+                            idle = true;
+                            break;
+                        };
+                        large += batch.iter().filter(|c| c.source.size >= LARGE).count();
+                        let to_record = to_record.clone();
+                        carrying.spawn(async move {
+                            let finished = route.clone().carry(batch).await;
+                            let _ = to_record.send((route, finished)).await;
+                        });
+                    }
+                }
+            }
+            if carrying.is_empty() {
+                large = 0;
+                drained.notify_one();
+            }
+            let mut nap = Duration::from_secs(60);
+            if self.mode == Mode::Once && idle && queued.is_empty() && !carrying.is_empty() {
+                // What never ends must not keep a single run from ending: the next one finds the
+                // file claimed, sweeps, and begins again.
+                if surveyed && let Some(end) = self.all_stuck(carrying.len())? {
+                    break Err(end);
+                }
+                nap = Duration::from_secs(1);
+            }
+            if idle && carrying.is_empty() && queued.is_empty() && self.in_flight.count() == 0 {
+                let waiting = self.next_waiting()?;
+                let nothing = waiting.is_none() && self.parked().is_none() && self.ready()? == 0;
+                if self.mode == Mode::Once && surveyed && nothing {
+                    break Ok(());
+                }
+                if let Some(at) = waiting {
+                    let left = u64::try_from(at - self.engine.time.now()).unwrap_or(0);
+                    nap = nap.min(Duration::from_millis(left.max(1)));
+                }
+            }
+            if let Some((_, parked)) = self.parked() {
+                nap = nap.min(parked.until.saturating_duration_since(Instant::now()));
+            }
+            tokio::select! {
+                Some(_) = carrying.join_next() => {}
+                () = self.planned.notified() => {}
+                () = self.in_flight.changed.notified() => {}
+                () = tokio::time::sleep(nap) => {}
+                _ = stop.wait_for(|stopped| *stopped) => {}
+            }
+        };
+        // What is under way is finished and recorded, within a limit.
+        let ending = async { while carrying.join_next().await.is_some() {} };
+        let stuck: usize = Side::BOTH.map(|side| self.pair.stuck_at(side)).iter().sum();
+        let limit = if stuck == 0 { Duration::from_secs(20) } else { Duration::from_secs(1) };
+        let _ = tokio::time::timeout(limit, ending).await;
+        carrying.abort_all();
+        self.release_unclaimed(queued).await?;
+        result
+    }
+
+    /// Work that was claimed and not begun goes back.
+    async fn release_unclaimed(&self, queued: VecDeque<(Route, Vec<Claimed>)>) -> Result<(), End> {
+        let back: Vec<Claimed> = queued.into_iter().flat_map(|(_, batch)| batch).collect();
+        if back.is_empty() {
+            return Ok(());
+        }
+        let put_back = move |unit: &mut dyn catalog::Unit| {
+            back.iter().try_for_each(|claimed| unit.put_job(claimed.file, &claimed.job))
+        };
+        Ok(self.engine.catalog.write(put_back).await?)
+    }
+
+    /// The end that is to be left alone right now, if one is.
+    fn parked(&self) -> Option<(Side, Parked)> {
+        let now = Instant::now();
+        self.pair.roots.iter().find_map(|root| {
+            Side::BOTH.into_iter().find_map(|side| {
+                root.end(side).storage.health.parked(now).map(|parked| (side, parked))
+            })
+        })
+    }
+
+    /// In a single run, waits for a site only where that may soon help.
+    fn wait_out(&self, side: Side, parked: &Parked, waited: &mut u32) -> Result<(), End> {
+        if self.mode == Mode::Forever {
+            return Ok(());
+        }
+        let soon = parked.until.saturating_duration_since(Instant::now()) <= PATIENCE;
+        let passing = matches!(
+            parked.kind,
+            ErrorKind::RateLimited | ErrorKind::Timeout | ErrorKind::Interrupted
+        );
+        *waited = (*waited).max(parked.times);
+        if soon && passing && *waited <= PATIENT_TIMES {
+            return Ok(());
+        }
+        Err(self.fault(side, &Error::new(parked.kind, parked.reason.clone())))
+    }
+
+    /// The fault of the end at which nothing ends any more, if that is all that is under way.
+    fn all_stuck(&self, carrying: usize) -> Result<Option<End>, End> {
+        let stuck = Side::BOTH.map(|side| self.pair.stuck_at(side));
+        let side = if stuck[0] > 0 { Side::Active } else { Side::Remote };
+        if stuck[0] + stuck[1] < carrying || self.next_waiting()?.is_some() || self.ready()? > 0 {
+            return Ok(None);
+        }
+        let why = "it was given up on, and still works on what it was last asked for";
+        Ok(Some(self.fault(side, &Error::new(ErrorKind::Timeout, why))))
+    }
+
+    fn next_waiting(&self) -> Result<Option<i64>, End> {
+        let times = self.engine.catalog.read(|view| {
+            Side::BOTH
+                .map(|side| view.next_waiting(self.pair.project, self.pair.site(side)))
+                .into_iter()
+                .collect::<catalog::Result<Vec<_>>>()
+        })?;
+        Ok(times.into_iter().flatten().min())
+    }
+
+    fn ready(&self) -> Result<u64, End> {
+        Ok(self.engine.catalog.read(|view| {
+            let to = |side| view.ready(self.pair.project, self.pair.site(side));
+            Ok(to(Side::Active)? + to(Side::Remote)?)
+        })?)
+    }
+
+    /// Claims work in both directions, and cuts it into batches.
+    async fn claim(
+        &self,
+        no_large: bool,
+        queued: &mut VecDeque<(Route, Vec<Claimed>)>,
+    ) -> Result<(), End> {
+        let due = self.next_waiting()?.is_some_and(|at| at <= self.engine.time.now());
+        if !due && self.ready()? == 0 {
+            return Ok(());
+        }
+        let nth = self.claims.fetch_add(1, Ordering::Relaxed);
+        // While a site is on probation, one file is enough to find out.
+        let files = if self.suspect() { 1 } else { CLAIM_FILES };
+        let (project, now) = (self.pair.project, self.engine.time.now());
+        let sites = Side::BOTH.map(|side| (side, self.pair.site(side)));
+        let claimed = self
+            .engine
+            .catalog
+            .write(move |unit| {
+                if due {
+                    unit.wake(now, 10_000)?;
+                }
+                let mut claimed = Vec::new();
+                for (side, to) in sites {
+                    let filter = ClaimFilter {
+                        project,
+                        to,
+                        files,
+                        bytes: CLAIM_BYTES,
+                        largest: no_large.then_some(LARGE),
+                        oldest_first: nth % OLDEST_EVERY == OLDEST_EVERY - 1,
+                    };
+                    claimed.push((side, unit.claim(&filter)?));
+                }
+                Ok(claimed)
+            })
+            .await?;
+        for (side, files) in claimed {
+            self.in_flight.add(files.len());
+            self.cut(side, files, queued);
+        }
+        Ok(())
+    }
+
+    fn suspect(&self) -> bool {
+        let roots = self.pair.roots.iter();
+        roots.flat_map(|r| Side::BOTH.map(|s| r.end(s))).any(|end| end.storage.health.suspect())
+    }
+
+    fn cut(&self, to: Side, files: Vec<Claimed>, queued: &mut VecDeque<(Route, Vec<Claimed>)>) {
+        let mut bytes = 0;
+        for claimed in files {
+            let Some(root) = self.pair.roots.iter().position(|r| r.id == claimed.root) else {
+                // A root that is no longer configured: it stays as it is.
+                self.in_flight.take_back();
+                continue;
+            };
+            let size = claimed.source.size;
+            let batched = self.pair.roots[root].same_instance();
+            if let Some((route, batch)) = queued.back_mut()
+                && batched
+                && route.root == root
+                && route.to == to
+                && batch.len() < BATCH_FILES
+                && bytes + size <= BATCH_BYTES
+            {
+                bytes += size;
+                batch.push(claimed);
+                continue;
+            }
+            bytes = size;
+            let route = Route {
+                pair: self.pair.clone(),
+                root,
+                to,
+                progress: self.engine.progress.clone(),
+                begun: Instant::now(),
+            };
+            queued.push_back((route, vec![claimed]));
+        }
+    }
+}

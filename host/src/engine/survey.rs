@@ -1,0 +1,170 @@
+//! Looking at both ends: what is found is planned as it comes, and what is missing is confirmed.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use sitesync_provider::{ErrorKind, join};
+use tokio::sync::mpsc;
+
+use super::discover::{self, Discovered, Folder};
+use super::pair::Side;
+use super::plan::{self, Missing, SeenFolders};
+use super::progress::Progress;
+use super::run::{End, Run};
+use super::schedule::Mode;
+use crate::catalog::FolderId;
+
+impl Run {
+    /// Looks at the ends: once, or again and again.
+    pub(super) async fn watch(&self) -> Result<(), End> {
+        let result = self.watch_on().await;
+        self.surveyed.store(true, Ordering::Release);
+        self.planned.notify_one();
+        result
+    }
+
+    async fn watch_on(&self) -> Result<(), End> {
+        let mut stop = self.engine.stop.clone();
+        let mut remote_due = Instant::now();
+        loop {
+            let remote = Instant::now() >= remote_due;
+            if remote {
+                remote_due = Instant::now() + self.pair.settings.rescan;
+            }
+            let of_remote =
+                async { if remote { self.survey_side(Side::Remote).await } else { Ok(()) } };
+            tokio::try_join!(self.survey_side(Side::Active), of_remote)?;
+            if self.mode == Mode::Once {
+                return Ok(());
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.pair.settings.loop_delay) => {}
+                _ = stop.wait_for(|stopped| *stopped) => return Ok(()),
+            }
+        }
+    }
+
+    async fn survey_side(&self, side: Side) -> Result<(), End> {
+        for root in 0..self.pair.roots.len() {
+            let _turn = self.surveys.acquire().await;
+            self.survey(root, side).await?;
+        }
+        Ok(())
+    }
+
+    /// One scan of one root, planned as it goes.
+    async fn survey(&self, root: usize, side: Side) -> Result<(), End> {
+        let root_pair = &self.pair.roots[root];
+        root_pair.still_there(side).await.map_err(|error| self.fault(side, &error))?;
+        let (to_plan, mut found) = mpsc::channel::<Discovered>(8);
+        let progress = &self.engine.progress;
+        let scanning = async {
+            let to_plan = to_plan;
+            discover::scan(&self.pair, root, side, progress, &to_plan).await
+        };
+        let mut seen = SeenFolders::default();
+        let planning = async {
+            while let Some(discovered) = found.recv().await {
+                self.plan(discovered, &mut seen).await?;
+            }
+            Ok::<_, End>(())
+        };
+        let (scanned, planned) = tokio::join!(scanning, planning);
+        planned?;
+        let scanned = scanned.map_err(|error| self.fault(side, &error))?;
+
+        // Folders that the catalog knows and the scan did not meet.
+        let mut after = FolderId(0);
+        loop {
+            let page = self.engine.catalog.read(|view| view.folders(root_pair.id, after, 1000))?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = *last;
+            let folders: Vec<Folder> = page
+                .into_iter()
+                .filter(|(id, path)| !seen.contains(*id) && scanned.covers(path))
+                .map(|(_, path)| Folder { path, files: Vec::new(), complete: true })
+                .collect();
+            if !folders.is_empty() {
+                self.plan(Discovered { root, side, folders }, &mut SeenFolders::default()).await?;
+            }
+        }
+    }
+
+    async fn plan(&self, found: Discovered, seen: &mut SeenFolders) -> Result<(), End> {
+        let Discovered { root, side, folders } = found;
+        let moment = self.moment();
+        let pair = &self.pair;
+        // Most folders hold nothing new: that costs reads only, beside the writer.
+        let mut missing = Vec::new();
+        let mut news = Vec::new();
+        tokio::task::block_in_place(|| {
+            self.engine.catalog.read(|view| {
+                for folder in folders {
+                    let plan = plan::decide(view, pair, &pair.roots[root], side, &folder, moment)?;
+                    if let Some(id) = plan.id {
+                        seen.insert(id);
+                    }
+                    if plan.is_empty() {
+                        missing.extend(plan.missing);
+                    } else {
+                        news.push(folder);
+                    }
+                }
+                Ok(())
+            })
+        })?;
+        if !news.is_empty() {
+            let pair = self.pair.clone();
+            let (ids, more_missing, files, bytes) = self
+                .engine
+                .catalog
+                .write(move |unit| {
+                    let root = &pair.roots[root];
+                    let (mut ids, mut missing, mut files, mut bytes) = (vec![], vec![], 0, 0);
+                    for folder in news {
+                        let mut plan = plan::decide(unit, &pair, root, side, &folder, moment)?;
+                        missing.append(&mut plan.missing);
+                        files += plan.files;
+                        bytes += plan.bytes;
+                        ids.push(plan::apply(unit, root, &folder.path, plan)?);
+                    }
+                    Ok((ids, missing, files, bytes))
+                })
+                .await?;
+            ids.into_iter().for_each(|id| seen.insert(id));
+            missing.extend(more_missing);
+            Progress::add(&self.engine.progress.planned_files, files);
+            Progress::add(&self.engine.progress.planned_bytes, bytes);
+            self.planned.notify_one();
+        }
+        self.confirm(root, side, missing).await
+    }
+
+    /// A file that a listing does not name is gone only if the root is still the one that was
+    /// opened, and `stat` says so too.
+    async fn confirm(&self, root: usize, side: Side, missing: Vec<Missing>) -> Result<(), End> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let root_pair = &self.pair.roots[root];
+        root_pair.still_there(side).await.map_err(|error| self.fault(side, &error))?;
+        let mut gone = Vec::new();
+        for file in missing {
+            match root_pair.end(side).stat(&join(&file.folder, &file.name)).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => gone.push(file),
+                Err(error) => tracing::debug!(%error, name = file.name, "absence not confirmed"),
+                Ok(_) => {}
+            }
+        }
+        let (pair, moment) = (self.pair.clone(), self.moment());
+        self.engine
+            .catalog
+            .write(move |unit| {
+                let root = &pair.roots[root];
+                gone.iter().try_for_each(|file| plan::gone(unit, &pair, root, side, file, moment))
+            })
+            .await?;
+        self.planned.notify_one();
+        Ok(())
+    }
+}

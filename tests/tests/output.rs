@@ -1,0 +1,216 @@
+//! What people read: every command's human output, and its errors.
+//!
+//! Filters stand for what differs from run to run: paths, sizes of disks, times, ids.
+
+use std::os::unix::fs::symlink;
+
+use sitesync_tests::bench::{Bench, Run, until};
+
+/// What a person sees of a run: the code, stdout and stderr, without what differs.
+fn seen(run: &Run) -> String {
+    let mut text = format!("exit code {}\n", run.code);
+    for (name, part) in [("stdout", &run.stdout), ("stderr", &run.stderr)] {
+        if !part.is_empty() {
+            text += &format!("--- {name}\n{part}");
+        }
+    }
+    text
+}
+
+/// Compares with the snapshot of this name.
+macro_rules! assert_seen {
+    ($bench:expr, $name:literal, $($argument:expr),+) => {{
+        let bench: &Bench = &$bench;
+        let run = bench.run(&[$($argument),+]);
+        let folder = bench.path("");
+        let mut settings = insta::Settings::clone_current();
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.set_description(["sitesync", $($argument),+].join(" "));
+        settings.add_filter(&regex_of(folder.to_str().unwrap()), "DIR");
+        settings.add_filter(r"\d+\.\d s\b", "N.N s");
+        settings.add_filter(r"site id: [a-z0-9-]+", "site id: SITE");
+        settings.add_filter(r"-[0-9a-f]{16}\b", "-INSTANCE");
+        settings.add_filter(r"process \d+", "process PID");
+        settings.add_filter(r"since \d{4}-[0-9T:.Z +-]*[0-9Z]", "since TIME");
+        settings.add_filter(r"\b(ext4|tmpfs|overlay|xfs|btrfs) +[\d.]+ ?[kKMGT]?i?B", "DISK  FREE");
+        // Columns are as wide as the bench's folder is long.
+        settings.add_filter(r"(work=DIR/\w+) +", "$1  ");
+        settings.add_filter(r"root {3,}health", "root  health");
+        settings.add_filter(r"(?m) +$", "");
+        settings.bind(|| insta::assert_snapshot!($name, seen(&run)));
+        run
+    }};
+}
+
+/// A text as a pattern that fits it only.
+fn regex_of(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_alphanumeric() || c == '/' { c.to_string() } else { format!("\\{c}") })
+        .collect()
+}
+
+/// Files that arrive, one that fails, one in conflict, one that is skipped.
+fn troubled() -> Bench {
+    let bench = Bench::with(&[("sync", "upload = \"requested\"")]);
+    bench.write("here/scene.ma", "mine");
+    // Which end is looked at first is a matter of luck; known before, it is not.
+    let _ = bench.sync().ends(0);
+    bench.settings(&[]);
+    bench.write("here/sh010/beauty.1001.exr", "pixels");
+    bench.write("here/sh010/beauty.1002.exr", "pixels");
+    bench.write("there/scene.ma", "theirs");
+    bench.write("here/cache.abc", "a file");
+    bench.write("there/cache.abc/inside", "kept");
+    symlink("/etc/passwd", bench.path("here/link")).unwrap();
+    bench
+}
+
+#[test]
+fn sync_that_goes_well() {
+    let bench = Bench::new();
+    bench.write("here/a.exr", "a");
+    bench.write("here/b.exr", "b");
+    let _ = assert_seen!(bench, "sync_well", "sync");
+    let _ = assert_seen!(bench, "sync_nothing_to_do", "sync");
+    let _ = assert_seen!(bench, "status", "status");
+    let _ = assert_seen!(bench, "queue_empty", "queue");
+}
+
+#[test]
+fn sync_with_trouble() {
+    let bench = troubled();
+    let _ = assert_seen!(bench, "sync_trouble", "sync");
+    let _ = assert_seen!(bench, "status_trouble", "status");
+    let _ = assert_seen!(bench, "queue_trouble", "queue");
+    let _ = assert_seen!(bench, "queue_conflicts", "queue", "--state", "conflict");
+}
+
+#[test]
+fn sync_offline() {
+    let bench = Bench::new();
+    bench.write("here/a.exr", "a");
+    bench.remove("there");
+    let _ = assert_seen!(bench, "sync_offline", "sync");
+    let _ = assert_seen!(bench, "sites_offline", "sites");
+}
+
+#[test]
+fn sync_unmounted() {
+    let bench = Bench::new();
+    bench.write("here/a.exr", "a");
+    let _ = bench.sync().ends(0);
+    bench.rename("there", "elsewhere");
+    std::fs::create_dir(bench.path("there")).unwrap();
+    let _ = assert_seen!(bench, "sync_unmounted", "sync");
+}
+
+#[test]
+fn sync_without_its_provider() {
+    let bench = Bench::new();
+    bench.remove("providers/liblocal_drive.so");
+    let _ = assert_seen!(bench, "sync_no_provider", "sync");
+    let _ = assert_seen!(bench, "providers_none", "providers");
+}
+
+#[test]
+fn before_the_first_sync() {
+    let bench = Bench::new();
+    let _ = assert_seen!(bench, "status_first", "status");
+    let _ = assert_seen!(bench, "queue_first", "queue");
+    let _ = assert_seen!(bench, "sites", "sites");
+    let _ = assert_seen!(bench, "projects", "projects");
+}
+
+#[test]
+fn projects_that_are_idle() {
+    let bench = Bench::with(&[
+        ("projects.off", "enabled = false"),
+        ("projects.same", "remote_site = \"here\""),
+        ("projects.off", "sites.here.root.work = \"DIR/off\""),
+        ("projects.same", "sites.here.root.work = \"DIR/same\""),
+        ("projects.off", "sites.there.root.work = \"DIR/off2\""),
+        ("projects.same", "sites.there.root.work = \"DIR/same2\""),
+    ]);
+    let _ = assert_seen!(bench, "projects_idle", "projects");
+    let _ = assert_seen!(bench, "sync_idle", "sync", "off", "same");
+}
+
+#[test]
+fn an_unknown_project() {
+    let bench = Bench::new();
+    let _ = assert_seen!(bench, "sync_unknown_project", "sync", "dmeo");
+    let _ = assert_seen!(bench, "status_unknown_project", "status", "dmeo");
+    let _ = assert_seen!(bench, "queue_unknown_project", "queue", "dmeo");
+}
+
+#[test]
+fn providers_good_and_refused() {
+    let bench = Bench::new();
+    bench.plug("broken", b"this is no library");
+    bench.plug("open_to_all", b"\x7fELF");
+    bench.chmod("providers/libopen_to_all.so", 0o666);
+    let _ = assert_seen!(bench, "providers_refused", "providers");
+}
+
+#[test]
+fn settings_that_are_right() {
+    let _ = assert_seen!(Bench::new(), "config_right", "config", "check");
+}
+
+#[test]
+fn settings_that_are_wrong() {
+    let bench = Bench::new();
+    bench.settings_text(
+        "[sync]\nsetle = \"10s\"\nretry_count = \"three\"\nremote_site = \"gdrve\"\n\n\
+         [sites.gdrive]\nprovider = \"gdrive\"\nroot.work = \"/My Drive\"\n\n[projects.demo]\n",
+    );
+    let _ = assert_seen!(bench, "config_wrong", "config", "check");
+    let _ = assert_seen!(bench, "sync_config_wrong", "sync");
+}
+
+#[test]
+fn settings_that_are_not_there() {
+    let bench = Bench::new();
+    bench.remove("sitesync.toml");
+    let _ = assert_seen!(bench, "config_missing", "sync");
+}
+
+#[test]
+fn settings_that_others_can_write() {
+    let bench = Bench::new();
+    bench.chmod("sitesync.toml", 0o666);
+    let _ = assert_seen!(bench, "config_open_to_all", "sync");
+}
+
+#[test]
+fn a_second_run_beside_the_first() {
+    let bench = Bench::streamed(&[("sites.there", "bandwidth = \"1MB\"")]);
+    bench.write("here/large.mov", vec![1; 16 << 20]);
+    let mut first = bench.start(&["sync", "--json"]);
+    until("a temporary", || !bench.temporaries("there").is_empty());
+    let _ = assert_seen!(bench, "sync_locked", "sync");
+    let _ = assert_seen!(bench, "status_running", "status");
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+#[test]
+fn everything_switched_off() {
+    let bench = Bench::with(&[("", "enabled = false")]);
+    let _ = assert_seen!(bench, "sync_switched_off", "sync");
+}
+
+#[test]
+fn wrong_usage() {
+    let bench = Bench::new();
+    let _ = assert_seen!(bench, "usage_unknown_command", "snyc");
+    let _ = assert_seen!(bench, "usage_unknown_state", "queue", "--state", "faild");
+}
+
+#[test]
+fn help() {
+    let bench = Bench::new();
+    let _ = assert_seen!(bench, "help", "--help");
+    let _ = assert_seen!(bench, "help_sync", "sync", "--help");
+}
