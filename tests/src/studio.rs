@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -246,6 +247,8 @@ impl Studio {
     pub fn start(&self, command: &mut Command) -> Result<Running> {
         let stdout = tempfile::NamedTempFile::new_in(self.path())?;
         let stderr = tempfile::NamedTempFile::new_in(self.path())?;
+        // A group of its own: what strace traces would outlive strace.
+        let command = command.process_group(0);
         let child = command.stdout(stdout.reopen()?).stderr(stderr.reopen()?).spawn()?;
         Ok(Running { child, stdout, stderr })
     }
@@ -351,8 +354,11 @@ impl Running {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) -> Result<()> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        Ok(rustix::process::kill_process(pid.context("a process id")?, Signal::TERM)?)
+        Ok(rustix::process::kill_process(self.id()?, Signal::TERM)?)
+    }
+
+    fn id(&self) -> Result<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process id")
     }
 
     /// What it has said on stderr so far.
@@ -383,7 +389,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Once it was waited for, its number may be another's.
+        if let (Ok(None), Ok(group)) = (self.child.try_wait(), self.id()) {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 }

@@ -74,6 +74,9 @@ enum Command {
     Projects(Json),
     /// Shows the provider plug-ins that were found, and why some are not used
     Providers(Json),
+    /// Works on one provider plug-in
+    #[command(subcommand)]
+    Provider(providers::Command),
     /// Checks the settings
     #[command(subcommand)]
     Config(config::Command),
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Sites(arguments) => sites::run(&cli.global, &arguments),
         Command::Projects(json) => projects::run(&cli.global, json.json),
         Command::Providers(json) => providers::run(&cli.global, json.json),
+        Command::Provider(command) => providers::work(&cli.global, &command),
         Command::Config(command) => config::run(&cli.global, &command),
         Command::Probe { .. } => Ok(Exit::Done),
     };

@@ -1,11 +1,33 @@
 //! `sitesync providers`: the plug-ins that were found, and why some are not used.
 
+use std::path::PathBuf;
+
+use clap::Subcommand;
 use serde_json::json;
 
 use super::ground;
 use super::output::{Table, plain, print, print_json, say};
 use super::{Exit, Failure, Global};
 use crate::state_dir::StateDir;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Admits a plug-in anew that the host has died of
+    Trust {
+        /// The plug-in's file
+        file: PathBuf,
+    },
+}
+
+pub(super) fn work(global: &Global, command: &Command) -> Result<Exit, Failure> {
+    let Command::Trust { file } = command;
+    let state = StateDir::open(&ground::state_path(global)?)?;
+    ground::plugins(global, &state)
+        .admit(file)
+        .map_err(|refusal| Failure::new(Exit::Blocked, &refusal.reason).hint(&refusal.remedy))?;
+    print(format_args!("{} is loaded again when it is needed\n", plain(&file.to_string_lossy())));
+    Ok(Exit::Done)
+}
 
 pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let state = StateDir::open(&ground::state_path(global)?)?;

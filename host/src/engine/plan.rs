@@ -5,6 +5,7 @@
 //! which nothing is new costs reads only.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sitesync_provider::Metadata;
 
@@ -73,6 +74,7 @@ pub(super) fn decide(
     side: Side,
     folder: &Folder,
     moment: Moment,
+    recorded: &Recorded,
 ) -> Result<FolderPlan> {
     let rows = view.folder(root.id, &folder.path)?;
     let mut plan = FolderPlan { id: rows.id, ..FolderPlan::default() };
@@ -84,6 +86,10 @@ pub(super) fn decide(
     let mut folded = planner.folded(&known, folder);
     for entry in &folder.files {
         let row = known.remove(entry.name.as_str());
+        if row.is_some_and(|row| recorded.holds(side, row.id)) {
+            // The next look will tell.
+            continue;
+        }
         let step = planner.file(row, &entry.name, &entry.metadata, &mut folded);
         if let Some(step) = step {
             plan.push(step);
@@ -288,8 +294,8 @@ impl Planner<'_> {
     }
 }
 
-/// True if what is seen at a destination is what was sent there: its size, and the modification
-/// time that we gave it, as far as the storage can tell times apart.
+/// True if what is seen at a destination is what was sent there, whole or torn: it has the
+/// modification time that we gave it, as far as the storage can tell times apart.
 ///
 /// No change is ever concluded from equal times. This recognises our own write where a crash kept
 /// it from being recorded; nobody else gives a file this time, but by copying the same source.
@@ -370,28 +376,85 @@ pub(super) fn gone(
     Ok(())
 }
 
-/// Which folders a scan has seen: one bit each, so that it fits for any tree.
+/// A set of keys: one bit each, so that it fits for any tree.
 #[derive(Debug, Default)]
-pub(super) struct SeenFolders(HashSet<u64>, Vec<u64>);
+pub(super) struct Keys {
+    bits: Vec<u64>,
+    /// Keys are given in a row; one far off is kept apart.
+    far: HashSet<i64>,
+}
 
-impl SeenFolders {
-    pub(super) fn insert(&mut self, folder: FolderId) {
-        let id = folder.0.unsigned_abs();
-        let word = usize::try_from(id / 64).unwrap_or(usize::MAX);
-        // Keys are given in a row; one far off is a catalog of another kind.
-        if word > 1 << 24 {
-            self.0.insert(id);
-            return;
-        }
-        if word >= self.1.len() {
-            self.1.resize(word + 1, 0);
-        }
-        self.1[word] |= 1 << (id % 64);
+impl Keys {
+    /// Words of bits at the most: a thousand million keys.
+    const WORDS: usize = 1 << 24;
+
+    fn place(key: i64) -> Option<(usize, u64)> {
+        let word = usize::try_from(key / 64).ok().filter(|word| *word < Self::WORDS)?;
+        Some((word, 1 << (key % 64)))
     }
 
-    pub(super) fn contains(&self, folder: FolderId) -> bool {
-        let id = folder.0.unsigned_abs();
-        let word = usize::try_from(id / 64).unwrap_or(usize::MAX);
-        self.1.get(word).is_some_and(|bits| bits >> (id % 64) & 1 == 1) || self.0.contains(&id)
+    pub(super) fn insert(&mut self, key: i64) {
+        let Some((word, bit)) = Self::place(key) else {
+            self.far.insert(key);
+            return;
+        };
+        if word >= self.bits.len() {
+            self.bits.resize(word + 1, 0);
+        }
+        self.bits[word] |= bit;
+    }
+
+    pub(super) fn contains(&self, key: i64) -> bool {
+        match Self::place(key) {
+            Some((word, bit)) => self.bits.get(word).is_some_and(|bits| bits & bit != 0),
+            None => self.far.contains(&key),
+        }
+    }
+}
+
+/// Files of which something was recorded since the survey of a side began: what its listing says
+/// of them may be older than that, and is no news.
+#[derive(Debug, Default)]
+pub(super) struct Recorded([Mutex<Keys>; 2]);
+
+impl Recorded {
+    /// A survey of this side begins.
+    pub(super) fn begin(&self, side: Side) {
+        *self.at(side) = Keys::default();
+    }
+
+    /// Something is about to be recorded of a file. Called before it is committed.
+    pub(super) fn note(&self, file: FileId) {
+        for side in Side::BOTH {
+            self.at(side).insert(file.0);
+        }
+    }
+
+    fn holds(&self, side: Side, file: FileId) -> bool {
+        self.at(side).contains(file.0)
+    }
+
+    fn at(&self, side: Side) -> MutexGuard<'_, Keys> {
+        let keys = match side {
+            Side::Active => &self.0[0],
+            Side::Remote => &self.0[1],
+        };
+        keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_near_and_far() {
+        let mut keys = Keys::default();
+        for key in [0, 1, 63, 64, 100_000, i64::MAX, -5] {
+            assert!(!keys.contains(key));
+            keys.insert(key);
+            assert!(keys.contains(key));
+        }
+        assert!(!keys.contains(2));
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::clock::{Dice, HostTime};
 use super::pair::Pair;
-use super::plan::{self, Missing, Moment};
+use super::plan::{self, Missing, Moment, Recorded};
 use super::progress::Progress;
 use super::transfer::{Finished, Outcome, Route};
 use crate::catalog::{
@@ -72,6 +72,8 @@ pub(super) struct Recorder {
     pub dice: Arc<Dice>,
     pub progress: Arc<Progress>,
     pub in_flight: Arc<InFlight>,
+    /// Told of every file before it is recorded.
+    pub recorded: Arc<Recorded>,
     /// Told when nothing more is under way: the group is closed at once.
     pub drained: Arc<Notify>,
     /// The last barrier of each destination that failed.
@@ -120,6 +122,9 @@ impl Recorder {
         self.make_durable(&mut group).await;
         let moment = Moment { now: self.time.now(), wall_ns: self.time.wall_ns() };
         let jitter = self.dice.jitter(BACKOFF_MS);
+        for one in group.iter().flat_map(|(_, finished)| finished) {
+            self.recorded.note(one.claimed.file);
+        }
         let pair = self.pair.clone();
         let (files, bytes, adopted) = self
             .catalog
@@ -233,16 +238,6 @@ impl Writing<'_> {
                 plan::gone(unit, self.pair, root, side, &missing, self.moment)
             }
             Outcome::SourceChanged(source) => {
-                let from = self.pair.site(self.route.to.other());
-                let row = unit.file(claimed.root, &claimed.folder, &claimed.name)?;
-                let noticed = row.is_none_or(|row| {
-                    row.haves.iter().any(|h| h.site == from && h.version == source.fingerprint())
-                });
-                if !noticed {
-                    let generation = unit.generation(claimed.file)?.unwrap_or_default() + 1;
-                    unit.set_generation(claimed.file, generation, source.size)?;
-                    unit.put_have(claimed.file, &have(from, generation, &source))?;
-                }
                 let why = Error::new(ErrorKind::Precondition, "it changed while it was read");
                 let settle = self.pair.settings.settle.as_millis();
                 let settle = Millis::try_from(settle).unwrap_or(Millis::MAX / 4);
@@ -253,6 +248,10 @@ impl Writing<'_> {
                     job.state = JobState::Waiting;
                     job.not_before = self.moment.now + settle;
                 }
+                if job.state != JobState::Failed {
+                    self.note_change(unit, &claimed, &source)?;
+                }
+                // Given up as it was known: the next look at it is news, and begins anew.
                 unit.put_job(claimed.file, &job)
             }
             Outcome::DestinationGone => {
@@ -284,12 +283,29 @@ impl Writing<'_> {
             }
             Outcome::NotDurable(destination, error) => {
                 unit.put_have(claimed.file, &have(to, STALE, &destination))?;
-                unit.put_job(claimed.file, &self.failed(&claimed, &error, None))
+                // Nor is it to be found equal and left as it is.
+                let job = Job { sent: None, ..self.failed(&claimed, &error, None) };
+                unit.put_job(claimed.file, &job)
             }
             Outcome::Failed(error) => {
                 unit.put_job(claimed.file, &self.failed(&claimed, &error, token))
             }
         }
+    }
+
+    /// The source has new content, unless a survey has told so already.
+    fn note_change(&self, unit: &mut dyn Unit, claimed: &Claimed, source: &Metadata) -> Result<()> {
+        let from = self.pair.site(self.route.to.other());
+        let row = unit.file(claimed.root, &claimed.folder, &claimed.name)?;
+        let noticed = row.is_none_or(|row| {
+            row.haves.iter().any(|h| h.site == from && h.version == source.fingerprint())
+        });
+        if noticed {
+            return Ok(());
+        }
+        let generation = unit.generation(claimed.file)?.unwrap_or_default() + 1;
+        unit.set_generation(claimed.file, generation, source.size)?;
+        unit.put_have(claimed.file, &have(from, generation, source))
     }
 
     /// The job after a fault, which costs a try if it was the file's.

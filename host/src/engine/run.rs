@@ -10,11 +10,11 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::pair::{Pair, Side};
-use super::plan::{self, Moment};
+use super::plan::{self, Moment, Recorded};
 use super::record::{Arrived, InFlight, Recorder, have};
 use super::schedule::{Engine, Mode};
 use super::transfer::{Route, untagged};
-use crate::catalog::{self, ClaimFilter, Claimed, JobState, QueueFilter, STALE};
+use crate::catalog::{self, ClaimFilter, Claimed, Job, JobState, QueueFilter, STALE};
 use crate::sites::{Fault, Parked};
 
 /// Files and bytes of one claim,
@@ -69,6 +69,7 @@ pub(super) struct Run {
     /// Taken by every survey of the host: only so many at once.
     pub(super) surveys: Arc<Semaphore>,
     in_flight: Arc<InFlight>,
+    pub(super) recorded: Arc<Recorded>,
     /// Told when planning has put something into the catalog.
     pub(super) planned: Notify,
     /// Both ends have been looked at: what is not planned now will not be in this run.
@@ -84,6 +85,7 @@ impl Run {
             mode,
             surveys,
             in_flight: Arc::default(),
+            recorded: Arc::default(),
             planned: Notify::new(),
             surveyed: AtomicBool::new(false),
             claims: AtomicU64::new(0),
@@ -162,12 +164,15 @@ impl Run {
         let note = move |unit: &mut dyn catalog::Unit| {
             for (root, row, seen) in ours {
                 let (folder, name) = row.path.rsplit_once('/').unwrap_or(("", &row.path));
-                let known = unit.file(root, folder, name)?.is_some_and(|file| {
-                    let here = file.haves.iter().find(|have| have.site == site);
-                    here.is_some_and(|have| have.version == seen.fingerprint())
-                });
-                if !known {
-                    unit.put_have(row.file, &have(site, STALE, &seen))?;
+                let haves = unit.file(root, folder, name)?.map(|file| file.haves);
+                let here = haves.unwrap_or_default().into_iter().find(|have| have.site == site);
+                match here.filter(|have| have.version == seen.fingerprint()) {
+                    None => unit.put_have(row.file, &have(site, STALE, &seen))?,
+                    // It was there before, and was to be written again: which it still is.
+                    Some(old) if old.generation == STALE => {
+                        unit.put_job(row.file, &Job { sent: None, ..row.job })?;
+                    }
+                    Some(_) => {}
                 }
             }
             Ok(())
@@ -185,6 +190,7 @@ impl Run {
             dice: self.engine.dice.clone(),
             progress: self.engine.progress.clone(),
             in_flight: self.in_flight.clone(),
+            recorded: self.recorded.clone(),
             drained: drained.clone(),
             failures: Vec::new(),
         };

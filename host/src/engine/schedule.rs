@@ -16,8 +16,9 @@ use crate::catalog::{self, FileState, Sqlite};
 use crate::settings;
 use crate::sites::{Fault, Sites};
 
-/// Surveys and projects at once.
-const SURVEYS: usize = 4;
+/// Surveys at once: more than the sites that can be expected to hang together.
+const SURVEYS: usize = 32;
+/// Projects at once, in a single run.
 const PROJECTS: usize = 16;
 /// Pauses between attempts to open a pair, in the service.
 const REOPEN: Duration = Duration::from_secs(5);

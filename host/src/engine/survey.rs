@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::discover::{self, Discovered, Folder};
 use super::pair::Side;
-use super::plan::{self, Missing, SeenFolders};
+use super::plan::{self, Keys, Missing};
 use super::progress::Progress;
 use super::run::{End, Run};
 use super::schedule::Mode;
@@ -45,6 +45,7 @@ impl Run {
     }
 
     async fn survey_side(&self, side: Side) -> Result<(), End> {
+        self.recorded.begin(side);
         for root in 0..self.pair.roots.len() {
             let _turn = self.surveys.acquire().await;
             self.survey(root, side).await?;
@@ -62,7 +63,7 @@ impl Run {
             let to_plan = to_plan;
             discover::scan(&self.pair, root, side, progress, &to_plan).await
         };
-        let mut seen = SeenFolders::default();
+        let mut seen = Keys::default();
         let planning = async {
             while let Some(discovered) = found.recv().await {
                 self.plan(discovered, &mut seen).await?;
@@ -81,16 +82,16 @@ impl Run {
             after = *last;
             let folders: Vec<Folder> = page
                 .into_iter()
-                .filter(|(id, path)| !seen.contains(*id) && scanned.covers(path))
+                .filter(|(id, path)| !seen.contains(id.0) && scanned.covers(path))
                 .map(|(_, path)| Folder { path, files: Vec::new(), complete: true })
                 .collect();
             if !folders.is_empty() {
-                self.plan(Discovered { root, side, folders }, &mut SeenFolders::default()).await?;
+                self.plan(Discovered { root, side, folders }, &mut Keys::default()).await?;
             }
         }
     }
 
-    async fn plan(&self, found: Discovered, seen: &mut SeenFolders) -> Result<(), End> {
+    async fn plan(&self, found: Discovered, seen: &mut Keys) -> Result<(), End> {
         let Discovered { root, side, folders } = found;
         let moment = self.moment();
         let pair = &self.pair;
@@ -100,9 +101,17 @@ impl Run {
         tokio::task::block_in_place(|| {
             self.engine.catalog.read(|view| {
                 for folder in folders {
-                    let plan = plan::decide(view, pair, &pair.roots[root], side, &folder, moment)?;
+                    let plan = plan::decide(
+                        view,
+                        pair,
+                        &pair.roots[root],
+                        side,
+                        &folder,
+                        moment,
+                        &self.recorded,
+                    )?;
                     if let Some(id) = plan.id {
-                        seen.insert(id);
+                        seen.insert(id.0);
                     }
                     if plan.is_empty() {
                         missing.extend(plan.missing);
@@ -114,7 +123,7 @@ impl Run {
             })
         })?;
         if !news.is_empty() {
-            let pair = self.pair.clone();
+            let (pair, recorded) = (self.pair.clone(), self.recorded.clone());
             let (ids, more_missing, files, bytes) = self
                 .engine
                 .catalog
@@ -122,7 +131,8 @@ impl Run {
                     let root = &pair.roots[root];
                     let (mut ids, mut missing, mut files, mut bytes) = (vec![], vec![], 0, 0);
                     for folder in news {
-                        let mut plan = plan::decide(unit, &pair, root, side, &folder, moment)?;
+                        let mut plan =
+                            plan::decide(unit, &pair, root, side, &folder, moment, &recorded)?;
                         missing.append(&mut plan.missing);
                         files += plan.files;
                         bytes += plan.bytes;
@@ -131,7 +141,7 @@ impl Run {
                     Ok((ids, missing, files, bytes))
                 })
                 .await?;
-            ids.into_iter().for_each(|id| seen.insert(id));
+            ids.into_iter().for_each(|id| seen.insert(id.0));
             missing.extend(more_missing);
             Progress::add(&self.engine.progress.planned_files, files);
             Progress::add(&self.engine.progress.planned_bytes, bytes);

@@ -7,6 +7,8 @@ use super::{OpenRoot, Operation};
 
 /// The marker's path beneath a root.
 const MARKER: &str = ".sitesync/root.json";
+/// The code of the error for a root that is there and is not the one that was meant.
+pub(super) const ANOTHER_ROOT: &str = "another root";
 /// A marker is a few dozen bytes.
 const LONGEST: usize = 4096;
 
@@ -74,15 +76,15 @@ pub async fn establish(root: &OpenRoot, remembered: Option<&str>, fresh: &str) -
             ErrorKind::RootUnavailable,
             match identity {
                 Identity::Marker(_) => format!(
-                    "{} is another root than the one that was here before (its {MARKER} differs); \
-                     if it is meant, run `sitesync sites adopt {}`",
-                    root.root, root.site
+                    "{} is another root than the one that was here before (its {MARKER} differs)",
+                    root.root
                 ),
                 Identity::StandIn(_) => {
                     format!("{} lacks the marker {MARKER} that it had: not mounted?", root.root)
                 }
             },
-        )),
+        )
+        .with_code(ANOTHER_ROOT)),
     }
 }
 

@@ -62,6 +62,10 @@ impl Fault {
     #[must_use]
     pub fn new(site: &str, error: &sitesync_provider::Error) -> Self {
         let hint = match error.kind() {
+            ErrorKind::RootUnavailable if error.code() == identity::ANOTHER_ROOT => Some(format!(
+                "mount the disk that was here; if this one is meant, run `sitesync sites adopt \
+                 {site}`"
+            )),
             ErrorKind::RootUnavailable => Some(
                 "is the disk mounted? A root is never created by sitesync: create the folder \
                  yourself if it is meant to be new"
@@ -72,9 +76,7 @@ impl Fault {
             ErrorKind::PermissionDenied => {
                 Some("give the service's user access to the root".to_owned())
             }
-            ErrorKind::InvalidSettings => {
-                Some(format!("correct [sites.{site}] in the settings; see `sitesync config check`"))
-            }
+            ErrorKind::InvalidSettings => Some(format!("correct [sites.{site}] in the settings")),
             _ => None,
         };
         Fault {
