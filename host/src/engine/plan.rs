@@ -389,6 +389,7 @@ impl Keys {
     const WORDS: usize = 1 << 24;
 
     fn place(key: i64) -> Option<(usize, u64)> {
+        let key = u64::try_from(key).ok()?;
         let word = usize::try_from(key / 64).ok().filter(|word| *word < Self::WORDS)?;
         Some((word, 1 << (key % 64)))
     }
