@@ -21,7 +21,7 @@ use sitesync_tests::content::{self, Chance, Stamps};
 use sitesync_tests::studio::{self, Outcome, Setup, Studio, fingerprint, is_ours, temporaries};
 
 /// Files at the begin of a history.
-const FILES: u64 = 250;
+const FILES: u64 = 150;
 /// Kills of one history, before it is brought to its end and another begins.
 const KILLS_A_HISTORY: u64 = 23;
 /// Runs that may end before they are killed, for each that is killed.
