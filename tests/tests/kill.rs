@@ -501,7 +501,10 @@ impl World {
         self.check(&mut Moments::default())?;
         let [studio, remote] = [self.studio.studio(), self.studio.remote()];
         for root in [&studio, &remote] {
-            let left = temporaries(root)?;
+            let mut left = temporaries(root)?;
+            // Known and accepted: a host that dies while it gives a new root its marker leaves
+            // that one behind until the next sweep, as nothing was in progress yet.
+            left.retain(|path| !path.starts_with(".sitesync/"));
             ensure!(left.is_empty(), "left behind in {}: {left:?}", root.display());
         }
         let (here, there) = (studio::digest(&studio)?, studio::digest(&remote)?);
