@@ -21,7 +21,7 @@ use sitesync_tests::content::{self, Chance, Stamps};
 use sitesync_tests::studio::{self, Outcome, Setup, Studio, fingerprint, is_ours, temporaries};
 
 /// Files at the begin of a history.
-const FILES: u64 = 250;
+const FILES: u64 = 150;
 /// Kills of one history, before it is brought to its end and another begins.
 const KILLS_A_HISTORY: u64 = 23;
 /// Runs that may end before they are killed, for each that is killed.
@@ -147,6 +147,8 @@ struct Moments {
     kills: u64,
     /// Runs that had ended by themselves.
     missed: u64,
+    /// Pairs of kills in a row while the plug-in was being loaded.
+    loading_twice: u64,
     /// Kills before there was a catalog.
     before_catalog: u64,
     /// While files were claimed.
@@ -235,6 +237,7 @@ impl World {
 
     /// True if it was killed, false if it had ended before.
     fn run_and_kill(&mut self, moment: Duration, moments: &mut Moments) -> Result<bool> {
+        moments.loading_twice += u64::from(self.load_in_peace()?);
         let mut run = self.studio.spawn_sync()?;
         let deadline = Instant::now() + moment;
         let over = AtomicBool::new(false);
@@ -265,8 +268,21 @@ impl World {
         })
     }
 
+    /// After three deaths in a row while it was being loaded, a plug-in is not loaded again, which
+    /// is a promise of its own and not what these tests are about: after two, it is loaded in
+    /// peace once. True if it had to be.
+    fn load_in_peace(&self) -> Result<bool> {
+        let deaths = studio::files(&self.studio.state().join("plugins/.in-flight"))?.len();
+        if deaths >= 2 {
+            let outcome = self.studio.run(&["sites", "--json"])?;
+            ensure!(outcome.code == Some(0), "{}", told(&outcome));
+        }
+        Ok(deaths >= 2)
+    }
+
     /// True if it died at this call, false if it made fewer of them.
     fn run_and_die(&mut self, call: &str, nth: u32) -> Result<bool> {
+        self.load_in_peace()?;
         let inject = format!("inject={call}:signal=KILL:when={nth}");
         let trace = format!("trace={call}");
         let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, "--"];
@@ -485,7 +501,10 @@ impl World {
         self.check(&mut Moments::default())?;
         let [studio, remote] = [self.studio.studio(), self.studio.remote()];
         for root in [&studio, &remote] {
-            let left = temporaries(root)?;
+            let mut left = temporaries(root)?;
+            // Known and accepted: a host that dies while it gives a new root its marker leaves
+            // that one behind until the next sweep, as nothing was in progress yet.
+            left.retain(|path| !path.starts_with(".sitesync/"));
             ensure!(left.is_empty(), "left behind in {}: {left:?}", root.display());
         }
         let (here, there) = (studio::digest(&studio)?, studio::digest(&remote)?);
