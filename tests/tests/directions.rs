@@ -68,6 +68,42 @@ fn a_hero_version_is_streamed_again() {
     hero(&Bench::streamed(&[]));
 }
 
+/// Frames are deleted and rendered anew: what comes back follows what was there.
+fn rendered_anew(bench: &Bench) {
+    bench.write("here/f.1001.exr", "first");
+    bench.sync().ends(0).sums(1, 0, 0);
+    fs::remove_file(bench.path("here/f.1001.exr")).unwrap();
+    bench.sync().ends(0).sums(0, 0, 0);
+    bench.write("here/f.1001.exr", "rendered anew");
+    bench.sync().ends(0).sums(1, 0, 0);
+    assert_eq!(bench.read("there/f.1001.exr").as_deref(), Some("rendered anew"));
+}
+
+#[test]
+fn a_frame_that_is_rendered_anew_travels() {
+    rendered_anew(&Bench::new());
+}
+
+#[test]
+fn a_frame_that_is_rendered_anew_is_streamed() {
+    rendered_anew(&Bench::streamed(&[]));
+}
+
+#[test]
+fn a_frame_that_is_rendered_anew_does_not_overwrite_a_change_elsewhere() {
+    let bench = Bench::new();
+    bench.write("here/f.1001.exr", "first");
+    bench.sync().ends(0).sums(1, 0, 0);
+    fs::remove_file(bench.path("here/f.1001.exr")).unwrap();
+    bench.sync().ends(0).sums(0, 0, 0);
+    bench.write("there/f.1001.exr", "repaired over there");
+    let _ = bench.sync().ends(0);
+    bench.write("here/f.1001.exr", "rendered anew");
+    bench.sync().ends(1).sums(0, 0, 1);
+    assert_eq!(bench.read("there/f.1001.exr").as_deref(), Some("repaired over there"));
+    assert_eq!(bench.read("here/f.1001.exr").as_deref(), Some("rendered anew"));
+}
+
 #[test]
 fn a_hero_version_that_replaces_its_file_travels_again() {
     let bench = Bench::new();

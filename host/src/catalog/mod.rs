@@ -64,6 +64,9 @@ pub const UNKNOWN: Generation = 0;
 /// Ours, and outdated or torn: may be overwritten.
 pub const STALE: Generation = -1;
 
+/// It was there, and was deleted. The fingerprint of such a have is [`Have::gone`]'s.
+pub const GONE: Generation = -2;
+
 /// What one site reported of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Have {
@@ -77,6 +80,22 @@ pub struct Have {
     pub size: u64,
     /// As the site reported it, ns since the epoch.
     pub mtime_ns: Option<i64>,
+}
+
+impl Have {
+    /// A site had this generation of a file and deleted it. What appears there again follows that
+    /// generation, as long as it is the newest: it is no stranger to it.
+    #[must_use]
+    pub fn gone(site: SiteId, generation: Generation) -> Self {
+        let version = format!("gone:{generation}");
+        Have { site, generation: GONE, version, size: 0, mtime_ns: None }
+    }
+
+    /// True if it follows a deletion of this generation.
+    #[must_use]
+    pub fn is_gone_from(&self, generation: Generation) -> bool {
+        self.generation == GONE && self.version == format!("gone:{generation}")
+    }
 }
 
 /// Where a job stands.

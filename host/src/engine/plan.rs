@@ -13,8 +13,8 @@ use super::discover::Folder;
 use super::names;
 use super::pair::{Pair, RootPair, Side};
 use crate::catalog::{
-    FileId, FileRow, FolderId, Generation, Have, Job, JobError, JobState, Millis, Result, Sent,
-    UNKNOWN, Unit, View,
+    FileId, FileRow, FolderId, GONE, Generation, Have, Job, JobError, JobState, Millis, Result,
+    STALE, Sent, UNKNOWN, Unit, View,
 };
 
 /// What planning needs to know besides the catalog.
@@ -56,7 +56,15 @@ enum Step {
     /// A file that nobody knew.
     Add { name: String, size: u64, have: Have, job: Option<Job> },
     /// News of a known one.
-    Set { file: FileId, content: Option<(Generation, u64)>, have: Option<Have>, job: Option<Job> },
+    Set {
+        file: FileId,
+        content: Option<(Generation, u64)>,
+        have: Option<Have>,
+        job: Option<Job>,
+        /// What the other end has, if it is outdated by this and to be compared before it is
+        /// replaced.
+        outdated: Option<Have>,
+    },
 }
 
 impl FolderPlan {
@@ -100,7 +108,7 @@ pub(super) fn decide(
         for row in known.into_values() {
             let working =
                 row.jobs.iter().any(|job| job.to == here && job.state == JobState::InProgress);
-            let had = row.haves.iter().find(|have| have.site == here);
+            let had = row.haves.iter().find(|have| have.site == here && have.generation != GONE);
             if let (Some(had), false) = (had, working) {
                 plan.missing.push(Missing {
                     folder: folder.path.clone(),
@@ -176,8 +184,13 @@ impl Planner<'_> {
         };
         let job_here = row.jobs.iter().find(|job| job.to == here);
         let job_there = row.jobs.iter().find(|job| job.to == there);
-        let elsewhere = row.haves.iter().find(|have| have.site == there);
-        let set = |content, have, job| Some(Step::Set { file: row.id, content, have, job });
+        let at =
+            |site| row.haves.iter().find(move |have| have.site == site && have.generation != GONE);
+        let elsewhere = at(there);
+        // Deleted here, and nothing has changed elsewhere since: what is here now follows that.
+        let returns = row.haves.iter().any(|h| h.site == here && h.is_gone_from(row.generation));
+        let file = row.id;
+        let set = |content, have, job| Some(Step::Set { file, content, have, job, outdated: None });
 
         // A transfer is writing it at this moment, or was when the host died: it will be settled
         // by that job, which knows what it sent.
@@ -188,7 +201,7 @@ impl Planner<'_> {
                 })
         };
 
-        match row.haves.iter().find(|have| have.site == here) {
+        match at(here) {
             Some(have) if have.version == seen.fingerprint() => {
                 // Nothing new here. Is there something to do for the other end?
                 let newest = have.generation == row.generation;
@@ -212,18 +225,28 @@ impl Planner<'_> {
             // here must be compared, not overwritten.
             Some(_) => set(None, Some(self.have(seen, UNKNOWN)), Some(self.meet(job_here))),
             None if job_here.is_some_and(unrecorded) => None,
-            None if elsewhere.is_some() => {
+            None if elsewhere.is_some() && !returns => {
                 // Two files meet for the first time.
                 set(None, Some(self.have(seen, UNKNOWN)), Some(self.meet(job_here)))
             }
             None => {
-                // Known, and nowhere any more: it comes back here.
+                // Known, and nowhere any more, or deleted here: it comes back.
                 let generation = row.generation + 1;
-                let job = self
-                    .pair
-                    .brings_to(self.side.other())
-                    .then(|| self.job_there(name, seen, job_there, folded));
-                set(Some((generation, seen.size)), Some(self.have(seen, generation)), job)
+                let wanted = self.pair.brings_to(self.side.other()) || elsewhere.is_some();
+                let busy = job_there.is_some_and(|job| job.state == JobState::InProgress);
+                let mut job =
+                    (wanted && !busy).then(|| self.job_there(name, seen, job_there, folded));
+                // It may be the same as before (a folder that was moved away and back): as with
+                // something that was sent, the other end is compared first.
+                let outdated = elsewhere
+                    .filter(|_| !busy)
+                    .map(|other| Have { generation: STALE, ..other.clone() });
+                if let (Some(job), Some(_)) = (&mut job, &outdated) {
+                    job.sent = Some(Sent { size: seen.size, mtime_ns: seen.mtime_ns });
+                }
+                let content = Some((generation, seen.size));
+                let have = Some(self.have(seen, generation));
+                Some(Step::Set { file, content, have, job, outdated })
             }
         }
     }
@@ -325,7 +348,10 @@ pub(super) fn apply(
                     unit.put_job(file, &job)?;
                 }
             }
-            Step::Set { file, content, have, job } => {
+            Step::Set { file, content, have, job, outdated } => {
+                if let Some(outdated) = outdated {
+                    unit.put_have(file, &outdated)?;
+                }
                 if let Some((generation, size)) = content {
                     unit.set_generation(file, generation, size)?;
                 }
@@ -358,12 +384,20 @@ pub(super) fn gone(
     if !same || working {
         return Ok(());
     }
-    unit.drop_have(row.id, here)?;
     unit.drop_job(row.id, here)?;
-    let Some(other) = row.haves.iter().find(|have| have.site == there) else {
+    let elsewhere = row.haves.iter().find(|h| h.site == there && h.generation != GONE);
+    let Some(other) = elsewhere else {
+        unit.drop_have(row.id, here)?;
+        unit.drop_have(row.id, there)?;
         unit.drop_job(row.id, there)?;
         return unit.forget_file(row.id);
     };
+    let was_newest = row.haves.iter().any(|h| h.site == here && h.generation == row.generation);
+    if was_newest && other.generation == row.generation {
+        unit.put_have(row.id, &Have::gone(here, row.generation))?;
+    } else {
+        unit.drop_have(row.id, here)?;
+    }
     if other.generation != row.generation {
         unit.set_generation(row.id, row.generation, other.size)?;
         unit.put_have(row.id, &Have { generation: row.generation, ..other.clone() })?;

@@ -15,7 +15,7 @@ use super::compare::{Side as Compared, by_checksum, same_content};
 use super::pair::{Pair, RootPair, Side};
 use super::plan::is_sent;
 use super::progress::Progress;
-use crate::catalog::{Claimed, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
+use crate::catalog::{Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
 use crate::settings::Verify;
 use crate::sites::{OpenRoot, Operation, Slot};
 
@@ -394,7 +394,9 @@ fn path(claimed: &Claimed) -> String {
 /// What must be at the destination: what it is known to have, or nothing.
 fn expectation(claimed: &Claimed) -> Expect {
     match &claimed.destination {
-        Some(have) if have.generation != UNKNOWN => Expect::Version(have.version.clone()),
+        Some(have) if have.generation != UNKNOWN && have.generation != GONE => {
+            Expect::Version(have.version.clone())
+        }
         _ => Expect::Nothing,
     }
 }
