@@ -23,6 +23,9 @@ const CLAIM_BYTES: u64 = 128 << 20;
 /// and of one batch, which holds a slot.
 const BATCH_FILES: usize = 64;
 const BATCH_BYTES: u64 = 16 << 20;
+/// Batches under way for each slot, most of them waiting for one: so that slots stay busy while
+/// the next claim is made.
+const AHEAD: usize = 8;
 /// Files from this size on take at most half the slots.
 const LARGE: u64 = 1 << 30;
 /// One claim in so many goes to the oldest, whatever its priority.
@@ -250,8 +253,11 @@ impl Run {
                     Ok(()) => idle = true,
                 },
                 None => {
-                    while carrying.len() < 2 * width {
+                    while carrying.len() < AHEAD * width {
                         if queued.is_empty() {
+                            if self.suspect() && !carrying.is_empty() {
+                                break;
+                            }
                             self.claim(large * 2 >= width, &mut queued).await?;
                         }
                         let Some((route, batch)) = queued.pop_front() else {
