@@ -6,7 +6,7 @@
 //! lives (`serve`); a run surveys both ends (`survey`) while it claims and carries.
 //!
 //! Invariants:
-//! - Nothing is called synced before its destination is durable: [`record`] is the only place that
+//! - Nothing is called synced before its destination is durable: `record` is the only place that
 //!   says so, and it flushes first.
 //! - What is written over was compared before, or is known to be ours.
 //! - The engine never names a provider, and never holds a whole tree: memory is bounded by queues.
