@@ -11,7 +11,7 @@ use super::sqlite::connect;
 /// More readers than this wait for each other.
 const READERS: usize = 4;
 /// KiB of page cache, each.
-const CACHE: i64 = 8_000;
+const CACHE: i64 = 2_000;
 
 #[derive(Debug)]
 pub(super) struct Pool {

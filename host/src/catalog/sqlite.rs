@@ -20,7 +20,7 @@ const FILE: &str = "catalog.db";
 /// Waits at most this long for a lock of another process.
 const BUSY: Duration = Duration::from_secs(5);
 /// KiB of page cache of the writer.
-const WRITER_CACHE: i64 = 16_000;
+const WRITER_CACHE: i64 = 8_000;
 /// Distinct statements that a connection keeps prepared; above the number there are.
 const STATEMENTS: usize = 64;
 
