@@ -7,7 +7,7 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// What tests use besides what cargo builds. A test that finds it missing says so and passes.
-const PROGRAMS: [Program; 2] = [
+const PROGRAMS: [Program; 5] = [
     Program {
         name: "strace",
         package: "strace",
@@ -18,6 +18,17 @@ const PROGRAMS: [Program; 2] = [
         package: "e2fsprogs",
         without: "tests on a full disk are skipped",
     },
+    Program {
+        name: "mkfs.vfat",
+        package: "dosfstools",
+        without: "tests on a disk that folds names are skipped",
+    },
+    Program {
+        name: "setpriv",
+        package: "util-linux",
+        without: "tests as another user are skipped",
+    },
+    Program { name: "python3", package: "python3", without: "tests with very long paths fail" },
 ];
 
 /// `cargo xtask test`.
