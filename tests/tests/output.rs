@@ -34,9 +34,10 @@ macro_rules! assert_seen {
         settings.add_filter(r"process \d+", "process PID");
         settings.add_filter(r"since \d{4}-[0-9T:.Z +-]*[0-9Z]", "since TIME");
         settings.add_filter(r"\b(ext4|tmpfs|overlay|xfs|btrfs) +[\d.]+ ?[kKMGT]?i?B", "DISK  FREE");
-        // Columns are as wide as the bench's folder is long.
+        // Columns are as wide as the bench's folder is long, and the disk's free space.
         settings.add_filter(r"(work=DIR/\w+) +", "$1  ");
         settings.add_filter(r"root {3,}health", "root  health");
+        settings.add_filter(r"storage {2,}free", "storage  free");
         settings.add_filter(r"(?m) +$", "");
         settings.bind(|| insta::assert_snapshot!($name, seen(&run)));
         run
