@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sitesync::plugins::{Options, Plugins, Report, Stage};
+use sitesync::plugins::{Lingers, Options, Plugins, Report, Stage};
 use sitesync_provider::abi::client::Module;
 use sitesync_provider::{
     At, BoxFuture, Bytes, Copy, ErrorKind, Expect, Host, HostServices, Op, ReadOptions,
@@ -154,8 +154,12 @@ async fn a_good_one_loads_and_works() {
     std::fs::write(place.plugins().join("libwell_behaved.so"), "x").unwrap();
     works(&provider.module).await;
     assert!(plugins.look_again());
-    assert!(plugins.get("well_behaved").is_err());
+    assert!(Arc::ptr_eq(&plugins.get("well_behaved").unwrap(), &provider));
+    let lingering = plugins.report().pop().unwrap();
+    assert_eq!(lingering.lingers, Some(Lingers::UntilRestart), "{lingering:?}");
     std::fs::remove_file(place.plugins().join("libwell_behaved.so")).unwrap();
+    assert!(plugins.look_again());
+    assert!(Arc::ptr_eq(&plugins.get("well_behaved").unwrap(), &provider));
     works(&provider.module).await;
 }
 
@@ -267,8 +271,8 @@ fn a_missing_folder_is_fine() {
     assert!(plugins.get("gdrive").unwrap_err().reason.contains("installed: none"));
 }
 
-#[test]
-fn the_highest_version_wins_and_a_replaced_file_is_picked_up() {
+#[tokio::test]
+async fn the_highest_version_wins_and_a_replaced_file_is_picked_up() {
     let place = Place::new();
     let content = fixture("well_behaved");
     let version = |to: &str| patched(content.clone(), "version=0.1.0", &format!("version={to}"));
@@ -291,6 +295,14 @@ fn the_highest_version_wins_and_a_replaced_file_is_picked_up() {
     std::fs::rename(place.plugins().join("b.so"), place.plugins().join("c.so")).unwrap();
     assert!(plugins.look_again());
     assert!(Arc::ptr_eq(&before, &plugins.get("well_behaved").unwrap()));
+
+    // A lower version that was loaded before serves again, though it slept.
+    plugins.retire();
+    std::fs::remove_file(place.plugins().join("c.so")).unwrap();
+    assert!(plugins.look_again());
+    let back = plugins.get("well_behaved").unwrap();
+    assert_eq!(back.manifest.version.to_string(), "0.9.0");
+    works(&back.module).await;
 
     let copies = std::fs::read_dir(place.cache().join("well_behaved")).unwrap().count();
     assert_eq!(copies, 2, "the cache keeps two");

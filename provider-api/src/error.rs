@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// What a provider answers.
@@ -109,13 +110,13 @@ impl fmt::Display for ErrorKind {
 /// assert_eq!(error.to_string(), "no such file");
 /// assert_eq!(error.kind(), ErrorKind::NotFound);
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     retry_after: Option<Duration>,
     code: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
@@ -164,7 +165,7 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -219,7 +220,7 @@ impl Error {
         for message in messages.rev() {
             source = Some(Box::new(Beneath { message, source }));
         }
-        self.source = source.map(|beneath| beneath as _);
+        self.source = source.map(|beneath| Arc::from(beneath as Box<_>));
         self
     }
 }

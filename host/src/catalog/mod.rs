@@ -122,6 +122,14 @@ pub struct JobError {
     pub message: String,
 }
 
+impl Have {
+    /// What a destination is given when this is sent to it.
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        Sent { size: self.size, mtime_ns: self.mtime_ns }
+    }
+}
+
 /// What was last sent to a destination: recognises our own unrecorded write after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
@@ -321,8 +329,6 @@ pub trait View {
     fn root(&self, project: ProjectId, name: &str) -> Result<Option<RootId>>;
     /// The identity that a site's root last had.
     fn root_identity(&self, root: RootId, site: SiteId) -> Result<Option<String>>;
-    /// True if any file beneath this root is known to be at this site.
-    fn any_have(&self, root: RootId, site: SiteId) -> Result<bool>;
     /// A folder with all its files.
     fn folder(&self, root: RootId, path: &str) -> Result<FolderRows>;
     /// One file of a folder.

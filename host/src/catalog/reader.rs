@@ -121,12 +121,6 @@ impl View for Snapshot<'_> {
         Ok(find.query_row((root, site), |row| row.get(0)).optional()?)
     }
 
-    fn any_have(&self, root: RootId, site: SiteId) -> Result<bool> {
-        let sql = "SELECT files FROM counter WHERE root = ?1 AND site = ?2 AND bucket = ?3";
-        let stored = self.id(sql, (root, site, Bucket::Held))?.unwrap_or(0);
-        Ok(stored + self.pending_files(root, site, Bucket::Held) > 0)
-    }
-
     fn folder(&self, root: RootId, path: &str) -> Result<FolderRows> {
         let sql = "SELECT id FROM folder WHERE root = ?1 AND path = ?2";
         let Some(id) = self.id(sql, (root, path))?.map(FolderId) else {
@@ -333,7 +327,6 @@ fn count(sums: &mut Vec<Sum>, site: SiteId, bucket: Bucket, files: i64, bytes: i
         Bucket::InProgress => FileState::InProgress,
         Bucket::Failed | Bucket::Conflict => FileState::Failed,
         Bucket::Synced => FileState::Synced,
-        Bucket::Held => return,
     };
     let known = sums.iter().position(|sum| sum.site == site && sum.state == state);
     let at = known.unwrap_or_else(|| {

@@ -90,7 +90,7 @@ CREATE TABLE job (
 -- Serves `claim` and the Sync Queue alike: one index to keep instead of one each.
 CREATE INDEX job_order ON job (project, to_site, state, priority DESC, queued_at, file);
 CREATE INDEX job_waiting ON job (project, to_site, not_before) WHERE state = 1;
--- bucket: a state of a job, or 6 synced, or 7 held (the site has some content of the file).
+-- bucket: a state of a job, or 6 synced.
 CREATE TABLE counter (
     root INTEGER NOT NULL,
     site INTEGER NOT NULL,

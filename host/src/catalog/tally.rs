@@ -19,12 +19,10 @@ pub(super) enum Bucket {
     /// Ready, but its source lacks the newest content: `claim` passes over it.
     Parked = 5,
     Synced = 6,
-    /// The site has some content of the file; counted besides the others.
-    Held = 7,
 }
 
 impl Bucket {
-    const ALL: [Bucket; 8] = [
+    const ALL: [Bucket; 7] = [
         Bucket::Ready,
         Bucket::Waiting,
         Bucket::InProgress,
@@ -32,7 +30,6 @@ impl Bucket {
         Bucket::Conflict,
         Bucket::Parked,
         Bucket::Synced,
-        Bucket::Held,
     ];
 
     /// The public state of a job that is stored so; `None` for what no job is stored as.
@@ -43,7 +40,7 @@ impl Bucket {
             Bucket::InProgress => Some(JobState::InProgress),
             Bucket::Failed => Some(JobState::Failed),
             Bucket::Conflict => Some(JobState::Conflict),
-            Bucket::Synced | Bucket::Held => None,
+            Bucket::Synced => None,
         }
     }
 }

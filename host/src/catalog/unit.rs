@@ -264,7 +264,6 @@ as_view! {
     fn site_names(&self) -> Vec<(SiteId, String)>;
     fn root(&self, project: ProjectId, name: &str) -> Option<RootId>;
     fn root_identity(&self, root: RootId, site: SiteId) -> Option<String>;
-    fn any_have(&self, root: RootId, site: SiteId) -> bool;
     fn folder(&self, root: RootId, path: &str) -> FolderRows;
     fn file(&self, root: RootId, folder: &str, name: &str) -> Option<FileRow>;
     fn folders(&self, root: RootId, after: FolderId, limit: usize) -> Vec<(FolderId, String)>;

@@ -147,9 +147,6 @@ impl Work<'_> {
                     self.memory.parked += sign;
                 }
             }
-            if slot.have.is_some() {
-                tally.add(facts.root, site, Bucket::Held, sign, sign * facts.size);
-            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a site has: one scan, folder by folder, as the provider lists them.
 
+use std::sync::Arc;
+
 use sitesync_provider::{End, Entry, Error, ErrorKind, Kind};
 use tokio::sync::mpsc;
 
@@ -26,8 +28,8 @@ pub(super) struct Folder {
 /// Folders of one root at one side, on their way to the planner.
 #[derive(Debug)]
 pub(super) struct Discovered {
-    /// Index of the root in its pair.
-    pub root: usize,
+    /// The root.
+    pub root: Arc<RootPair>,
     /// At which end.
     pub side: Side,
     /// The folders.
@@ -69,14 +71,13 @@ impl Scanned {
 /// answer, and noted.
 pub(super) async fn scan(
     pair: &Pair,
-    root: usize,
+    root: &Arc<RootPair>,
     side: Side,
     progress: &Progress,
     to_plan: &mpsc::Sender<Discovered>,
 ) -> Result<Scanned, Error> {
     let mut scan = Scan {
         pair,
-        root_pair: &pair.roots[root],
         root,
         side,
         progress,
@@ -86,7 +87,7 @@ pub(super) async fn scan(
         batch: Vec::new(),
         files: 0,
     };
-    if scan.root_pair.end(side).info.can.recursive_list {
+    if scan.root.end(side).info.can.recursive_list {
         scan.folder("", true, &mut Vec::new()).await?;
     } else {
         // Depth first: what is still to be listed is bounded by depth times breadth.
@@ -107,8 +108,7 @@ pub(super) async fn scan(
 
 struct Scan<'a> {
     pair: &'a Pair,
-    root_pair: &'a RootPair,
-    root: usize,
+    root: &'a Arc<RootPair>,
     side: Side,
     progress: &'a Progress,
     to_plan: &'a mpsc::Sender<Discovered>,
@@ -127,7 +127,7 @@ impl Scan<'_> {
         recursive: bool,
         left: &mut Vec<String>,
     ) -> Result<(), Error> {
-        let mut listing = self.root_pair.end(self.side).list(folder, recursive).await?;
+        let mut listing = self.root.end(self.side).list(folder, recursive).await?;
         while let Some(pages) = listing.next().await? {
             for page in pages {
                 self.page(page.folder, page.entries, page.end, recursive, left)?;
@@ -216,7 +216,7 @@ impl Scan<'_> {
         self.files = 0;
         let folders = std::mem::take(&mut self.batch);
         if !folders.is_empty() {
-            let (root, side) = (self.root, self.side);
+            let (root, side) = (self.root.clone(), self.side);
             // A planner that is gone means that the run is over: the scan ends by itself.
             let _ = self.to_plan.send(Discovered { root, side, folders }).await;
         }

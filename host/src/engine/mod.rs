@@ -23,6 +23,7 @@ mod record;
 mod run;
 mod schedule;
 mod survey;
+mod token;
 mod transfer;
 
 pub use schedule::{Engine, Mode, Summary};

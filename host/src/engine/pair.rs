@@ -1,8 +1,8 @@
 //! A sync pair: the two ends that this host works on for a project, opened and checked.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sitesync_provider::ErrorKind;
 
@@ -50,8 +50,7 @@ pub struct Pair {
     pub settings: settings::Project,
     sites: [SiteId; 2],
     names: [String; 2],
-    /// Its roots that both ends have.
-    pub roots: Vec<RootPair>,
+    roots: RwLock<Vec<Arc<RootPair>>>,
     stuck: [AtomicUsize; 2],
 }
 
@@ -138,10 +137,11 @@ impl Pair {
         self.stuck[side.index()].load(Ordering::Acquire)
     }
 
-    /// The root with this key.
+    /// Its roots that both ends have, as they are open now. What works on one keeps it, so that it
+    /// ends through the generation of the provider with which it began.
     #[must_use]
-    pub fn root(&self, id: RootId) -> Option<&RootPair> {
-        self.roots.iter().find(|root| root.id == id)
+    pub fn roots(&self) -> Vec<Arc<RootPair>> {
+        self.roots.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// True if new files travel to this end by themselves.
@@ -192,13 +192,13 @@ impl Pair {
 
         let mut opened = Vec::new();
         for (name, (id, known)) in root_names.into_iter().zip(roots) {
-            let mut ends = Vec::new();
-            let mut identities = Vec::new();
+            let ends = open_ends(sites, &names, [&paths[0][&name], &paths[1][&name]]).await?;
+            let mut identities = <[String; 2]>::default();
             for side in Side::BOTH {
                 let i = side.index();
-                let end = sites.open(&names[i], &paths[i][&name]).await?;
-                refuse_ours(&end, ours)?;
-                let identity = establish(&end, known[i].as_deref(), &dice.id())
+                let end = &ends[i];
+                refuse_ours(end, ours)?;
+                let identity = establish(end, known[i].as_deref(), &dice.id())
                     .await
                     .map_err(|error| Fault::new(&names[i], &error))?
                     .text();
@@ -209,24 +209,51 @@ impl Pair {
                         .await
                         .map_err(|error| catalog_fault(&names[i], &error))?;
                 }
-                ends.push(end);
-                identities.push(identity);
+                identities[i] = identity;
             }
             refuse_one_folder(&ends, &identities)?;
-            let (Ok(ends), Ok(identities)) = (ends.try_into(), identities.try_into()) else {
-                continue;
-            };
-            opened.push(RootPair { id, name, ends, identities });
+            opened.push(Arc::new(RootPair { id, name, ends, identities }));
         }
         Ok(Pair {
             project,
             settings: settings.clone(),
             sites: site_ids,
             names,
-            roots: opened,
+            roots: RwLock::new(opened),
             stuck: Default::default(),
         })
     }
+
+    /// Opens both ends anew where a provider was replaced since: what begins from now on goes
+    /// through the new generation. True if anything was. After an error the old ends stay.
+    pub(super) async fn renew(&self, sites: &Sites) -> Result<bool, Fault> {
+        let before = self.roots();
+        if before.iter().flat_map(|root| &root.ends).all(|end| sites.is_current(end)) {
+            return Ok(false);
+        }
+        let mut renewed = Vec::new();
+        for old in &before {
+            let ends = open_ends(sites, &self.names, old.ends.each_ref().map(|e| &e.root)).await?;
+            let (id, name, identities) = (old.id, old.name.clone(), old.identities.clone());
+            let root = RootPair { id, name, ends, identities };
+            for side in Side::BOTH {
+                let same = root.still_there(side).await;
+                same.map_err(|error| Fault::new(self.site_name(side), &error))?;
+            }
+            renewed.push(Arc::new(root));
+        }
+        *self.roots.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        Ok(true)
+    }
+}
+
+/// One root at both ends.
+async fn open_ends(
+    sites: &Sites,
+    names: &[String; 2],
+    paths: [&String; 2],
+) -> Result<[Arc<OpenRoot>; 2], Fault> {
+    Ok([sites.open(&names[0], paths[0]).await?, sites.open(&names[1], paths[1]).await?])
 }
 
 /// Takes the roots that a site has now for the ones that are meant, whatever was there before.
@@ -293,8 +320,10 @@ fn refuse_ours(root: &OpenRoot, ours: &[PathBuf]) -> Result<(), Fault> {
 }
 
 /// Both ends in one folder would copy files onto themselves; one in the other, for ever.
-fn refuse_one_folder(ends: &[Arc<OpenRoot>], identities: &[String]) -> Result<(), Fault> {
-    let [active, remote] = ends else { return Ok(()) };
+fn refuse_one_folder(
+    [active, remote]: &[Arc<OpenRoot>; 2],
+    identities: &[String; 2],
+) -> Result<(), Fault> {
     let local = |root: &OpenRoot| root.info.local_path.clone();
     let one = identities[0] == identities[1]
         || match (local(active), local(remote)) {

@@ -14,7 +14,7 @@ use super::names;
 use super::pair::{Pair, RootPair, Side};
 use crate::catalog::{
     FileId, FileRow, FolderId, GONE, Generation, Have, Job, JobError, JobState, Millis, Result,
-    STALE, Sent, UNKNOWN, Unit, View,
+    STALE, Sent, SiteId, UNKNOWN, Unit, View,
 };
 
 /// What planning needs to know besides the catalog.
@@ -242,7 +242,7 @@ impl Planner<'_> {
                     .filter(|_| !busy)
                     .map(|other| Have { generation: STALE, ..other.clone() });
                 if let (Some(job), Some(_)) = (&mut job, &outdated) {
-                    job.sent = Some(Sent { size: seen.size, mtime_ns: seen.mtime_ns });
+                    job.sent = Some(self.have(seen, generation).sent());
                 }
                 let content = Some((generation, seen.size));
                 let have = Some(self.have(seen, generation));
@@ -252,13 +252,7 @@ impl Planner<'_> {
     }
 
     fn have(&self, seen: &Metadata, generation: Generation) -> Have {
-        Have {
-            site: self.pair.site(self.side),
-            generation,
-            version: seen.fingerprint(),
-            size: seen.size,
-            mtime_ns: seen.mtime_ns,
-        }
+        have(self.pair.site(self.side), generation, seen)
     }
 
     /// Work to bring what is here to the other end, once it has settled.
@@ -326,6 +320,16 @@ pub(super) fn is_sent(sent: Sent, seen: &Metadata, step_ns: u64) -> bool {
     let (Some(sent_mtime), Some(mtime)) = (sent.mtime_ns, seen.mtime_ns) else { return false };
     let step = i64::try_from(step_ns.max(1)).unwrap_or(i64::MAX);
     sent_mtime.abs_diff(mtime) < step.unsigned_abs()
+}
+
+pub(super) fn have(site: SiteId, generation: Generation, metadata: &Metadata) -> Have {
+    Have {
+        site,
+        generation,
+        version: metadata.fingerprint(),
+        size: metadata.size,
+        mtime_ns: metadata.mtime_ns,
+    }
 }
 
 /// Writes a folder's decisions down.

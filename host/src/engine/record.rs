@@ -12,11 +12,11 @@ use tokio::sync::{Notify, mpsc};
 
 use super::clock::{Dice, HostTime};
 use super::pair::Pair;
-use super::plan::{self, Missing, Moment, Recorded};
+use super::plan::{self, Missing, Moment, Recorded, have};
 use super::progress::Progress;
 use super::transfer::{Finished, Outcome, Route};
 use crate::catalog::{
-    Claimed, Have, Job, JobError, JobState, Millis, Result, STALE, Sent, Sqlite, UNKNOWN, Unit,
+    Claimed, Job, JobError, JobState, Millis, Result, STALE, Sqlite, UNKNOWN, Unit,
 };
 use crate::sites::OpenRoot;
 
@@ -186,8 +186,7 @@ impl Recorder {
             let Some(Failure { error, .. }) = failure else { continue };
             for one in finished {
                 if let Outcome::Done { destination, .. } = &one.outcome {
-                    let error = Error::new(error.kind(), error.message())
-                        .context("what was written could not be made durable");
+                    let error = error.clone().context("what was written could not be made durable");
                     one.outcome = Outcome::NotDurable(destination.clone(), error);
                 }
             }
@@ -234,8 +233,7 @@ impl Writing<'_> {
                     name: claimed.name,
                     version: claimed.source.version,
                 };
-                let root = &self.pair.roots[self.route.root];
-                plan::gone(unit, self.pair, root, side, &missing, self.moment)
+                plan::gone(unit, self.pair, &self.route.root, side, &missing, self.moment)
             }
             Outcome::SourceChanged(source) => {
                 let why = Error::new(ErrorKind::Precondition, "it changed while it was read");
@@ -340,14 +338,8 @@ impl Writing<'_> {
 
     /// The job as it is to be tried again, at no cost. Remembers what was sent.
     fn again(&self, claimed: &Claimed) -> Job {
-        let sent = Sent { size: claimed.source.size, mtime_ns: claimed.source.mtime_ns };
-        Job {
-            state: JobState::Ready,
-            sent: Some(sent),
-            error: None,
-            token: None,
-            ..claimed.job.clone()
-        }
+        let sent = Some(claimed.source.sent());
+        Job { state: JobState::Ready, sent, error: None, token: None, ..claimed.job.clone() }
     }
 
     /// The job after something that was neither success nor fault, with a limit all the same.
@@ -390,16 +382,6 @@ impl Writing<'_> {
             job.not_before = self.moment.now + pause.min(LONGEST_BACKOFF_MS).max(at_least);
         }
         job
-    }
-}
-
-pub(super) fn have(site: crate::catalog::SiteId, generation: i64, metadata: &Metadata) -> Have {
-    Have {
-        site,
-        generation,
-        version: metadata.fingerprint(),
-        size: metadata.size,
-        mtime_ns: metadata.mtime_ns,
     }
 }
 

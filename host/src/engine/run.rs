@@ -9,11 +9,12 @@ use sitesync_provider::{Error, ErrorKind, Kind, SweepOptions};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::pair::{Pair, Side};
-use super::plan::{self, Moment, Recorded};
-use super::record::{Arrived, InFlight, Recorder, have};
-use super::schedule::{Engine, Mode};
-use super::transfer::{Route, untagged};
+use super::pair::{Pair, RootPair, Side};
+use super::plan::{self, Moment, Recorded, have};
+use super::record::{Arrived, InFlight, Recorder};
+use super::schedule::{Engine, Mode, REOPEN};
+use super::token::Token;
+use super::transfer::Route;
 use crate::catalog::{self, ClaimFilter, Claimed, Job, JobState, QueueFilter, STALE};
 use crate::sites::{Fault, Parked};
 
@@ -113,12 +114,12 @@ impl Run {
             if interrupted == 0 {
                 continue;
             }
-            for root in &self.pair.roots {
+            let tokens = self.engine.catalog.read(|view| view.tokens(project, site))?;
+            for root in self.pair.roots() {
+                let end = root.end(side);
                 // What a token can resume stays.
-                let tokens = self.engine.catalog.read(|view| view.tokens(project, site))?;
-                let keep = tokens.iter().filter_map(|token| untagged(token)).collect();
-                let how = SweepOptions::new(keep, FOREIGN);
-                let swept = root.end(side).sweep(how).await;
+                let keep = tokens.iter().filter_map(|token| Token::of_build(token, end.build()));
+                let swept = end.sweep(SweepOptions::new(keep.collect(), FOREIGN)).await;
                 let swept = swept.map_err(|error| self.fault(side, &error))?;
                 tracing::info!(
                     project = self.pair.settings.name,
@@ -145,9 +146,10 @@ impl Run {
         let filter =
             QueueFilter { states: vec![JobState::InProgress], limit: usize::MAX, offset: 0 };
         let interrupted = self.engine.catalog.read(|view| view.queue(project, &filter))?;
+        let roots = self.pair.roots();
         let mut ours = Vec::new();
         for row in interrupted.into_iter().filter(|row| row.job.to == site) {
-            let root = self.pair.roots.iter().find(|root| root.name == row.root);
+            let root = roots.iter().find(|root| root.name == row.root);
             let (Some(root), Some(sent)) = (root, row.job.sent) else { continue };
             let end = root.end(side);
             match end.stat(&row.path).await {
@@ -200,7 +202,10 @@ impl Run {
         let recording = tokio::spawn(recorder.run(arrivals));
         let watching = self.clone();
         let surveying = tokio::spawn(async move { watching.watch().await });
+        let renewing = self.clone();
+        let renewing = tokio::spawn(async move { renewing.renew().await });
         let transferred = self.transfer(to_record, &drained).await;
+        renewing.abort();
         // Transfers end by themselves only when there is nothing left, or with a fault; either way
         // the survey has nobody to work for any more.
         let surveyed = if transferred.is_ok() && self.mode == Mode::Once {
@@ -217,6 +222,32 @@ impl Run {
         surveyed.and(transferred)
     }
 
+    /// In a service, goes on through new generations of providers as they come. One through which
+    /// the ends can't be opened is left for later: what works is not given up for it.
+    async fn renew(&self) {
+        if self.mode == Mode::Once {
+            return;
+        }
+        let project = &self.pair.settings.name;
+        let mut replaced = self.engine.sites.replaced();
+        // One may have come while the pair was being opened.
+        replaced.mark_changed();
+        while replaced.changed().await.is_ok() {
+            match self.pair.renew(&self.engine.sites).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    tracing::info!(project, "goes on with the new generation of its provider");
+                    self.planned.notify_one();
+                }
+                Err(fault) => {
+                    tracing::warn!(project, "stays with the old generation of a provider: {fault}");
+                    tokio::time::sleep(REOPEN).await;
+                    replaced.mark_changed();
+                }
+            }
+        }
+    }
+
     /// Claims and carries until nothing is left (`Once`), or until stopped.
     async fn transfer(
         &self,
@@ -230,7 +261,7 @@ impl Run {
         let mut large = 0_usize;
         let width: usize = self
             .pair
-            .roots
+            .roots()
             .iter()
             .flat_map(|root| Side::BOTH.map(|side| root.end(side).storage.width))
             .max()
@@ -334,7 +365,7 @@ impl Run {
     /// The end that is to be left alone right now, if one is.
     fn parked(&self) -> Option<(Side, Parked)> {
         let now = Instant::now();
-        self.pair.roots.iter().find_map(|root| {
+        self.pair.roots().iter().find_map(|root| {
             Side::BOTH.into_iter().find_map(|side| {
                 root.end(side).storage.health.parked(now).map(|parked| (side, parked))
             })
@@ -431,23 +462,26 @@ impl Run {
     }
 
     fn suspect(&self) -> bool {
-        let roots = self.pair.roots.iter();
-        roots.flat_map(|r| Side::BOTH.map(|s| r.end(s))).any(|end| end.storage.health.suspect())
+        let suspect = |root: &Arc<RootPair>| {
+            Side::BOTH.iter().any(|side| root.end(*side).storage.health.suspect())
+        };
+        self.pair.roots().iter().any(suspect)
     }
 
     fn cut(&self, to: Side, files: Vec<Claimed>, queued: &mut VecDeque<(Route, Vec<Claimed>)>) {
+        let roots = self.pair.roots();
         let mut bytes = 0;
         for claimed in files {
-            let Some(root) = self.pair.roots.iter().position(|r| r.id == claimed.root) else {
+            let Some(root) = roots.iter().find(|root| root.id == claimed.root) else {
                 // A root that is no longer configured: it stays as it is.
                 self.in_flight.take_back();
                 continue;
             };
             let size = claimed.source.size;
-            let batched = self.pair.roots[root].same_instance();
+            let batched = root.same_instance();
             if let Some((route, batch)) = queued.back_mut()
                 && batched
-                && route.root == root
+                && Arc::ptr_eq(&route.root, root)
                 && route.to == to
                 && batch.len() < BATCH_FILES
                 && bytes + size <= BATCH_BYTES
@@ -459,7 +493,7 @@ impl Run {
             bytes = size;
             let route = Route {
                 pair: self.pair.clone(),
-                root,
+                root: root.clone(),
                 to,
                 progress: self.engine.progress.clone(),
                 catalog: self.engine.catalog.clone(),

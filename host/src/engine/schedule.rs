@@ -21,8 +21,10 @@ const SURVEYS: usize = 32;
 /// Projects at once, in a single run.
 const PROJECTS: usize = 16;
 /// Pauses between attempts to open a pair, in the service.
-const REOPEN: Duration = Duration::from_secs(5);
+pub(super) const REOPEN: Duration = Duration::from_secs(5);
 const LONGEST_REOPEN: Duration = Duration::from_secs(600);
+/// How often a service looks for plug-ins that came, changed or went.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// One pass, or for as long as the service lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,18 +129,29 @@ impl Engine {
     /// tried again at growing intervals; no pair waits for another.
     pub async fn serve(&self, projects: Vec<settings::Project>) {
         let surveys = Arc::new(Semaphore::new(SURVEYS));
+        let sites = self.sites.clone();
+        let looking = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let sites = sites.clone();
+                let _ = tokio::task::spawn_blocking(move || sites.look_again()).await;
+            }
+        });
         let mut pairs = JoinSet::new();
         for project in projects {
             let (engine, surveys) = (self.clone(), surveys.clone());
             pairs.spawn(async move { engine.keep(project, surveys).await });
         }
         while pairs.join_next().await.is_some() {}
+        looking.abort();
     }
 
     async fn keep(self, project: settings::Project, surveys: Arc<Semaphore>) {
         let mut stop = self.stop.clone();
+        let mut replaced = self.sites.replaced();
         let mut pause = REOPEN;
         while !*stop.borrow() {
+            replaced.mark_unchanged();
             let started = Instant::now();
             match self.run(project.clone(), Mode::Forever, surveys.clone()).await {
                 Ok(()) => return,
@@ -155,6 +168,11 @@ impl Engine {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                // A provider came that may be what it waits for.
+                _ = replaced.changed() => {
+                    pause = REOPEN;
+                    continue;
+                }
                 _ = stop.wait_for(|stopped| *stopped) => return,
             }
             pause = (pause * 2).min(LONGEST_REOPEN);

@@ -1,5 +1,6 @@
 //! Looking at both ends: what is found is planned as it comes, and what is missing is confirmed.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use sitesync_provider::{ErrorKind, join};
 use tokio::sync::mpsc;
 
 use super::discover::{self, Discovered, Folder};
-use super::pair::Side;
+use super::pair::{RootPair, Side};
 use super::plan::{self, Keys, Missing};
 use super::progress::Progress;
 use super::run::{End, Run};
@@ -46,17 +47,16 @@ impl Run {
 
     async fn survey_side(&self, side: Side) -> Result<(), End> {
         self.recorded.begin(side);
-        for root in 0..self.pair.roots.len() {
+        for root in self.pair.roots() {
             let _turn = self.surveys.acquire().await;
-            self.survey(root, side).await?;
+            self.survey(&root, side).await?;
         }
         Ok(())
     }
 
     /// One scan of one root, planned as it goes.
-    async fn survey(&self, root: usize, side: Side) -> Result<(), End> {
-        let root_pair = &self.pair.roots[root];
-        root_pair.still_there(side).await.map_err(|error| self.fault(side, &error))?;
+    async fn survey(&self, root: &Arc<RootPair>, side: Side) -> Result<(), End> {
+        root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
         let (to_plan, mut found) = mpsc::channel::<Discovered>(8);
         let progress = &self.engine.progress;
         let scanning = async {
@@ -77,7 +77,7 @@ impl Run {
         // Folders that the catalog knows and the scan did not meet.
         let mut after = FolderId(0);
         loop {
-            let page = self.engine.catalog.read(|view| view.folders(root_pair.id, after, 1000))?;
+            let page = self.engine.catalog.read(|view| view.folders(root.id, after, 1000))?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = *last;
             let folders: Vec<Folder> = page
@@ -86,7 +86,8 @@ impl Run {
                 .map(|(_, path)| Folder { path, files: Vec::new(), complete: true })
                 .collect();
             if !folders.is_empty() {
-                self.plan(Discovered { root, side, folders }, &mut Keys::default()).await?;
+                self.plan(Discovered { root: root.clone(), side, folders }, &mut Keys::default())
+                    .await?;
             }
         }
     }
@@ -101,15 +102,8 @@ impl Run {
         tokio::task::block_in_place(|| {
             self.engine.catalog.read(|view| {
                 for folder in folders {
-                    let plan = plan::decide(
-                        view,
-                        pair,
-                        &pair.roots[root],
-                        side,
-                        &folder,
-                        moment,
-                        &self.recorded,
-                    )?;
+                    let plan =
+                        plan::decide(view, pair, &root, side, &folder, moment, &self.recorded)?;
                     if let Some(id) = plan.id {
                         seen.insert(id.0);
                     }
@@ -124,11 +118,12 @@ impl Run {
         })?;
         if !news.is_empty() {
             let (pair, recorded) = (self.pair.clone(), self.recorded.clone());
+            let there = root.clone();
             let (ids, more_missing, files, bytes) = self
                 .engine
                 .catalog
                 .write(move |unit| {
-                    let root = &pair.roots[root];
+                    let root = &there;
                     let (mut ids, mut missing, mut files, mut bytes) = (vec![], vec![], 0, 0);
                     for folder in news {
                         let mut plan =
@@ -147,31 +142,34 @@ impl Run {
             Progress::add(&self.engine.progress.planned_bytes, bytes);
             self.planned.notify_one();
         }
-        self.confirm(root, side, missing).await
+        self.confirm(&root, side, missing).await
     }
 
     /// A file that a listing does not name is gone only if the root is still the one that was
     /// opened, and `stat` says so too.
-    async fn confirm(&self, root: usize, side: Side, missing: Vec<Missing>) -> Result<(), End> {
+    async fn confirm(
+        &self,
+        root: &Arc<RootPair>,
+        side: Side,
+        missing: Vec<Missing>,
+    ) -> Result<(), End> {
         if missing.is_empty() {
             return Ok(());
         }
-        let root_pair = &self.pair.roots[root];
-        root_pair.still_there(side).await.map_err(|error| self.fault(side, &error))?;
+        root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
         let mut gone = Vec::new();
         for file in missing {
-            match root_pair.end(side).stat(&join(&file.folder, &file.name)).await {
+            match root.end(side).stat(&join(&file.folder, &file.name)).await {
                 Err(error) if error.kind() == ErrorKind::NotFound => gone.push(file),
                 Err(error) => tracing::debug!(%error, name = file.name, "absence not confirmed"),
                 Ok(_) => {}
             }
         }
-        let (pair, moment) = (self.pair.clone(), self.moment());
+        let (pair, moment, root) = (self.pair.clone(), self.moment(), root.clone());
         self.engine
             .catalog
             .write(move |unit| {
-                let root = &pair.roots[root];
-                gone.iter().try_for_each(|file| plan::gone(unit, &pair, root, side, file, moment))
+                gone.iter().try_for_each(|file| plan::gone(unit, &pair, &root, side, file, moment))
             })
             .await?;
         self.planned.notify_one();

@@ -15,6 +15,7 @@ use super::compare::{Side as Compared, by_checksum, same_content};
 use super::pair::{Pair, RootPair, Side};
 use super::plan::is_sent;
 use super::progress::Progress;
+use super::token::Token;
 use crate::catalog::{Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
 use crate::settings::Verify;
 use crate::sites::{OpenRoot, Operation, Slot};
@@ -61,7 +62,9 @@ pub(super) struct Finished {
 #[derive(Debug, Clone)]
 pub(super) struct Route {
     pub pair: Arc<Pair>,
-    pub root: usize,
+    /// The root as it was opened when the batch was made: all of a file goes through one
+    /// generation of its provider.
+    pub root: Arc<RootPair>,
     pub to: Side,
     pub progress: Arc<Progress>,
     /// Keeps the tokens of uploads that are under way.
@@ -71,16 +74,12 @@ pub(super) struct Route {
 }
 
 impl Route {
-    fn root(&self) -> &RootPair {
-        &self.pair.roots[self.root]
-    }
-
     pub(super) fn source(&self) -> &Arc<OpenRoot> {
-        self.root().end(self.to.other())
+        self.root.end(self.to.other())
     }
 
     pub(super) fn destination(&self) -> &Arc<OpenRoot> {
-        self.root().end(self.to)
+        self.root.end(self.to)
     }
 
     /// Slots at both ends, taken in one order everywhere, so that two transfers never wait for
@@ -99,7 +98,7 @@ impl Route {
     pub(super) async fn carry(self, batch: Vec<Claimed>) -> Vec<Finished> {
         let bytes = batch.iter().map(|claimed| claimed.source.size).sum();
         let slots = self.slots(bytes).await;
-        if self.root().same_instance() {
+        if self.root.same_instance() {
             self.copy(batch, slots).await
         } else {
             self.stream_all(batch, slots).await
@@ -148,17 +147,11 @@ impl Route {
     }
 
     fn all_failed(&self, batch: Vec<Claimed>, error: &Error) -> Vec<Finished> {
-        let again = || {
-            let copy = Error::new(error.kind(), error.message()).with_code(error.code());
-            match error.retry_after() {
-                Some(after) => copy.with_retry_after(after),
-                None => copy,
-            }
+        let failed = |claimed| {
+            let outcome = Outcome::Failed(error.clone());
+            Finished { claimed, outcome, token: None }
         };
-        batch
-            .into_iter()
-            .map(|claimed| Finished { claimed, outcome: Outcome::Failed(again()), token: None })
-            .collect()
+        batch.into_iter().map(failed).collect()
     }
 
     /// Checks what the provider says it copied.
@@ -300,7 +293,8 @@ impl Route {
         let meta = source.stat(path).await?;
         unchanged(&meta, version)?;
         let (operation, op) = Operation::new(slots, |_| {});
-        let resume = claimed.job.token.as_deref().and_then(|t| untag(t, claimed.generation));
+        let tag = Token { generation: claimed.generation, build: destination.build() };
+        let resume = claimed.job.token.as_deref().and_then(|token| tag.open(token));
         let how = WriteOptions::new(size, expectation(claimed))
             .mtime_ns(meta.mtime_ns)
             .mode(meta.mode)
@@ -329,7 +323,7 @@ impl Route {
                 Progress::add(&self.progress.moved, len);
                 chunk = next?;
                 if sent - marked >= CHECKPOINT {
-                    *token = writing.checkpoint().await?.map(|t| tag(t, claimed.generation));
+                    *token = writing.checkpoint().await?.map(|token| tag.close(&token));
                     self.keep_token(claimed, token.clone()).await;
                     marked = sent;
                 }
@@ -362,9 +356,8 @@ impl Route {
     /// Stores what an upload can be resumed by, so that it survives the host. Without it the
     /// upload begins anew: no reason to end it.
     async fn keep_token(&self, claimed: &Claimed, token: Option<Vec<u8>>) {
-        let sent = Sent { size: claimed.source.size, mtime_ns: claimed.source.mtime_ns };
-        let state = JobState::InProgress;
-        let job = Job { state, sent: Some(sent), token, ..claimed.job.clone() };
+        let (state, sent) = (JobState::InProgress, Some(claimed.source.sent()));
+        let job = Job { state, sent, token, ..claimed.job.clone() };
         let file = claimed.file;
         if let Err(error) = self.catalog.write(move |unit| unit.put_job(file, &job)).await {
             tracing::warn!(%error, "an upload's place can't be kept");
@@ -404,7 +397,7 @@ fn expectation(claimed: &Claimed) -> Expect {
 /// At the destination is something that nobody has compared yet: or what an earlier try of this
 /// very content finished, and could not tell of.
 fn must_meet(claimed: &Claimed) -> bool {
-    let sent = Sent { size: claimed.source.size, mtime_ns: claimed.source.mtime_ns };
+    let sent = claimed.source.sent();
     claimed.destination.as_ref().is_some_and(|have| match have.generation {
         UNKNOWN => true,
         STALE => claimed.job.sent == Some(sent),
@@ -422,34 +415,4 @@ fn unchanged(now: &Metadata, version: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Precondition, "the source has changed since it was looked at"))
-}
-
-/// A token is good for one content only: its generation goes with it.
-fn tag(token: Vec<u8>, generation: i64) -> Vec<u8> {
-    let mut tagged = generation.to_le_bytes().to_vec();
-    tagged.extend(token);
-    tagged
-}
-
-fn untag(tagged: &[u8], generation: i64) -> Option<Vec<u8>> {
-    let (head, _) = tagged.split_at_checked(8)?;
-    if head == generation.to_le_bytes() { untagged(tagged) } else { None }
-}
-
-/// The token as the provider gave it, whatever content it is for.
-pub(super) fn untagged(tagged: &[u8]) -> Option<Vec<u8>> {
-    tagged.split_at_checked(8).map(|(_, token)| token.to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_good_for_its_own_content_only() {
-        let tagged = tag(b"session".to_vec(), 3);
-        assert_eq!(untag(&tagged, 3).as_deref(), Some(&b"session"[..]));
-        assert_eq!(untag(&tagged, 4), None);
-        assert_eq!(untag(b"short", 3), None);
-    }
 }

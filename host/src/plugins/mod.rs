@@ -26,7 +26,7 @@ mod trust;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sitesync_provider::abi::client::Module;
 use sitesync_provider::abi::manifest::{RUSTC, TARGET};
@@ -39,10 +39,12 @@ use report::quoted;
 
 pub use manifest::Manifest;
 pub use probe::{PROBE_ARGUMENT, probe_main};
-pub use report::{FolderReport, Refusal, Report, Stage};
+pub use report::{FolderReport, Lingers, Refusal, Report, Stage};
 
 /// Loaded contents of one name: each costs 1.4 MB and threads, and none is ever unloaded.
 const MOST_GENERATIONS: usize = 16;
+/// What could not be loaded is tried again after this long: its reason may be gone by then.
+const RETRY: Duration = Duration::from_secs(10);
 
 /// Where plug-ins come from, and what loading them needs.
 #[derive(Debug, Clone)]
@@ -92,6 +94,8 @@ pub struct Provider {
     pub module: Module,
     /// The digest of its content; `None` for one of this very binary.
     pub sha256: Option<String>,
+    /// The file that it was loaded from; what that path leads to by now may be another.
+    pub path: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Provider {
@@ -109,8 +113,16 @@ impl std::fmt::Debug for Provider {
 pub struct Plugins {
     options: Options,
     shelf: RwLock<Shelf>,
-    /// Everything that was ever loaded from a file.
-    loaded: Mutex<Vec<Arc<Provider>>>,
+    /// Everything that was ever loaded from a file. Of one name, the last one serves.
+    loaded: Mutex<Vec<Generation>>,
+}
+
+/// A loaded content. Who works through it holds its provider.
+#[derive(Debug)]
+struct Generation {
+    provider: Arc<Provider>,
+    /// Superseded and without work: its runtime is shut down.
+    asleep: bool,
 }
 
 /// What the last look at the folders found.
@@ -130,10 +142,19 @@ struct Candidate {
     inspected: Result<Manifest, (Stage, Refusal)>,
     /// What is known of the name and versions, even of one that was refused.
     manifest: Option<Manifest>,
-    /// Set by the first load: the provider, or how far it came and why no further.
-    provider: OnceLock<Result<Arc<Provider>, (Stage, Refusal)>>,
+    /// Set by the first load, and by later ones after a failure.
+    attempt: Mutex<Option<Attempt>>,
+    /// Held while it is loaded: others wait for the outcome.
+    loading: Mutex<()>,
     /// The digest, as soon as it is known.
     sha256: OnceLock<String>,
+}
+
+/// What came of loading a file: if it failed, how far it came and why no further.
+#[derive(Debug, Clone)]
+struct Attempt {
+    outcome: Result<Arc<Provider>, (Stage, Refusal)>,
+    at: Instant,
 }
 
 impl Plugins {
@@ -145,8 +166,8 @@ impl Plugins {
         plugins
     }
 
-    /// Looks at the folders once more: new, replaced and vanished files count from now on, and what
-    /// failed to load is tried again. Providers that are in use stay so. True if anything changed.
+    /// Looks at the folders once more: new, replaced and vanished files count from now on. Providers
+    /// that are in use stay so. True if anything changed.
     pub fn look_again(&self) -> bool {
         let mut folders = Vec::new();
         let mut found = Vec::new();
@@ -171,6 +192,9 @@ impl Plugins {
         let candidates: Vec<_> = found.into_iter().map(|found| reuse(&before, found)).collect();
         let same = |(a, b): (&Arc<Candidate>, &Arc<Candidate>)| Arc::ptr_eq(a, b);
         let changed = candidates.len() != before.len() || !candidates.iter().zip(&before).all(same);
+        if changed {
+            tell(&before, &candidates);
+        }
         let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
         shelf.folders = folders;
         shelf.candidates = candidates;
@@ -192,7 +216,7 @@ impl Plugins {
             target: TARGET.to_owned(),
             panic: "unwind".to_owned(),
         };
-        let provider = Provider { manifest, description, module, sha256: None };
+        let provider = Provider { manifest, description, module, sha256: None, path: None };
         let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
         shelf.in_process.push(Arc::new(provider));
         Ok(())
@@ -209,7 +233,7 @@ impl Plugins {
     }
 
     /// The provider of this name; the first call loads it. Where the highest version is refused,
-    /// the next one serves.
+    /// the next one serves; where all are, or none is left, what was loaded before.
     pub fn get(&self, name: &str) -> Result<Arc<Provider>, Refusal> {
         let (built_in, candidates) = {
             let shelf = self.shelf();
@@ -222,10 +246,15 @@ impl Plugins {
         }
         let mut first = None;
         for candidate in candidates {
-            match self.load(&candidate) {
+            let loaded = self.load(&candidate).map_err(|(_, refusal)| refusal);
+            match loaded.and_then(|provider| self.serve(provider)) {
                 Ok(provider) => return Ok(provider),
-                Err((_, refusal)) => first.get_or_insert(refusal),
+                Err(refusal) => first.get_or_insert(refusal),
             };
+        }
+        // What works is not given up for what doesn't, or because its file is gone.
+        if let Some(generation) = self.loaded().iter().rfind(|g| g.provider.manifest.name == name) {
+            return Ok(generation.provider.clone());
         }
         Err(first.unwrap_or_else(|| self.unknown(name)))
     }
@@ -253,6 +282,7 @@ impl Plugins {
             stage: Stage::Loaded,
             refused: None,
             superseded_by: None,
+            lingers: None,
         });
         let cache = Cache::open(&self.options.cache).ok();
         let files = shelf.candidates.iter().map(|candidate| {
@@ -266,7 +296,56 @@ impl Plugins {
             report.superseded_by = shelf.superseded_by(candidate);
             report
         });
-        built_in.chain(files).collect()
+        let mut reports: Vec<Report> = built_in.chain(files).collect();
+        drop(shelf);
+        self.report_lingering(&mut reports);
+        reports
+    }
+
+    /// Adds what was loaded, is at work, and lies in no plug-in folder any more.
+    fn report_lingering(&self, reports: &mut Vec<Report>) {
+        let loaded = self.loaded();
+        for (i, Generation { provider, .. }) in loaded.iter().enumerate() {
+            let manifest = &provider.manifest;
+            let later = loaded[i + 1..].iter().rfind(|g| g.provider.manifest.name == manifest.name);
+            let held =
+                |report: &Report| report.sha256 == provider.sha256 && report.stage == Stage::Loaded;
+            if reports.iter().any(held) || (later.is_some() && Arc::strong_count(provider) == 1) {
+                continue;
+            }
+            reports.push(Report {
+                path: provider.path.clone(),
+                name: Some(manifest.name.clone()),
+                version: Some(manifest.version.to_string()),
+                api: Some(manifest.api.to_string()),
+                target: Some(manifest.target.clone()),
+                sha256: provider.sha256.clone(),
+                trust: None,
+                stage: Stage::Loaded,
+                refused: None,
+                superseded_by: later.and_then(|later| later.provider.path.clone()),
+                lingers: Some(match later {
+                    Some(_) => Lingers::UntilItsWorkEnds,
+                    None => Lingers::UntilRestart,
+                }),
+            });
+        }
+    }
+
+    /// Shuts down the runtimes of what was superseded and has no work left.
+    pub fn retire(&self) {
+        let mut loaded = self.loaded();
+        for i in 0..loaded.len() {
+            let (before, later) = loaded.split_at_mut(i + 1);
+            let Some(Generation { provider, asleep }) = before.last_mut() else { continue };
+            let name = &provider.manifest.name;
+            let superseded = later.iter().any(|later| later.provider.manifest.name == *name);
+            if superseded && !*asleep && Arc::strong_count(provider) == 1 {
+                provider.module.shut_down();
+                *asleep = true;
+                tracing::debug!(provider = name, version = %provider.manifest.version, "retired");
+            }
+        }
     }
 
     /// The plug-in folders.
@@ -277,7 +356,7 @@ impl Plugins {
 
     /// Tells loaded providers which events the host's log takes by now.
     pub fn update_log_level(&self) {
-        for provider in self.loaded().iter() {
+        for Generation { provider, .. } in self.loaded().iter() {
             provider.module.set_log_level(log::level());
         }
     }
@@ -307,7 +386,7 @@ impl Plugins {
         let held = cache.hold(&candidate.found.path, opened, manifest)?;
         cache.forget_verdict(&held.sha256);
         in_flight::forgive(&cache.folder(cache::IN_FLIGHT), &held.sha256);
-        self.look_again();
+        *candidate.lock_attempt() = None;
         Ok(())
     }
 
@@ -315,13 +394,27 @@ impl Plugins {
         self.shelf.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn loaded(&self) -> MutexGuard<'_, Vec<Arc<Provider>>> {
+    fn loaded(&self) -> MutexGuard<'_, Vec<Generation>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Loads a candidate, once. One that is superseded later stays loaded.
+    /// Loads a candidate, once; after a failure again, but not at once.
     fn load(&self, candidate: &Candidate) -> Result<Arc<Provider>, (Stage, Refusal)> {
-        candidate.provider.get_or_init(|| self.load_now(candidate)).clone()
+        let _turn = candidate.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = candidate.attempt();
+        if let Some(Attempt { outcome, at }) = &before
+            && (outcome.is_ok() || at.elapsed() < RETRY)
+        {
+            return outcome.clone();
+        }
+        let outcome = self.load_now(candidate);
+        if let Err((_, refusal)) = &outcome
+            && before.is_none()
+        {
+            tracing::warn!(file = %candidate.found.path.display(), "not used: {refusal}");
+        }
+        *candidate.lock_attempt() = Some(Attempt { outcome: outcome.clone(), at: Instant::now() });
+        outcome
     }
 
     fn load_now(&self, candidate: &Candidate) -> Result<Arc<Provider>, (Stage, Refusal)> {
@@ -336,8 +429,9 @@ impl Plugins {
             return Ok(provider);
         }
         self.try_out(&cache, &held, manifest).map_err(at(Stage::Gated))?;
-        let provider = start(&cache, &held, manifest).map_err(at(Stage::Probed))?;
-        self.loaded().push(provider.clone());
+        let path = candidate.found.path.clone();
+        let provider = start(&cache, &held, manifest, path).map_err(at(Stage::Probed))?;
+        self.loaded().push(Generation { provider: provider.clone(), asleep: false });
         tracing::info!(
             provider = manifest.name,
             version = %manifest.version,
@@ -347,14 +441,31 @@ impl Plugins {
         Ok(provider)
     }
 
+    /// From now on this one serves under its name; woken, if it was superseded before.
+    fn serve(&self, provider: Arc<Provider>) -> Result<Arc<Provider>, Refusal> {
+        let mut loaded = self.loaded();
+        let this = |other: &Generation| Arc::ptr_eq(&other.provider, &provider);
+        if let Some(at) = loaded.iter().position(this) {
+            let Generation { asleep, .. } = loaded[at];
+            if asleep {
+                init(&provider.module, &provider.manifest)?;
+            }
+            loaded.remove(at);
+            loaded.push(Generation { provider: provider.clone(), asleep: false });
+        }
+        Ok(provider)
+    }
+
     /// The same content, if it was loaded before from elsewhere.
     fn already(&self, sha256: &str, manifest: &Manifest) -> Result<Option<Arc<Provider>>, Refusal> {
         let loaded = self.loaded();
-        if let Some(same) = loaded.iter().find(|other| other.sha256.as_deref() == Some(sha256)) {
-            return Ok(Some(same.clone()));
+        let same = |other: &&Generation| other.provider.sha256.as_deref() == Some(sha256);
+        if let Some(generation) = loaded.iter().find(same) {
+            return Ok(Some(generation.provider.clone()));
         }
         let name = &manifest.name;
-        if loaded.iter().filter(|other| other.manifest.name == *name).count() >= MOST_GENERATIONS {
+        let generations = loaded.iter().filter(|other| other.provider.manifest.name == *name);
+        if generations.count() >= MOST_GENERATIONS {
             return Err(Refusal::new(
                 format!("{name} was replaced {MOST_GENERATIONS} times since the start"),
                 "restart sitesync to load the newest",
@@ -442,7 +553,7 @@ impl Shelf {
     /// The file that serves in the place of this one.
     fn superseded_by(&self, candidate: &Arc<Candidate>) -> Option<PathBuf> {
         let name = candidate.name()?;
-        let refused = |candidate: &Candidate| matches!(candidate.provider.get(), Some(Err(_)));
+        let refused = |candidate: &Candidate| candidate.failed().is_some();
         let serving = self.best_first(name).into_iter().find(|candidate| !refused(candidate))?;
         (!Arc::ptr_eq(&serving, candidate) && !refused(candidate))
             .then(|| serving.found.path.clone())
@@ -461,8 +572,21 @@ impl Candidate {
             Ok(()) => Ok(manifest),
             Err(refusal) => Err((Stage::Inspected, refusal)),
         });
-        let (provider, sha256) = (OnceLock::new(), OnceLock::new());
-        Candidate { found, inspected, manifest, provider, sha256 }
+        let (attempt, loading) = (Mutex::default(), Mutex::default());
+        Candidate { found, inspected, manifest, attempt, loading, sha256: OnceLock::new() }
+    }
+
+    fn attempt(&self) -> Option<Attempt> {
+        self.lock_attempt().clone()
+    }
+
+    fn lock_attempt(&self) -> MutexGuard<'_, Option<Attempt>> {
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far it came when it was last loaded, and why no further, if that failed.
+    fn failed(&self) -> Option<(Stage, Refusal)> {
+        self.attempt().and_then(|attempt| attempt.outcome.err())
     }
 
     /// The name, if it passed the gate.
@@ -479,12 +603,11 @@ impl Candidate {
     }
 
     fn report(&self) -> Report {
-        let (stage, refused) = match (&self.inspected, self.provider.get()) {
-            (Err((stage, refusal)), _) | (_, Some(Err((stage, refusal)))) => {
-                (*stage, Some(refusal.clone()))
-            }
-            (Ok(_), None) => (Stage::Gated, None),
-            (Ok(_), Some(Ok(_))) => (Stage::Loaded, None),
+        let refused = self.inspected.as_ref().err().cloned().or_else(|| self.failed());
+        let (stage, refused) = match (refused, self.attempt()) {
+            (Some((stage, refusal)), _) => (stage, Some(refusal)),
+            (None, None) => (Stage::Gated, None),
+            (None, Some(_)) => (Stage::Loaded, None),
         };
         let manifest = self.manifest.as_ref();
         Report {
@@ -498,34 +621,68 @@ impl Candidate {
             stage,
             refused,
             superseded_by: None,
+            lingers: None,
         }
     }
 }
 
-/// The candidate of an unchanged file, unless loading it failed: that may end otherwise by now.
+/// The candidate of an unchanged file.
 fn reuse(before: &[Arc<Candidate>], found: Found) -> Arc<Candidate> {
     let stamp = found.opened.as_ref().ok().map(|opened| opened.stamp);
     let same = before.iter().find(|candidate| {
-        candidate.found.path == found.path
-            && stamp.is_some()
-            && candidate.stamp() == stamp
-            && !matches!(candidate.provider.get(), Some(Err(_)))
+        candidate.found.path == found.path && stamp.is_some() && candidate.stamp() == stamp
     });
     same.cloned().unwrap_or_else(|| Arc::new(Candidate::new(found)))
 }
 
-/// Loads a copy into this process and starts it.
-fn start(cache: &Cache, held: &Held, manifest: &Manifest) -> Result<Arc<Provider>, Refusal> {
-    let folder = cache.folder(cache::IN_FLIGHT);
-    let marker = in_flight::begin(&folder, &manifest.name, &held.sha256)?;
-    let (module, description) = load::load(&held.path, manifest)?;
+/// Tells of files that came, changed or went since the last look.
+fn tell(before: &[Arc<Candidate>], now: &[Arc<Candidate>]) {
+    let at = |candidates: &[Arc<Candidate>], path: &Path| {
+        candidates.iter().find(|candidate| candidate.found.path == path).cloned()
+    };
+    for candidate in now {
+        let file = candidate.found.path.display();
+        match at(before, &candidate.found.path) {
+            Some(same) if Arc::ptr_eq(&same, candidate) => {}
+            Some(_) => tracing::info!(%file, "a plug-in was replaced"),
+            None => tracing::debug!(%file, "a plug-in is there"),
+        }
+    }
+    for candidate in before.iter().filter(|c| at(now, &c.found.path).is_none()) {
+        let file = candidate.found.path.display();
+        match candidate.attempt() {
+            Some(Attempt { outcome: Ok(_), .. }) => tracing::warn!(
+                %file,
+                "a plug-in was removed: what it serves goes on until restart, unless another takes \
+                 its place"
+            ),
+            _ => tracing::info!(%file, "a plug-in was removed"),
+        }
+    }
+}
+
+/// Starts the runtime of a module.
+fn init(module: &Module, manifest: &Manifest) -> Result<(), Refusal> {
     module.init(log::forward(manifest.name.clone()), log::level()).map_err(|error| {
         Refusal::new(
             format!("{} {} cannot start: {error}", manifest.name, manifest.version),
             "see that the service may start more threads",
         )
-    })?;
+    })
+}
+
+/// Loads a copy into this process and starts it.
+fn start(
+    cache: &Cache,
+    held: &Held,
+    manifest: &Manifest,
+    path: PathBuf,
+) -> Result<Arc<Provider>, Refusal> {
+    let folder = cache.folder(cache::IN_FLIGHT);
+    let marker = in_flight::begin(&folder, &manifest.name, &held.sha256)?;
+    let (module, description) = load::load(&held.path, manifest)?;
+    init(&module, manifest)?;
     drop(marker);
-    let sha256 = Some(held.sha256.clone());
-    Ok(Arc::new(Provider { manifest: manifest.clone(), description, module, sha256 }))
+    let (manifest, sha256) = (manifest.clone(), Some(held.sha256.clone()));
+    Ok(Arc::new(Provider { manifest, description, module, sha256, path: Some(path) }))
 }

@@ -70,6 +70,18 @@ pub struct Report {
     pub refused: Option<Refusal>,
     /// The file that is used in its place: a higher version, or one of an earlier folder.
     pub superseded_by: Option<PathBuf>,
+    /// It is at work, though its content lies in no plug-in folder any more.
+    pub lingers: Option<Lingers>,
+}
+
+/// For how long a provider works whose file was replaced or removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lingers {
+    /// Another one serves; this one ends what it began.
+    UntilItsWorkEnds,
+    /// Nothing else serves: it goes on until the service is restarted.
+    UntilRestart,
 }
 
 impl Report {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
-use sitesync_provider::abi::client::{Connection, Module};
+use sitesync_provider::abi::client::Connection;
 use sitesync_provider::{
     BoxFuture, Description, Error, ErrorKind, Host, HostServices, Result, RootInfo,
 };
@@ -48,13 +48,25 @@ pub(crate) fn key(site: &settings::Site, description: &Description) -> String {
 #[derive(Debug)]
 pub struct Instance {
     key: String,
-    module: Module,
     settings: serde_json::Value,
-    connection: OnceCell<Connection>,
+    /// Through the generation of the provider that serves what begins now.
+    link: Mutex<Arc<Link>>,
     host: Host,
-    slots_hint: u32,
     pub(super) limits: Limits,
     storages: Mutex<HashMap<String, Arc<Storage>>>,
+}
+
+/// A connection through one generation of a provider. Whoever works through it keeps it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) provider: Arc<Provider>,
+    connection: OnceCell<Connection>,
+}
+
+impl Link {
+    fn new(provider: Arc<Provider>) -> Arc<Self> {
+        Arc::new(Link { provider, connection: OnceCell::new() })
+    }
 }
 
 /// One disk, drive or bucket beneath an instance: what it bears, and how it fares.
@@ -117,7 +129,7 @@ impl Instance {
     pub(crate) fn new(
         key: &str,
         site: &settings::Site,
-        provider: &Provider,
+        provider: Arc<Provider>,
         ground: &Ground,
     ) -> Arc<Self> {
         let hint = provider.description.requests_per_second;
@@ -130,11 +142,9 @@ impl Instance {
         };
         Arc::new(Instance {
             key: key.to_owned(),
-            module: provider.module,
             settings: serde_json::Value::Object(site.settings.clone()),
-            connection: OnceCell::new(),
+            link: Mutex::new(Link::new(provider)),
             host: Host::new(services),
-            slots_hint: provider.description.slots,
             limits: ground.limits,
             storages: Mutex::default(),
         })
@@ -146,12 +156,29 @@ impl Instance {
         &self.key
     }
 
-    /// The connection; made on the first call, and again after a failure.
-    pub(crate) async fn connection(&self) -> Result<&Connection> {
-        self.connection
+    /// The link that serves what begins now.
+    pub(crate) fn link(&self) -> Arc<Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Serves through this generation of the provider from now on. What was held against its
+    /// storages may have been the old one's fault.
+    pub(crate) fn renew(&self, provider: &Arc<Provider>) {
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&link.provider, provider) {
+            return;
+        }
+        *link = Link::new(provider.clone());
+        let storages = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
+        storages.values().for_each(|storage| storage.health.stored());
+    }
+
+    /// The connection of a link; made on the first call, and again after a failure.
+    pub(crate) async fn connection<'a>(&self, link: &'a Link) -> Result<&'a Connection> {
+        link.connection
             .get_or_try_init(|| async {
                 make_private(&self.host.cache_dir())?;
-                let call = self.module.connect(&self.settings, self.host.clone());
+                let call = link.provider.module.connect(&self.settings, self.host.clone());
                 let limit = self.limits.connect;
                 tokio::time::timeout(limit, call).await.map_err(|_| {
                     let limit = limit.as_secs();
@@ -163,11 +190,12 @@ impl Instance {
 
     /// The storage that a root lies on. The first site that opens it says how wide it is.
     pub(crate) fn storage(&self, info: &RootInfo, site: &settings::Site) -> Arc<Storage> {
+        let slots_hint = self.link().provider.description.slots;
         let mut storages = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
         storages
             .entry(info.storage_id.clone())
             .or_insert_with(|| {
-                let width = site.slots.unwrap_or(self.slots_hint).max(1) as usize;
+                let width = site.slots.unwrap_or(slots_hint).max(1) as usize;
                 Arc::new(Storage {
                     id: info.storage_id.clone(),
                     health: Health::default(),

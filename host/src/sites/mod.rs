@@ -21,7 +21,7 @@ mod slots;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sitesync_provider::ErrorKind;
 
@@ -33,7 +33,7 @@ pub use open_root::{Listing, OpenRoot, Reading, Writing};
 pub use operation::Operation;
 pub use slots::Slot;
 
-use crate::plugins::Plugins;
+use crate::plugins::{Plugins, Provider, Refusal};
 use crate::settings;
 
 /// Why a site cannot be used right now. `Display` is a sentence for a person.
@@ -94,6 +94,9 @@ pub struct Sites {
     plugins: Arc<Plugins>,
     configured: HashMap<String, settings::Site>,
     instances: Mutex<HashMap<String, Arc<Instance>>>,
+    /// By name of a provider: what was last found under it.
+    served: Mutex<HashMap<String, Build>>,
+    replaced: tokio::sync::watch::Sender<u64>,
     ground: Arc<Ground>,
 }
 
@@ -123,6 +126,8 @@ impl Sites {
             plugins,
             configured: settings.sites.clone().into_iter().collect(),
             instances: Mutex::default(),
+            served: Mutex::default(),
+            replaced: tokio::sync::watch::Sender::default(),
             ground: Arc::new(Ground { site_id, cache, stop, limits: Limits::default() }),
         }
     }
@@ -138,13 +143,10 @@ impl Sites {
 
     /// The instance behind a site, connected or not; made on the first call.
     pub fn instance(&self, site: &str) -> Result<Arc<Instance>, Fault> {
-        let configured = self.configured.get(site).ok_or_else(|| Fault {
-            site: site.to_owned(),
-            kind: ErrorKind::InvalidSettings,
-            message: "there is no such site in the settings".to_owned(),
-            hint: Some(format!("add a [sites.{site}] with a provider and a root")),
-        })?;
-        let provider = self.plugins.get(&configured.provider).map_err(|refusal| Fault {
+        let configured = self.configured(site)?;
+        let found = self.plugins.get(&configured.provider);
+        self.lock_served().entry(configured.provider.clone()).or_insert_with(|| build(&found));
+        let provider = found.map_err(|refusal| Fault {
             site: site.to_owned(),
             kind: ErrorKind::InvalidSettings,
             message: refusal.to_string(),
@@ -153,9 +155,10 @@ impl Sites {
         let key = instance::key(configured, &provider.description);
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(instance) = instances.get(&key) {
+            instance.renew(&provider);
             return Ok(instance.clone());
         }
-        let made = Instance::new(&key, configured, &provider, &self.ground);
+        let made = Instance::new(&key, configured, provider, &self.ground);
         instances.insert(key, made.clone());
         Ok(made)
     }
@@ -164,19 +167,58 @@ impl Sites {
     pub async fn open(&self, site: &str, root: &str) -> Result<Arc<OpenRoot>, Fault> {
         // The first use of a provider loads it, which may take as long as a trial.
         let instance = tokio::task::block_in_place(|| self.instance(site))?;
-        let configured = self.configured.get(site).ok_or_else(|| unknown(site))?;
-        OpenRoot::open(instance, configured, root)
+        OpenRoot::open(&instance, self.configured(site)?, root)
             .await
             .map(Arc::new)
             .map_err(|error| Fault::new(site, &error))
     }
+
+    /// True if what begins at this root's site now would go through the same generation of the
+    /// provider.
+    #[must_use]
+    pub fn is_current(&self, root: &OpenRoot) -> bool {
+        tokio::task::block_in_place(|| self.instance(&root.site))
+            .is_ok_and(|instance| root.goes_through(&instance.link()))
+    }
+
+    /// Looks at the plug-in folders once more; whoever waits for [`Sites::replaced`] is told if the
+    /// name of a provider that was asked for stands for something else by now. Blocks for as long
+    /// as it takes to load that.
+    pub fn look_again(&self) {
+        self.plugins.look_again();
+        let before = self.lock_served().clone();
+        let now = before.keys().map(|name| (name.clone(), build(&self.plugins.get(name))));
+        let now: HashMap<String, Build> = now.collect();
+        if now != before {
+            self.lock_served().extend(now);
+            self.replaced.send_modify(|times| *times += 1);
+        }
+        self.plugins.retire();
+    }
+
+    /// Changes whenever a provider that was asked for came, was replaced or went.
+    #[must_use]
+    pub fn replaced(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.replaced.subscribe()
+    }
+
+    fn configured(&self, site: &str) -> Result<&settings::Site, Fault> {
+        self.configured.get(site).ok_or_else(|| Fault {
+            site: site.to_owned(),
+            kind: ErrorKind::InvalidSettings,
+            message: "there is no such site in the settings".to_owned(),
+            hint: Some(format!("add a [sites.{site}] with a provider and a root")),
+        })
+    }
+
+    fn lock_served(&self) -> MutexGuard<'_, HashMap<String, Build>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn unknown(site: &str) -> Fault {
-    Fault {
-        site: site.to_owned(),
-        kind: ErrorKind::InvalidSettings,
-        message: "there is no such site in the settings".to_owned(),
-        hint: None,
-    }
+/// Which build of a provider its name stands for; `None` if none does.
+type Build = Option<String>;
+
+fn build(found: &Result<Arc<Provider>, Refusal>) -> Build {
+    found.as_ref().ok().map(|provider| provider.sha256.clone().unwrap_or_default())
 }

@@ -10,6 +10,7 @@ use sitesync_provider::{
     Page, ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions, check_name, check_path,
 };
 
+use super::instance::Link;
 use super::{Instance, Operation, Slot, Storage};
 use crate::settings;
 
@@ -27,18 +28,19 @@ pub struct OpenRoot {
     pub info: RootInfo,
     /// The storage that it lies on.
     pub storage: Arc<Storage>,
-    instance: Arc<Instance>,
+    link: Arc<Link>,
     connection: client::Connection,
     settings: serde_json::Value,
 }
 
 impl OpenRoot {
     pub(crate) async fn open(
-        instance: Arc<Instance>,
+        instance: &Instance,
         site: &settings::Site,
         root: &str,
     ) -> Result<Self> {
-        let connection = instance.connection().await?.clone();
+        let link = instance.link();
+        let connection = instance.connection(&link).await?.clone();
         let settings = serde_json::Value::Object(site.settings.clone());
         let info = limit(instance.limits.answer, connection.open_root(root, &settings)).await?;
         if site.mounted && !info.mount_point {
@@ -57,7 +59,7 @@ impl OpenRoot {
             root: root.to_owned(),
             info,
             storage,
-            instance,
+            link,
             connection,
             settings,
         })
@@ -73,10 +75,23 @@ impl OpenRoot {
         .await
     }
 
-    /// True if both roots belong to one instance: copies need not pass through the host.
+    /// True if both roots belong to one instance, through one generation of its provider: copies
+    /// need not pass through the host.
     #[must_use]
     pub fn same_instance(&self, other: &OpenRoot) -> bool {
-        Arc::ptr_eq(&self.instance, &other.instance)
+        self.goes_through(&other.link)
+    }
+
+    /// True if its calls go through this link.
+    pub(crate) fn goes_through(&self, link: &Arc<Link>) -> bool {
+        Arc::ptr_eq(&self.link, link)
+    }
+
+    /// Names the build of the provider that it goes through: the digest of its file, or nothing
+    /// for one of this very binary.
+    #[must_use]
+    pub fn build(&self) -> &str {
+        self.link.provider.sha256.as_deref().unwrap_or_default()
     }
 
     /// Waits for a slot of this storage, for work of so many bytes of a lane.

@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -22,10 +22,14 @@ const SILENCE: Duration = Duration::from_secs(15);
 struct Current {
     runtime: Option<Runtime>,
     replaced: u32,
+    /// The host has shut it down; `start` begins anew.
+    stopped: bool,
+    /// The heartbeat's thread is there.
+    watched: bool,
 }
 
-static CURRENT: Mutex<Current> = Mutex::new(Current { runtime: None, replaced: 0 });
-static STOPPED: AtomicBool = AtomicBool::new(false);
+static CURRENT: Mutex<Current> =
+    Mutex::new(Current { runtime: None, replaced: 0, stopped: false, watched: false });
 
 fn build() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(WORKERS).thread_name("plugin").enable_all().build()
@@ -35,12 +39,16 @@ fn lock() -> std::sync::MutexGuard<'static, Current> {
     CURRENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Starts the runtime and its heartbeat, once.
+/// Starts the runtime and its heartbeat, if they don't run; also after a stop.
 pub(crate) fn start() -> std::io::Result<()> {
     let mut current = lock();
+    current.stopped = false;
     if current.runtime.is_none() && current.replaced == 0 {
         current.runtime = Some(build()?);
-        std::thread::Builder::new().name("plugin-heartbeat".into()).spawn(watch)?;
+        if !current.watched {
+            std::thread::Builder::new().name("plugin-heartbeat".into()).spawn(watch)?;
+            current.watched = true;
+        }
     }
     Ok(())
 }
@@ -48,7 +56,7 @@ pub(crate) fn start() -> std::io::Result<()> {
 /// The runtime that runs new work, if there is one.
 pub(crate) fn handle() -> Option<Handle> {
     let mut current = lock();
-    if current.runtime.is_none() && current.replaced == 0 && !STOPPED.load(Ordering::Acquire) {
+    if current.runtime.is_none() && current.replaced == 0 && !current.stopped {
         // In process there is no `init`.
         current.runtime = build().ok();
     }
@@ -64,21 +72,31 @@ pub(crate) fn spawn<T: Send + 'static>(
 
 /// Ends the runtime without waiting for what still runs.
 pub(crate) fn stop() {
-    STOPPED.store(true, Ordering::Release);
-    if let Some(runtime) = lock().runtime.take() {
+    let mut current = lock();
+    current.stopped = true;
+    let runtime = current.runtime.take();
+    drop(current);
+    if let Some(runtime) = runtime {
         runtime.shutdown_background();
     }
 }
 
 /// Beats until the runtime is stopped or out of replacements.
 fn watch() {
-    while !STOPPED.load(Ordering::Acquire) {
-        let Some(handle) = handle() else { return };
+    loop {
+        let handle = {
+            let mut current = lock();
+            let handle = current.runtime.as_ref().map(|runtime| runtime.handle().clone());
+            current.watched = handle.is_some();
+            handle
+        };
+        let Some(handle) = handle else { return };
         let (beat, heard) = std::sync::mpsc::channel();
         handle.spawn(async move {
             let _ = beat.send(());
         });
-        if heard.recv_timeout(SILENCE).is_err() && !STOPPED.load(Ordering::Acquire) {
+        // A runtime that was stopped meanwhile drops the beat, which is no silence.
+        if heard.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
             replace();
         }
         std::thread::sleep(BEAT);
@@ -87,6 +105,9 @@ fn watch() {
 
 fn replace() {
     let mut current = lock();
+    if current.stopped {
+        return;
+    }
     current.replaced += 1;
     let fresh = if current.replaced <= REPLACEMENTS { build().ok() } else { None };
     let left = current.replaced <= REPLACEMENTS;
