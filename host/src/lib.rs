@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod cli;
 pub mod engine;
 pub mod plugins;
+pub mod running;
 pub mod settings;
 pub mod sites;
 pub mod state_dir;

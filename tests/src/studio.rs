@@ -26,6 +26,7 @@ pub const PROJECT: &str = "demo";
 #[derive(Debug, Clone)]
 pub struct Setup {
     sync: BTreeMap<&'static str, String>,
+    remote: &'static str,
     extra: String,
     under: Option<PathBuf>,
 }
@@ -33,7 +34,12 @@ pub struct Setup {
 impl Default for Setup {
     /// Everything travels both ways, as soon as it is seen.
     fn default() -> Self {
-        let setup = Setup { sync: BTreeMap::new(), extra: String::new(), under: None };
+        let setup = Setup {
+            sync: BTreeMap::new(),
+            remote: "local_drive",
+            extra: String::new(),
+            under: None,
+        };
         setup.settle("0s").upload("all").download("all")
     }
 }
@@ -77,6 +83,13 @@ impl Setup {
         self
     }
 
+    /// The remote site's provider: with another than `local_drive`, files are streamed.
+    #[must_use]
+    pub fn remote(mut self, provider: &'static str) -> Self {
+        self.remote = provider;
+        self
+    }
+
     /// Further settings, word for word.
     #[must_use]
     pub fn extra(mut self, toml: &str) -> Self {
@@ -107,8 +120,10 @@ impl Setup {
         for (key, value) in &self.sync {
             writeln!(toml, "{key} = {value}")?;
         }
-        for (site, root) in [("studio", studio.studio()), ("remote", studio.remote())] {
-            writeln!(toml, "[sites.{site}]\nprovider = \"local_drive\"\nroot.work = {root:?}")?;
+        let sites =
+            [("studio", "local_drive", studio.studio()), ("remote", self.remote, studio.remote())];
+        for (site, provider, root) in sites {
+            writeln!(toml, "[sites.{site}]\nprovider = {provider:?}\nroot.work = {root:?}")?;
         }
         writeln!(
             toml,

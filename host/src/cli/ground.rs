@@ -138,6 +138,8 @@ pub(super) fn idle_because(settings: &Settings, project: &Project) -> Option<Str
 pub(super) struct Ground {
     pub settings: Settings,
     pub engine: Engine,
+    /// The state folder.
+    pub state: PathBuf,
     _lock: StateLock,
 }
 
@@ -167,7 +169,7 @@ impl Ground {
             stop,
             progress: Arc::new(Progress::default()),
         };
-        Ok(Ground { settings, engine, _lock: lock })
+        Ok(Ground { settings, engine, state: state.path().to_owned(), _lock: lock })
     }
 }
 

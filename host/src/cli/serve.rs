@@ -1,8 +1,17 @@
 //! `sitesync serve`: the service, in the foreground.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::ground::{self, Ground};
 use super::output::say;
 use super::{Exit, Failure, Global};
+use crate::running::Running;
+use crate::sites::Sites;
+
+/// How often other commands are told what is new.
+const TELL: Duration = Duration::from_secs(1);
 
 pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -17,14 +26,32 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
     let runtime = ground::runtime()?;
     runtime.block_on(async {
         stop_on_signals(stop);
+        let telling = tokio::spawn(tell(ground.engine.sites.clone(), ground.state.clone()));
         let mut stopped = ground.engine.stop.clone();
         ground.engine.serve(projects).await;
         // With no project it still waits to be told: a service that ends looks like a failure.
         let _ = stopped.wait_for(|stopped| *stopped).await;
+        telling.abort();
     });
     tracing::info!("the service has ended");
     runtime.shutdown_background();
     Ok(Exit::Done)
+}
+
+/// Tells other commands how the service fares, as long as it lives.
+async fn tell(sites: Arc<Sites>, state: PathBuf) {
+    let mut told = None;
+    loop {
+        tokio::time::sleep(TELL).await;
+        let running = tokio::task::block_in_place(|| Running::here(sites.plugins().report()));
+        if told.as_ref() == Some(&running) {
+            continue;
+        }
+        match running.tell(&state) {
+            Ok(()) => told = Some(running),
+            Err(error) => tracing::warn!(%error, "other commands can't be told how it fares"),
+        }
+    }
 }
 
 /// Asks the host to go down at ctrl-c or SIGTERM; the second time the process ends at once, which

@@ -192,6 +192,7 @@ impl Plugins {
         let candidates: Vec<_> = found.into_iter().map(|found| reuse(&before, found)).collect();
         let same = |(a, b): (&Arc<Candidate>, &Arc<Candidate>)| Arc::ptr_eq(a, b);
         let changed = candidates.len() != before.len() || !candidates.iter().zip(&before).all(same);
+        tracing::debug!(files = candidates.len(), changed, "looked at the plug-in folders");
         if changed {
             tell(&before, &candidates);
         }
@@ -643,9 +644,14 @@ fn tell(before: &[Arc<Candidate>], now: &[Arc<Candidate>]) {
     for candidate in now {
         let file = candidate.found.path.display();
         match at(before, &candidate.found.path) {
-            Some(same) if Arc::ptr_eq(&same, candidate) => {}
+            Some(same) if Arc::ptr_eq(&same, candidate) => continue,
             Some(_) => tracing::info!(%file, "a plug-in was replaced"),
             None => tracing::debug!(%file, "a plug-in is there"),
+        }
+        let refused = |candidate: &Candidate| Some(candidate.inspected.as_ref().err()?.1.clone());
+        let before = at(before, &candidate.found.path).and_then(|before| refused(&before));
+        if let Some(refusal) = refused(candidate).filter(|now| before.as_ref() != Some(now)) {
+            tracing::warn!("not used: {refusal}");
         }
     }
     for candidate in before.iter().filter(|c| at(now, &c.found.path).is_none()) {

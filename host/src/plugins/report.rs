@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 /// How far a file came on the way to being a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// It lies in a plug-in folder.
@@ -47,7 +47,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// One plug-in file, or one provider of this very binary.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The file; `None` for a provider of this very binary.
     pub path: Option<PathBuf>,

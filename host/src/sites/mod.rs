@@ -181,6 +181,12 @@ impl Sites {
             .is_ok_and(|instance| root.goes_through(&instance.link()))
     }
 
+    /// The plug-ins that stand behind the sites.
+    #[must_use]
+    pub fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+
     /// Looks at the plug-in folders once more; whoever waits for [`Sites::replaced`] is told if the
     /// name of a provider that was asked for stands for something else by now. Blocks for as long
     /// as it takes to load that.

@@ -1,0 +1,53 @@
+//! What the running service tells other commands of itself: a file in the state folder.
+//!
+//! In it is what no other process can find out: the generations of plug-ins that are at work, and
+//! how the storages fare. It takes the place of a door through which the service could be asked.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plugins::Report;
+use crate::state_dir;
+
+const FILE: &str = "service.json";
+
+/// The running service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Running {
+    /// Its process.
+    pub pid: u32,
+    /// Every plug-in that it knows of.
+    pub plugins: Vec<Report>,
+}
+
+impl Running {
+    /// This very process.
+    #[must_use]
+    pub fn here(plugins: Vec<Report>) -> Self {
+        Running { pid: std::process::id(), plugins }
+    }
+
+    /// Puts it into the state folder, in one step.
+    pub fn tell(&self, state: &Path) -> io::Result<()> {
+        let temporary = state.join(format!(".{FILE}"));
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        fs::rename(temporary, state.join(FILE))
+    }
+
+    /// What the service that works on this state folder last told; `None` if none does.
+    #[must_use]
+    pub fn ask(state: &Path) -> Option<Self> {
+        let (pid, _) = state_dir::holder(state)?;
+        let running: Running = serde_json::from_slice(&fs::read(state.join(FILE)).ok()?).ok()?;
+        // What another left behind says nothing.
+        (running.pid == pid).then_some(running)
+    }
+}
