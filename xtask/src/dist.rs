@@ -133,6 +133,15 @@ fn compile(workspace: &Workspace, release: bool) -> Result<Artifacts> {
     Ok(Artifacts { binary: binary.context("package `sitesync` has no binary")?, plugins })
 }
 
+/// Builds an example; returns its program.
+pub(crate) fn example(cargo: &mut Command, name: &str) -> Result<PathBuf> {
+    cargo.arg("--message-format=json-render-diagnostics");
+    let messages = artifacts(cargo)?;
+    let built = messages.iter().find(|message| message["target"]["name"] == name);
+    let program = built.and_then(|message| message["executable"].as_str());
+    program.map(PathBuf::from).with_context(|| format!("cargo built no example `{name}`"))
+}
+
 /// Runs a build; its messages about what was built.
 fn artifacts(command: &mut Command) -> Result<Vec<Value>> {
     let output = process::read(command.stdout(Stdio::piped()))?;

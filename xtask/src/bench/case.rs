@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
+use super::boundary::{Boundary, Work};
 use super::data::{self, Data};
 use super::medium::Medium;
 use super::peer::{DESTINATION, OURS_AT_SOURCE, Peer, Peers, SOURCE, STATE};
@@ -22,6 +23,7 @@ pub(super) struct Bench<'a> {
     pub(super) medium: Medium,
     pub(super) peers: &'a Peers,
     pub(super) contents: &'a Contents,
+    pub(super) through: &'a Boundary,
     pub(super) runs: usize,
 }
 
@@ -41,6 +43,12 @@ impl Bench<'_> {
             Case::Big => self.copying(case, Data::Big(scaled(4 << 30)), report),
             Case::Idle => {
                 self.idle(Data::Tiny(idle_files.unwrap_or_else(|| scaled(20_000))), report)
+            }
+            Case::Boundary => {
+                self.boundary(Data::Small(scaled(20_000)), Work::Copy, 1.1, report)?;
+                self.boundary(Data::Small(scaled(20_000)), Work::Stream, 1.1, report)?;
+                self.boundary(Data::Big(scaled(1 << 30)), Work::Stream, 1.0 / 0.9, report)?;
+                self.loading(report)
             }
             Case::Memory => self.memory([20_000, 200_000].map(scaled), report),
         }
@@ -67,7 +75,7 @@ impl Bench<'_> {
             Case::Small | Case::Seq => &[(Peer::Cp, 0.8)],
             _ => &[(Peer::Cp, 1.0)],
         };
-        report.times(&self.medium, "copied", data, &samples, goals);
+        report.times(&self.medium, "copied", data, &samples, Peer::Ours, goals);
         Ok(())
     }
 
@@ -85,7 +93,37 @@ impl Bench<'_> {
         let samples = self.rounds(&peers, |peer, _| self.peers.idle(peer, &self.medium))?;
         self.clear()?;
         let goals = [(Peer::Find, 2.0), (Peer::Rsync, 1.0)];
-        report.times(&self.medium, "nothing to do", data, &samples, &goals);
+        report.times(&self.medium, "nothing to do", data, &samples, Peer::Ours, &goals);
+        Ok(())
+    }
+
+    /// The same provider code as plug-ins and called directly.
+    fn boundary(&self, wanted: Data, work: Work, goal: f64, report: &mut Report) -> Result<()> {
+        let data = self.source(wanted, 2, report)?;
+        self.through.prepare(&self.medium)?;
+        let samples = self.rounds(&[Peer::Plugins, Peer::Direct], |peer, round| {
+            self.fresh(peer)?;
+            let seconds = self.through.carry(peer, work, &self.medium)?;
+            if round == 0 {
+                let copied = digest::files(&self.medium.path(DESTINATION))?.len() as u64;
+                ensure!(copied == data.files(), "{} copied {copied} files", peer.name());
+            }
+            Ok(seconds)
+        })?;
+        self.clear()?;
+        let goals = [(Peer::Direct, goal)];
+        report.times(&self.medium, work.name(), data, &samples, Peer::Plugins, &goals);
+        Ok(())
+    }
+
+    fn loading(&self, report: &mut Report) -> Result<()> {
+        self.through.prepare(&self.medium)?;
+        let mut times = [Samples::new(Peer::Plugins), Samples::new(Peer::Plugins)];
+        for _ in 0..self.runs {
+            let taken = self.through.load(&self.medium)?;
+            times.iter_mut().zip(taken).for_each(|(samples, ms)| samples.seconds.push(ms));
+        }
+        report.loading(&self.medium, [&times[0], &times[1]], [150.0, 50.0]);
         Ok(())
     }
 

@@ -5,8 +5,9 @@
 //! durable and recorded, so the peers' time includes `sync -f` on the destination.
 //!
 //! `medium` is where it happens, `data` what is copied, `peer` who copies, `case` what is measured,
-//! `report` what is said of it.
+//! `boundary` the plug-ins by themselves, `report` what is said of it.
 
+mod boundary;
 mod case;
 mod data;
 mod medium;
@@ -60,6 +61,8 @@ enum Case {
     Big,
     /// Nothing to do
     Idle,
+    /// The same provider code as plug-ins and called directly; loading plug-ins
+    Boundary,
     /// How much memory `sitesync sync` takes
     Memory,
 }
@@ -77,6 +80,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     ensure!(arguments.runs > 0, "--runs must be at least 1");
     ensure!(arguments.scale > 0.0 && arguments.scale.is_finite(), "--scale must be positive");
     let ours = dist::build(workspace, true)?;
+    let through = boundary::Boundary::build(workspace, &ours)?;
     let peers = Peers::find(workspace, ours);
     let contents = Contents::new();
     let mut report = Report::new(&peers, arguments.runs);
@@ -87,14 +91,22 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             report.note("/dev/shm is no tmpfs here: nothing was measured in memory");
             continue;
         };
-        let bench =
-            case::Bench { medium, peers: &peers, contents: &contents, runs: arguments.runs };
+        let bench = case::Bench {
+            medium,
+            peers: &peers,
+            contents: &contents,
+            through: &through,
+            runs: arguments.runs,
+        };
         for case in Case::value_variants() {
             if !arguments.only.is_empty() && !arguments.only.contains(case) {
                 continue;
             }
-            // Memory does not depend on the medium: once is enough.
-            if *case == Case::Memory && on == On::Disk && arguments.on.is_none() {
+            // Neither depends on the medium: once is enough.
+            if matches!(case, Case::Memory | Case::Boundary)
+                && on == On::Disk
+                && arguments.on.is_none()
+            {
                 continue;
             }
             bench.run(*case, arguments.scale, arguments.files, &mut report)?;

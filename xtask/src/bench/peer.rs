@@ -38,6 +38,10 @@ pub(super) enum Peer {
     Rsync,
     Rclone,
     Find,
+    /// Providers as plug-ins, without the rest of sitesync.
+    Plugins,
+    /// The same providers, called directly.
+    Direct,
 }
 
 impl Peer {
@@ -48,6 +52,8 @@ impl Peer {
             Peer::Rsync => "rsync -a",
             Peer::Rclone => "rclone copy",
             Peer::Find => "find",
+            Peer::Plugins => "plug-ins",
+            Peer::Direct => "direct calls",
         }
     }
 }
@@ -79,7 +85,7 @@ impl Peers {
         let is_here = |peer: &Peer| match peer {
             Peer::Rsync => self.rsync,
             Peer::Rclone => self.rclone.is_some(),
-            Peer::Ours | Peer::Cp | Peer::Find => true,
+            Peer::Ours | Peer::Cp | Peer::Find | Peer::Plugins | Peer::Direct => true,
         };
         wanted.iter().copied().filter(is_here).collect()
     }
@@ -179,7 +185,7 @@ root.work = "{}"
     fn command(&self, peer: Peer, medium: &Medium) -> Command {
         let [source, destination] = [SOURCE, DESTINATION].map(|name| medium.path(name));
         let mut command = match peer {
-            Peer::Ours => return self.sync(medium),
+            Peer::Ours | Peer::Plugins | Peer::Direct => return self.sync(medium),
             Peer::Cp => {
                 let mut cp = Command::new("cp");
                 cp.arg("-a").arg(source).arg(destination);

@@ -93,14 +93,16 @@ impl Report {
         what: &str,
         data: Data,
         samples: &[Samples],
+        own: Peer,
         goals: &[(Peer, f64)],
     ) {
         let title = format!("{}, {what}, {}", data.describe(), medium.label);
-        let Some(own) = samples.iter().find(|samples| samples.peer == Peer::Ours) else { return };
+        let us = own.name();
+        let Some(own) = samples.iter().find(|samples| samples.peer == own) else { return };
         let ours = own.median();
         let mut table = format!(
             "\n## {title}\n\n\
-             | | median, s | fastest, s | slowest, s | sitesync / this |\n\
+             | | median, s | fastest, s | slowest, s | {us} / this |\n\
              |---|---:|---:|---:|---:|\n"
         );
         for samples in samples {
@@ -122,7 +124,7 @@ impl Report {
             };
             if own.is_unsteady() || theirs.is_unsteady() {
                 self.note(format!(
-                    "{title}: runs of sitesync or {name} differ by more than {STEADY:.1} x, so \
+                    "{title}: runs of {us} or {name} differ by more than {STEADY:.1} x, so \
                      their ratio proves little"
                 ));
             }
@@ -155,6 +157,25 @@ impl Report {
             million,
             MEMORY_GOAL,
         );
+    }
+
+    /// Adds how long it takes to load a plug-in for the first time, and again: milliseconds.
+    pub(super) fn loading(&mut self, medium: &Medium, times: [&Samples; 2], goals: [f64; 2]) {
+        let title = format!("Loading a plug-in, {}", medium.label);
+        let _ = write!(
+            self.sections,
+            "\n## {title}\n\n| | median, ms | slowest, ms |\n|---|---:|---:|\n"
+        );
+        for ((what, samples), goal) in ["first", "again"].into_iter().zip(times).zip(goals) {
+            let (median, sorted) = (samples.median(), samples.sorted());
+            let _ = writeln!(
+                self.sections,
+                "| {what} | {median:.1} | {:.1} |",
+                sorted[sorted.len() - 1]
+            );
+            let work = format!("{title}, {what}");
+            self.goal(&work, &format!("< {goal:.0} ms"), &format!("{median:.1} ms"), median, goal);
+        }
     }
 
     fn goal(&mut self, work: &str, goal: &str, shown: &str, measured: f64, limit: f64) {
