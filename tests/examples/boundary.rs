@@ -4,9 +4,9 @@
 //!
 //! ```text
 //! boundary direct|loaded  stream|copy|each  SOURCE DESTINATION  PLUGINS CACHE
-//! boundary plug LIBRARY PLUGINS               fills a plug-in folder
-//! boundary load PLUGINS CACHE                 loads every plug-in; milliseconds for each
+//! boundary load PLUGINS CACHE                 milliseconds for loading a plug-in
 //! ```
+//! `PLUGINS` holds two plug-in folders, `source` and `destination`, each with its own `local_drive`.
 //! `stream` and `each` go from one provider to another, as between sites of two plug-ins: a chunk is
 //! read while the one before is written. `copy` is one provider's own, in batches. Directly there is
 //! neither a shim nor a second runtime.
@@ -20,12 +20,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use sitesync::plugins::{Options, PROBE_ARGUMENT, Plugins, probe_main};
-use sitesync_provider::abi::client::{Connection, Reading, Writing};
+use sitesync_provider::abi::client::{Connection, Module, Reading, Writing};
 use sitesync_provider::{
     At, BoxFuture, Bytes, Copied, Copy, Expect, Host, HostServices, Op, Provider, ReadOptions,
     ReadStream, WriteOptions, WriteStream,
 };
-use sitesync_tests::bench::patched;
 use tokio::task::JoinSet;
 
 /// As the engine does it.
@@ -238,8 +237,11 @@ async fn carry(what: &str, stores: [Arc<impl Store>; 2], work: Work) -> Result<f
     Ok(started.elapsed().as_secs_f64())
 }
 
-fn plugins(folder: &str, cache: &str) -> Plugins {
-    Plugins::open(Options::new(vec![folder.into()], cache.into()))
+/// The `local_drive` of one end: a library of its own, with a runtime of its own.
+fn module(end: &str, folder: &str, cache: &str) -> Result<Module> {
+    let [folder, cache] = [folder, cache].map(|path| Path::new(path).join(end));
+    fs::create_dir_all(&cache)?;
+    Ok(Plugins::open(Options::new(vec![folder], cache)).get("local_drive")?.module)
 }
 
 async fn direct(what: &str, work: Work, cache: &Path) -> Result<f64> {
@@ -256,34 +258,22 @@ async fn direct(what: &str, work: Work, cache: &Path) -> Result<f64> {
 }
 
 async fn loaded(what: &str, work: Work, folder: &str, cache: &str) -> Result<f64> {
-    let plugins = plugins(folder, cache);
-    let connect = async |name: &str| {
-        let module = plugins.get(name)?.module;
+    let connect = async |end: &str| {
+        let module = module(end, folder, cache)?;
         let connection = module.connect(&json!({}), Host::new(NoHost(cache.into()))).await?;
         for root in [&work.from, &work.to] {
             connection.open_root(root, &json!({})).await?;
         }
         anyhow::Ok(Arc::new(Loaded(connection)))
     };
-    let stores = [connect("local_drive").await?, connect("other_drive").await?];
+    let stores = [connect("source").await?, connect("destination").await?];
     carry(what, stores, work.clone()).await
 }
 
-/// Puts `local_drive` into a plug-in folder, and the same under another name.
-fn plug(library: &Path, folder: &Path) -> Result<()> {
-    let library = fs::read(library)?;
-    let other = patched(library.clone(), "local_drive", "other_drive");
-    fs::write(folder.join("liblocal_drive.so"), library)?;
-    Ok(fs::write(folder.join("libother_drive.so"), other)?)
-}
-
 fn load(folder: &str, cache: &str) -> Result<()> {
-    let plugins = plugins(folder, cache);
-    for name in plugins.names() {
-        let started = Instant::now();
-        plugins.get(&name)?;
-        println!("{}", started.elapsed().as_secs_f64() * 1e3);
-    }
+    let started = Instant::now();
+    module("source", folder, cache)?;
+    println!("{}", started.elapsed().as_secs_f64() * 1e3);
     Ok(())
 }
 
@@ -305,7 +295,6 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match *arguments {
-        ["plug", library, folder] => plug(Path::new(library), Path::new(folder)),
         ["load", folder, cache] => load(folder, cache),
         [way, what, from, to, folder, cache] => {
             let work = Work::new(from, to)?;

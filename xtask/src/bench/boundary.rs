@@ -1,5 +1,6 @@
 //! What the boundary of plug-ins costs: the example `boundary` of the tests, both ways.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::medium::Medium;
 use super::peer::{DESTINATION, Peer, SOURCE};
 use crate::dist::{self, Dist};
-use crate::process::{read, remove_folder, run};
+use crate::process::{doing, read, remove_folder};
 use crate::workspace::Workspace;
 
 const PLUGINS: &str = "plugins";
@@ -49,12 +50,16 @@ impl Boundary {
         Ok(Boundary { program, local_drive: local_drive.context("liblocal_drive.so")? })
     }
 
-    /// A plug-in folder with `local_drive`, and with the same under another name.
+    /// Two plug-in folders with one `local_drive` each: two libraries to the loader.
     pub(super) fn prepare(&self, medium: &Medium) -> Result<()> {
-        let folder = medium.path(PLUGINS);
-        dist::private_folder(&folder)?;
-        run(Command::new(&self.program).arg("plug").arg(&self.local_drive).arg(&folder))?;
-        dist::plugins(&folder)?.iter().try_for_each(|plugin| dist::protect(plugin))
+        for one in ["source", "destination"] {
+            let folder = medium.path(PLUGINS).join(one);
+            dist::private_folder(&folder)?;
+            let file = folder.join("liblocal_drive.so");
+            fs::copy(&self.local_drive, &file).with_context(doing("write", &file))?;
+            dist::protect(&file)?;
+        }
+        Ok(())
     }
 
     /// Carries the source to the destination; returns the seconds it took, without loading.
