@@ -269,6 +269,12 @@ impl Bench {
         Some(String::from_utf8_lossy(&content).into_owned())
     }
 
+    /// A file's content as it is.
+    #[must_use]
+    pub fn bytes(&self, path: &str) -> Vec<u8> {
+        fs::read(self.path(path)).expect("a file")
+    }
+
     /// Removes a file, or a folder with all that is in it.
     pub fn remove(&self, path: &str) {
         let path = self.path(path);

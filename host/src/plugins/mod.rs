@@ -4,6 +4,7 @@
 //! find -> trust -> elf, manifest (the gate)         Plugins::open: all files, nothing is executed
 //!      -> cache (a verified copy) -> probe -> load   Plugins::get: on demand
 //! log: events of plug-ins in the host's log          in_flight: what the host died of
+//! admission: contents that somebody admitted
 //! ```
 //! What fails a step is listed with the reason and the remedy; everything else goes on. Nothing is
 //! ever unloaded, and identical content is never loaded twice.
@@ -12,6 +13,7 @@
 //! inspected, copied and tried out in a child process before; `unsafe` stands in `load` only. This
 //! folder knows nothing of sites, settings or the catalog.
 
+mod admission;
 mod cache;
 mod elf;
 mod find;
@@ -26,20 +28,25 @@ mod trust;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sitesync_provider::abi::client::Module;
 use sitesync_provider::abi::manifest::{RUSTC, TARGET};
 use sitesync_provider::{API_VERSION, Description};
 
+use admission::Admissions;
 use cache::{Cache, Held};
 use find::{Found, Stamp};
 use probe::{Kept, Verdict};
 use report::quoted;
 
+use crate::state_dir::rfc3339;
+
+pub use admission::Admission;
 pub use manifest::Manifest;
 pub use probe::{PROBE_ARGUMENT, probe_main};
 pub use report::{FolderReport, Refusal, Report, Stage};
+pub use trust::Trust;
 
 /// Loaded contents of one name: each costs 1.4 MB and threads, and none is ever unloaded.
 const MOST_GENERATIONS: usize = 16;
@@ -56,6 +63,8 @@ pub struct Options {
     pub probe: PathBuf,
     /// How long a trial may take.
     pub probe_timeout: Duration,
+    /// Which plug-ins may run.
+    pub trust: Trust,
 }
 
 impl Options {
@@ -68,7 +77,15 @@ impl Options {
             // What runs, even after an update has replaced its file.
             probe: "/proc/self/exe".into(),
             probe_timeout: Duration::from_secs(10),
+            trust: Trust::default(),
         }
+    }
+
+    /// Which plug-ins may run.
+    #[must_use]
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
     }
 
     /// Another program that calls [`probe_main`].
@@ -250,11 +267,13 @@ impl Plugins {
             target: Some(provider.manifest.target.clone()),
             sha256: None,
             trust: None,
+            admitted: None,
             stage: Stage::Loaded,
             refused: None,
             superseded_by: None,
         });
         let cache = Cache::open(&self.options.cache).ok();
+        let admissions = self.admissions().unwrap_or_default();
         let files = shelf.candidates.iter().map(|candidate| {
             let mut report = candidate.report();
             if let (None, Some(cache), Ok(opened)) =
@@ -263,6 +282,10 @@ impl Plugins {
                 let held = cache.recall(&candidate.found.path, &opened.stamp);
                 report.sha256 = held.map(|held| held.sha256);
             }
+            report.admitted = admissions
+                .iter()
+                .find(|admission| Some(&admission.sha256) == report.sha256.as_ref())
+                .map(|admission| admission.admitted.clone());
             report.superseded_by = shelf.superseded_by(candidate);
             report
         });
@@ -282,33 +305,41 @@ impl Plugins {
         }
     }
 
-    /// Forgets what speaks against the content of this file: deaths of the host, a failed trial.
-    /// The name is `sitesync provider trust FILE`; whose file it is still counts.
-    pub fn admit(&self, file: &Path) -> Result<(), Refusal> {
+    /// Admits the content of a file, wherever it lies: it may be loaded where only admitted ones
+    /// are, and what spoke against it is forgotten (deaths of the host, a failed trial). Whose file
+    /// it is still counts.
+    pub fn admit(&self, file: &Path) -> Result<Admission, Refusal> {
+        let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let mut found = [find::file(&path)];
+        find::settle(&mut found);
+        let [found] = found;
+        let candidate = Candidate::new(found);
+        let manifest = candidate.inspected.map_err(|(_, refusal)| refusal)?;
+        let sha256 = cache::digest(&path, &candidate.found.opened?)?;
         let cache = Cache::open(&self.options.cache)?;
-        let candidates = self.shelf().candidates.clone();
-        let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-        let candidate = candidates
-            .iter()
-            .find(|candidate| {
-                let path = &candidate.found.path;
-                path == file || path.canonicalize().is_ok_and(|path| path == real)
-            })
-            .ok_or_else(|| {
-                Refusal::new(
-                    format!("{} lies in no plug-in folder", file.display()),
-                    format!("copy it to {}", self.where_to()),
-                )
-            })?;
-        let (manifest, opened) = match (&candidate.inspected, &candidate.found.opened) {
-            (Ok(manifest), Ok(opened)) => (manifest, opened),
-            (Err((_, refusal)), _) | (_, Err(refusal)) => return Err(refusal.clone()),
+        let admission = Admission {
+            sha256,
+            name: manifest.name,
+            version: manifest.version.to_string(),
+            admitted: rfc3339(SystemTime::now()),
+            path,
         };
-        let held = cache.hold(&candidate.found.path, opened, manifest)?;
-        cache.forget_verdict(&held.sha256);
-        in_flight::forgive(&cache.folder(cache::IN_FLIGHT), &held.sha256);
+        Admissions::add(cache.path(), admission.clone())?;
+        cache.forget_verdict(&admission.sha256);
+        in_flight::forgive(&cache.folder(cache::IN_FLIGHT), &admission.sha256);
         self.look_again();
-        Ok(())
+        Ok(admission)
+    }
+
+    /// The contents that were admitted, oldest first.
+    pub fn admissions(&self) -> Result<Vec<Admission>, Refusal> {
+        Admissions::read(&self.options.cache).map(Admissions::all)
+    }
+
+    /// Takes an admission back. What is loaded stays so until its host ends.
+    pub fn revoke(&self, admission: &Admission) -> Result<(), Refusal> {
+        let cache = Cache::open(&self.options.cache)?;
+        Admissions::remove(cache.path(), &admission.sha256).map(drop)
     }
 
     fn shelf(&self) -> std::sync::RwLockReadGuard<'_, Shelf> {
@@ -332,6 +363,11 @@ impl Plugins {
         let cache = Cache::open(&self.options.cache).map_err(at(Stage::Gated))?;
         let held = cache.hold(&candidate.found.path, opened, manifest).map_err(at(Stage::Gated))?;
         let _ = candidate.sha256.set(held.sha256.clone());
+        if self.options.trust == Trust::Pinned {
+            Admissions::read(cache.path())
+                .and_then(|admitted| admitted.check(&candidate.found.path, &held.sha256))
+                .map_err(at(Stage::Found))?;
+        }
         if let Some(provider) = self.already(&held.sha256, manifest).map_err(at(Stage::Gated))? {
             return Ok(provider);
         }
@@ -495,6 +531,7 @@ impl Candidate {
             target: manifest.map(|manifest| manifest.target.clone()),
             sha256: self.sha256.get().cloned(),
             trust: self.found.trust.clone(),
+            admitted: None,
             stage,
             refused,
             superseded_by: None,
