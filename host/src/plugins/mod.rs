@@ -17,6 +17,8 @@ mod admission;
 mod cache;
 mod elf;
 mod find;
+#[cfg(test)]
+mod fuzz;
 mod in_flight;
 mod load;
 mod log;
@@ -28,7 +30,7 @@ mod trust;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sitesync_provider::abi::client::Module;
 use sitesync_provider::abi::manifest::{RUSTC, TARGET};
@@ -361,6 +363,7 @@ impl Plugins {
         let opened =
             candidate.found.opened.as_ref().map_err(|refusal| (Stage::Found, refusal.clone()))?;
         let cache = Cache::open(&self.options.cache).map_err(at(Stage::Gated))?;
+        let began = Instant::now();
         let held = cache.hold(&candidate.found.path, opened, manifest).map_err(at(Stage::Gated))?;
         let _ = candidate.sha256.set(held.sha256.clone());
         if self.options.trust == Trust::Pinned {
@@ -368,16 +371,21 @@ impl Plugins {
                 .and_then(|admitted| admitted.check(&candidate.found.path, &held.sha256))
                 .map_err(at(Stage::Found))?;
         }
+        let held_after = began.elapsed();
         if let Some(provider) = self.already(&held.sha256, manifest).map_err(at(Stage::Gated))? {
             return Ok(provider);
         }
         self.try_out(&cache, &held, manifest).map_err(at(Stage::Gated))?;
+        let tried_after = began.elapsed();
         let provider = start(&cache, &held, manifest).map_err(at(Stage::Probed))?;
         self.loaded().push(provider.clone());
         tracing::info!(
             provider = manifest.name,
             version = %manifest.version,
             file = %candidate.found.path.display(),
+            held = ?held_after,
+            tried = ?(tried_after - held_after),
+            started = ?(began.elapsed() - tried_after),
             "loaded"
         );
         Ok(provider)
