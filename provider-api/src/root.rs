@@ -66,13 +66,14 @@ pub struct Capabilities {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Changes {
-    /// There is none.
-    #[default]
-    None,
     /// It may miss some: the host still scans.
     Hint,
     /// It names every change since the cursor: the host need not scan.
     Complete,
+    /// There is none; or it promises what this version of the contract does not know.
+    #[default]
+    #[serde(other)]
+    None,
 }
 
 /// What names may look like in a root.
@@ -107,6 +108,48 @@ impl Default for NameRules {
             forbidden_characters: String::new(),
             forbidden_names: Vec::new(),
             trailing_dot_or_space: true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Description;
+
+    /// What crosses as JSON bears the other side's being older or newer.
+    #[test]
+    fn older_and_newer_sides_are_understood() {
+        let older: RootInfo = serde_json::from_value(json!({"can": {"ranges": true}})).unwrap();
+        let expected = Capabilities { ranges: true, ..Capabilities::default() };
+        assert_eq!(older, RootInfo { can: expected, ..RootInfo::default() });
+
+        let newer: RootInfo = serde_json::from_value(json!({
+            "storage_id": "disk", "colour": "blue",
+            "can": {"flush": true, "changes": "prophecy", "teleport": {"range": 3}},
+            "names": {"case_sensitive": false, "runes": []},
+        }))
+        .unwrap();
+        assert_eq!((newer.storage_id.as_str(), newer.can.flush), ("disk", true));
+        assert_eq!(newer.can.changes, Changes::None, "what is not known is not relied upon");
+        assert!(!newer.names.case_sensitive && newer.names.unicode_exact);
+
+        let description: Description =
+            serde_json::from_value(json!({"id": "gdrive", "colour": "blue"})).unwrap();
+        assert_eq!((description.id.as_str(), description.slots), ("gdrive", 0));
+        let empty: Description = serde_json::from_value(json!({})).unwrap();
+        assert_eq!(empty.label, "");
+    }
+
+    #[test]
+    fn what_a_feed_promises_keeps_its_words() {
+        for (changes, word) in
+            [(Changes::None, "none"), (Changes::Hint, "hint"), (Changes::Complete, "complete")]
+        {
+            assert_eq!(serde_json::to_value(changes).unwrap(), word);
+            assert_eq!(serde_json::from_value::<Changes>(word.into()).unwrap(), changes);
         }
     }
 }

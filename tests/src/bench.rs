@@ -136,6 +136,8 @@ pub enum Thing {
 pub struct Bench {
     folder: TempDir,
     user: Option<u32>,
+    /// Another build of the host.
+    host: Option<PathBuf>,
 }
 
 impl Default for Bench {
@@ -178,7 +180,7 @@ impl Bench {
     fn bare(provider: &str) -> Self {
         // Not in a folder that only its owner may enter: some tests run as somebody else.
         let folder = tempfile::Builder::new().prefix("bench-").tempdir().expect("a folder");
-        let bench = Bench { folder, user: None };
+        let bench = Bench { folder, user: None, host: None };
         bench.chmod("", 0o755);
         for name in ["here", "there", "providers", "state"] {
             fs::create_dir(bench.path(name)).expect(name);
@@ -267,6 +269,12 @@ impl Bench {
         Some(String::from_utf8_lossy(&content).into_owned())
     }
 
+    /// A file's content as it is.
+    #[must_use]
+    pub fn bytes(&self, path: &str) -> Vec<u8> {
+        fs::read(self.path(path)).expect("a file")
+    }
+
     /// Removes a file, or a folder with all that is in it.
     pub fn remove(&self, path: &str) {
         let path = self.path(path);
@@ -303,10 +311,17 @@ impl Bench {
         true
     }
 
+    /// Runs another build of the host from now on.
+    #[must_use]
+    pub fn host(mut self, binary: PathBuf) -> Self {
+        self.host = Some(binary);
+        self
+    }
+
     /// The binary with these arguments, not yet run.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let binary = &built().0;
+        let binary = self.host.as_ref().unwrap_or(&built().0);
         let mut command = match self.user {
             None => Command::new(binary),
             Some(user) => {

@@ -1,13 +1,16 @@
 //! What tests of the real binary share.
 //!
 //! [`plugin`] builds a plug-in of this workspace (a fixture under `tests/plugins`, or a provider)
-//! and returns its library. [`studio`] is a studio of two sites on disk with the binary at work;
-//! [`content`] are files that tell by themselves whether they are whole.
-
-pub mod content;
-pub mod studio;
+//! and returns its library. [`bench`] is two sites on disk and the binary; [`studio`] is a studio of
+//! two sites with the binary at work; [`content`] are files that tell by themselves whether they are
+//! whole; [`next_minor`] is a host and a plug-in of the contract's next minor; [`specimen`] is a plug-in
+//! that is damaged.
 
 pub mod bench;
+pub mod content;
+pub mod next_minor;
+pub mod specimen;
+pub mod studio;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -41,17 +44,23 @@ pub fn plugin(name: &str) -> Result<PathBuf> {
 fn build(packages: &[&str]) -> Result<()> {
     let profile = profile_folder()?;
     let target = profile.parent().context("the target folder")?;
+    let mut cargo = cargo_build(&profile, target);
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    ensure!(cargo.status()?.success(), "cargo cannot build {packages:?}");
+    Ok(())
+}
+
+/// `cargo build` in the profile and the target folder of the test that runs.
+fn cargo_build(profile: &Path, target: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     cargo.args(["build", "--quiet", "--locked", "--target-dir"]).arg(target);
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
-    for package in packages {
-        cargo.args(["--package", package]);
-    }
-    ensure!(cargo.status()?.success(), "cargo cannot build {packages:?}");
-    Ok(())
+    cargo
 }
 
 /// `target/debug` or `target/release`: where the running test lies, beneath `deps`.

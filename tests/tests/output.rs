@@ -32,8 +32,13 @@ macro_rules! assert_seen {
         settings.add_filter(r"site id: [a-z0-9-]+", "site id: SITE");
         settings.add_filter(r"-[0-9a-f]{16}\b", "-INSTANCE");
         settings.add_filter(r"process \d+", "process PID");
+        settings.add_filter(r"\b[0-9a-f]{64}\b", "SHA256");
+        settings.add_filter(r"\buser \d+", "user UID");
+        settings.add_filter(r"\b\d{4}-\d\d-\d\dT[\d:]{8}Z", "TIME");
         settings.add_filter(r"since \d{4}-[0-9T:.Z +-]*[0-9Z]", "since TIME");
         settings.add_filter(r"\b(ext4|tmpfs|overlay|xfs|btrfs) +[\d.]+ ?[kKMGT]?i?B", "DISK  FREE");
+        // What can be done depends on the disk.
+        settings.add_filter(r"(?m)^(  can .*=DIR/\w+\)): .*", "$1: CAPABILITIES");
         // Columns are as wide as the bench's folder is long, and the disk's free space.
         settings.add_filter(r"(work=DIR/\w+) +", "$1  ");
         settings.add_filter(r"root {3,}health", "root  health");
@@ -152,6 +157,26 @@ fn providers_good_and_refused() {
     bench.plug("open_to_all", b"\x7fELF");
     bench.chmod("providers/libopen_to_all.so", 0o666);
     let _ = assert_seen!(bench, "providers_refused", "providers");
+    let _ = assert_seen!(bench, "providers_connect", "providers", "--connect");
+}
+
+#[test]
+fn plug_ins_that_are_admitted_and_not() {
+    let bench = Bench::with(&[("plugins", "trust = \"pinned\"")]);
+    let file = "providers/liblocal_drive.so";
+    let _ = assert_seen!(bench, "trust_list_empty", "provider", "trust", "--list");
+    let _ = assert_seen!(bench, "providers_not_admitted", "providers");
+    let _ = assert_seen!(bench, "trust", "provider", "trust", file);
+    let _ = assert_seen!(bench, "trust_list", "provider", "trust", "--list");
+    let _ = assert_seen!(bench, "providers_admitted", "providers");
+    let changed = [bench.bytes(file), b"more".to_vec()].concat();
+    bench.plug("local_drive", &changed);
+    let _ = assert_seen!(bench, "sync_changed_plug_in", "sync");
+    let _ = assert_seen!(bench, "trust_revoke", "provider", "trust", "--revoke", file);
+    let _ = assert_seen!(bench, "trust_revoke_none", "provider", "trust", "--revoke", file);
+    let _ = assert_seen!(bench, "trust_no_file", "provider", "trust", "nowhere.so");
+    bench.settings(&[]);
+    let _ = assert_seen!(bench, "trust_owner", "provider", "trust", file);
 }
 
 #[test]

@@ -56,19 +56,35 @@ pub(super) fn state_path(global: &Global) -> Result<PathBuf, Failure> {
         })
 }
 
+/// What the settings say, for commands that work without any as well: nothing if there is no file
+/// and none was named. One that is wrong is still an error: it may forbid what would be loaded.
+pub(super) fn settings_if_any(global: &Global) -> Result<Option<Settings>, Failure> {
+    if global.config.is_none() && Settings::find(&candidates(global)).is_err() {
+        return Ok(None);
+    }
+    load_settings(global).map(|(_, loaded)| Some(loaded.settings))
+}
+
 /// The plug-in folders, in the order of their precedence.
-pub(super) fn plugin_folders(global: &Global, state: &Path) -> Vec<PathBuf> {
+fn plugin_folders(global: &Global, settings: &settings::Plugins, state: &Path) -> Vec<PathBuf> {
     if !global.plugins.is_empty() {
         return global.plugins.clone();
+    }
+    if !settings.folders.is_empty() {
+        return settings.folders.clone();
     }
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("providers")));
     beside.into_iter().chain([state.join("providers")]).collect()
 }
 
 /// The plug-ins of these folders, found and inspected; loaded when they are asked for.
-pub(super) fn plugins(global: &Global, state: &StateDir) -> Plugins {
-    let folders = plugin_folders(global, state.path());
-    Plugins::open(plugins::Options::new(folders, state.path().join("plugins")))
+pub(super) fn plugins(global: &Global, settings: &settings::Plugins, state: &StateDir) -> Plugins {
+    let folders = plugin_folders(global, settings, state.path());
+    let trust = match settings.trust {
+        settings::Trust::Owner => plugins::Trust::Owner,
+        settings::Trust::Pinned => plugins::Trust::Pinned,
+    };
+    Plugins::open(plugins::Options::new(folders, state.path().join("plugins")).trust(trust))
 }
 
 /// The projects that are named, or all: those that are enabled, and that this host works on.
@@ -155,7 +171,7 @@ impl Ground {
         let lock = state.lock()?;
         let site_id = state.site_id()?;
         let catalog = Sqlite::open(state.path())?;
-        let plugins = Arc::new(plugins(global, &state));
+        let plugins = Arc::new(plugins(global, &settings.plugins, &state));
         let dice = Arc::new(Dice::from_system());
         let last = catalog.read(|view| view.last_time())?;
         let sites =
@@ -165,7 +181,7 @@ impl Ground {
             sites: Arc::new(sites),
             time: Arc::new(HostTime::new(Box::new(SystemClock::default()), last)),
             dice,
-            ours: ours(global, &config, &state),
+            ours: ours(global, &settings.plugins, &config, &state),
             stop,
             progress: Arc::new(Progress::default()),
         };
@@ -174,8 +190,13 @@ impl Ground {
 }
 
 /// Folders that no root may hold or lie in.
-fn ours(global: &Global, config: &Path, state: &StateDir) -> Vec<PathBuf> {
-    let mut ours = plugin_folders(global, state.path());
+fn ours(
+    global: &Global,
+    plugins: &settings::Plugins,
+    config: &Path,
+    state: &StateDir,
+) -> Vec<PathBuf> {
+    let mut ours = plugin_folders(global, plugins, state.path());
     ours.push(state.path().to_owned());
     ours.push(config.to_owned());
     ours.extend(std::env::current_exe().ok());

@@ -72,8 +72,8 @@ enum Command {
     Sites(sites::Arguments),
     /// Shows the projects and their sync pairs
     Projects(Json),
-    /// Shows the provider plug-ins that were found, and why some are not used
-    Providers(Json),
+    /// Shows the provider plug-ins: what they can do, which sites use them, why some are refused
+    Providers(providers::Arguments),
     /// Works on one provider plug-in
     #[command(subcommand)]
     Provider(providers::Command),
@@ -114,7 +114,7 @@ pub fn main() -> ExitCode {
         Command::Queue(arguments) => queue::run(&cli.global, &arguments),
         Command::Sites(arguments) => sites::run(&cli.global, &arguments),
         Command::Projects(json) => projects::run(&cli.global, json.json),
-        Command::Providers(json) => providers::run(&cli.global, json.json),
+        Command::Providers(arguments) => providers::run(&cli.global, &arguments),
         Command::Provider(command) => providers::work(&cli.global, &command),
         Command::Config(command) => config::run(&cli.global, &command),
         Command::Probe { .. } => Ok(Exit::Done),

@@ -73,20 +73,20 @@ fn adopt(global: &Global, site: &str) -> Result<Exit, Failure> {
 }
 
 /// A root of a project at a site, as it was found just now.
-struct Found {
-    site: String,
-    project: String,
-    root: String,
-    path: String,
+pub(super) struct Found {
+    pub(super) site: String,
+    pub(super) project: String,
+    pub(super) root: String,
+    pub(super) path: String,
     instance: Option<String>,
-    result: Result<Arc<OpenRoot>, Fault>,
+    pub(super) result: Result<Arc<OpenRoot>, Fault>,
 }
 
 fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let (_, loaded) = ground::load_settings(global)?;
     let settings = loaded.settings;
     let state = StateDir::open(&ground::state_path(global)?)?;
-    let plugins = Arc::new(ground::plugins(global, &state));
+    let plugins = Arc::new(ground::plugins(global, &settings.plugins, &state));
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let site_id = state.site_id()?;
     let cache = state.path().join("cache");
@@ -152,7 +152,7 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
 }
 
 /// Opens every root of every site that a project uses. A site that nothing uses is left alone.
-async fn look(settings: &Settings, sites: &Sites) -> Vec<Found> {
+pub(super) async fn look(settings: &Settings, sites: &Sites) -> Vec<Found> {
     let mut found = Vec::new();
     for project in settings.projects.values().filter(|project| project.enabled) {
         let mut names = vec![&project.active_site, &project.remote_site];

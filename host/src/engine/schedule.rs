@@ -24,7 +24,7 @@ const PROJECTS: usize = 16;
 pub(super) const REOPEN: Duration = Duration::from_secs(5);
 const LONGEST_REOPEN: Duration = Duration::from_secs(600);
 /// How often a service looks for plug-ins that came, changed or went.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// One pass, or for as long as the service lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

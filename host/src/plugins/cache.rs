@@ -6,11 +6,12 @@
 //! .verdicts/<sha256>                      what became of trying it in a child process
 //! .in-flight/<sha256>.<process>           loads under way; what is left over are deaths
 //! ```
-//! All of it may be deleted while no host runs. Nothing here is worth an fsync: a record counts only
-//! if the size and times of the copy are those that it names.
+//! All of this may be deleted while no host runs. Nothing of it is worth an fsync: a record counts
+//! only if the size and times of the copy are those that it names. `trusted.toml` lies here as well,
+//! and is neither: see `admission`.
 
 use std::fs::{DirBuilder, File};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -71,6 +72,10 @@ impl Cache {
         Ok(Cache { folder: folder.canonicalize().map_err(fail)? })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn folder(&self, inner: &str) -> PathBuf {
         self.folder.join(inner)
     }
@@ -109,18 +114,12 @@ impl Cache {
         };
         let temporary = Temporary::new(&self.folder).map_err(fail)?;
         let sha256 = copy(&opened.file, &temporary.file).map_err(fail)?;
-        let changed = || {
-            Refusal::new(
-                format!("{} was changed while it was copied", path.display()),
-                "wait until nothing writes to it any more",
-            )
-        };
         let after = opened.file.metadata().map_err(fail)?;
         if Stamp::of(&after) != opened.stamp {
-            return Err(changed());
+            return Err(changed(path));
         }
         if elf::inspect(&object::ReadCache::new(&temporary.file))? != *manifest {
-            return Err(changed());
+            return Err(changed(path));
         }
         let generations = self.folder(&manifest.name);
         let generation = generations.join(format!("{}-{sha256}", manifest.version));
@@ -216,36 +215,53 @@ impl Drop for Temporary {
 
 /// Copies the whole file; returns the digest of what was copied.
 fn copy(from: &File, mut to: &File) -> std::io::Result<String> {
+    read_through(from, |chunk| to.write_all(chunk))
+}
+
+/// The digest of an opened file that must not change meanwhile.
+pub(super) fn digest(path: &Path, opened: &Opened) -> Result<String, Refusal> {
+    let sha256 = read_through(&opened.file, |_| Ok(()));
+    match sha256.and_then(|sha256| Ok((sha256, Stamp::of(&opened.file.metadata()?)))) {
+        Ok((sha256, stamp)) if stamp == opened.stamp => Ok(sha256),
+        Ok(_) => Err(changed(path)),
+        Err(error) => Err(Refusal::new(
+            format!("{} cannot be read: {error}", path.display()),
+            "see the system's log",
+        )),
+    }
+}
+
+fn changed(path: &Path) -> Refusal {
+    Refusal::new(
+        format!("{} was changed while it was read", path.display()),
+        "wait until nothing writes to it any more",
+    )
+}
+
+/// Hands out the whole file, piece by piece; returns its digest.
+fn read_through(
+    file: &File,
+    mut each: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> std::io::Result<String> {
     let mut digest = Sha256::new();
     let mut chunk = vec![0; CHUNK];
     let mut at = 0;
     loop {
         // By position: the file's own offset belongs to whoever inspects it.
-        let n = std::os::unix::fs::FileExt::read_at(from, &mut chunk, at)?;
+        let n = std::os::unix::fs::FileExt::read_at(file, &mut chunk, at)?;
         if n == 0 {
             return Ok(hex(&digest.finalize()));
         }
         digest.update(&chunk[..n]);
-        to.write_all(&chunk[..n])?;
+        each(&chunk[..n])?;
         at += n as u64;
     }
 }
 
 /// True if this file is there and its digest is this one.
 fn is_content(path: &Path, sha256: &str) -> bool {
-    let digest = || -> std::io::Result<String> {
-        let mut file = File::open(path)?;
-        let mut digest = Sha256::new();
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            let n = file.read(&mut chunk)?;
-            if n == 0 {
-                return Ok(hex(&digest.finalize()));
-            }
-            digest.update(&chunk[..n]);
-        }
-    };
-    digest().is_ok_and(|found| found == sha256)
+    let digest = File::open(path).and_then(|file| read_through(&file, |_| Ok(())));
+    digest.is_ok_and(|found| found == sha256)
 }
 
 /// Removes all but the newest copies of one name. What is loaded stays usable without its name.

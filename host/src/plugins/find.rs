@@ -74,7 +74,7 @@ pub(super) fn files(folder: &Path) -> Result<Option<Vec<Found>>, Refusal> {
     if !metadata.is_dir() {
         return Err(unreadable(std::io::ErrorKind::NotADirectory.into()));
     }
-    let trusted = trust::check(folder, &metadata);
+    let trusted = trust::check(folder, &metadata).and_then(|()| trust::check_above(folder));
     let mut names = Vec::new();
     for entry in Dir::read_from(&opened).map_err(|error| unreadable(error.into()))? {
         let entry = entry.map_err(|error| unreadable(error.into()))?;
@@ -90,19 +90,42 @@ pub(super) fn files(folder: &Path) -> Result<Option<Vec<Found>>, Refusal> {
         }
     }
     names.sort();
-    let find = |name: &std::ffi::OsString| {
-        let path = folder.join(name);
-        let (opened, metadata) = match open(&opened, &path, name) {
-            Ok((opened, metadata)) => (Ok(opened), Some(metadata)),
-            Err(refusal) => (Err(refusal), None),
-        };
-        let opened = trusted.clone().and(opened).and_then(|opened| match &metadata {
-            Some(metadata) => trust::check(&path, metadata).map(|()| opened),
-            None => Ok(opened),
-        });
-        Found { opened, trust: metadata.as_ref().map(trust::describe), path }
+    Ok(Some(names.iter().map(|name| find(&opened, &trusted, folder.join(name), name)).collect()))
+}
+
+/// One file, wherever it lies. What its folder is like does not count: it is not loaded from there.
+pub(super) fn file(path: &Path) -> Found {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let opened = File::open(folder).map_err(|error| {
+        Refusal::new(
+            format!("the folder {} cannot be opened: {error}", folder.display()),
+            "name a file that the service's user may read",
+        )
+    });
+    let name = path.file_name().unwrap_or_default();
+    match opened {
+        Ok(opened) => find(&opened, &Ok(()), path.to_owned(), name),
+        Err(refusal) => Found { path: path.to_owned(), opened: Err(refusal), trust: None },
+    }
+}
+
+/// A file of an opened folder, of which it is known whether it can be trusted.
+fn find(
+    folder: &File,
+    trusted: &Result<(), Refusal>,
+    path: PathBuf,
+    name: &std::ffi::OsStr,
+) -> Found {
+    let (opened, metadata) = match open(folder, &path, name) {
+        Ok((opened, metadata)) => (Ok(opened), Some(metadata)),
+        Err(refusal) => (Err(refusal), None),
     };
-    Ok(Some(names.iter().map(find).collect()))
+    let opened = trusted.clone().and(opened).and_then(|opened| match &metadata {
+        Some(metadata) => trust::check(&path, metadata).map(|()| opened),
+        None => Ok(opened),
+    });
+    Found { opened, trust: metadata.as_ref().map(trust::describe), path }
 }
 
 /// Opens a file of a folder: neither a link to elsewhere, nor a pipe that would block.
@@ -114,6 +137,12 @@ fn open(folder: &File, path: &Path, name: &std::ffi::OsStr) -> Result<(Opened, M
             return Err(Refusal::new(
                 format!("{} is a symbolic link", path.display()),
                 "put the file itself there",
+            ));
+        }
+        Err(rustix::io::Errno::NOENT) => {
+            return Err(Refusal::new(
+                format!("there is no file {}", path.display()),
+                "look at what its folder holds",
             ));
         }
         Err(error) => {

@@ -59,16 +59,19 @@ impl Manifest {
         }
         if platform(&self.target) != platform(TARGET) {
             return Err(Refusal::new(
-                format!("{name} {version} was built for {}, this host for {TARGET}", self.target),
+                format!(
+                    "{name} {version} was built for {}, this host for {TARGET}",
+                    shown(&self.target)
+                ),
                 format!("install the {name} for {TARGET}"),
             ));
         }
         if self.panic != "unwind" {
             return Err(Refusal::new(
                 format!(
-                    "{name} {version} was built with panic={}: a fault in it would end the whole \
+                    "{name} {version} was built with panic = {}: a fault in it would end the whole \
                      host",
-                    self.panic
+                    shown(&self.panic)
                 ),
                 "rebuild it with panic = \"unwind\" in its Cargo profile",
             ));
@@ -83,28 +86,32 @@ fn parse(text: &[u8]) -> Result<Manifest, String> {
         .strip_prefix(MAGIC)
         .ok_or_else(|| "its manifest is of a form that this host does not know".to_owned())?;
     let mut values = HashMap::new();
-    for line in lines.lines().filter(|line| !line.is_empty()) {
+    let lines = lines
+        .strip_suffix('\n')
+        .ok_or_else(|| "its manifest ends in the middle of a line".to_owned())?;
+    for line in lines.split('\n').filter(|line| !line.is_empty()) {
         if line.chars().any(char::is_control) {
             return Err("its manifest holds control characters".to_owned());
         }
         let (key, value) = line
             .split_once('=')
-            .ok_or_else(|| format!("its manifest has a line that says nothing: {line:?}"))?;
+            .ok_or_else(|| format!("its manifest has a line that says nothing: {}", shown(line)))?;
         if values.insert(key, value).is_some() {
-            return Err(format!("its manifest says {key:?} twice"));
+            return Err(format!("its manifest says {} twice", shown(key)));
         }
     }
     let mut take = |key: &str| {
         values.remove(key).ok_or_else(|| format!("its manifest does not say its {key:?}"))
     };
     let version = |key: &str, text: &str| {
-        Version::parse(text)
-            .map_err(|error| format!("its manifest's {key:?} is no version: {text:?}: {error}"))
+        Version::parse(text).map_err(|error| {
+            format!("its manifest's {key:?} is no version: {}: {error}", shown(text))
+        })
     };
     let name = take("name")?;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
-        return Err(format!("its manifest's name {name:?} is no provider's name"));
+        return Err(format!("its manifest's name {} is no provider's name", shown(name)));
     }
     Ok(Manifest {
         name: name.to_owned(),
@@ -114,6 +121,15 @@ fn parse(text: &[u8]) -> Result<Manifest, String> {
         target: take("target")?.to_owned(),
         panic: take("panic")?.to_owned(),
     })
+}
+
+/// A foreign text in quotes, cut where it is longer than anything that is meant.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 64;
+    match text.char_indices().nth(LONGEST) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+    }
 }
 
 /// The parts of a target triple that have to agree; the vendor doesn't.
@@ -172,6 +188,9 @@ mod tests {
                 refusal(|t| t + "name=other\n"),
                 refusal(|t| t + "x=\x1b[31m\n"),
                 refusal(|t| t + "what\n"),
+                refusal(|t| t.trim_end().to_owned()),
+                refusal(|t| t.replace('\n', "\r\n").replacen('\r', "", 1)),
+                refusal(|t| t + &"long".repeat(100) + "\n"),
             ]
             .join("\n")
             .replace(TARGET, "TARGET")

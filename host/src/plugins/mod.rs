@@ -4,6 +4,7 @@
 //! find -> trust -> elf, manifest (the gate)         Plugins::open: all files, nothing is executed
 //!      -> cache (a verified copy) -> probe -> load   Plugins::get: on demand
 //! log: events of plug-ins in the host's log          in_flight: what the host died of
+//! admission: contents that somebody admitted
 //! ```
 //! What fails a step is listed with the reason and the remedy; everything else goes on. Nothing is
 //! ever unloaded, and identical content is never loaded twice.
@@ -12,9 +13,12 @@
 //! inspected, copied and tried out in a child process before; `unsafe` stands in `load` only. This
 //! folder knows nothing of sites, settings or the catalog.
 
+mod admission;
 mod cache;
 mod elf;
 mod find;
+#[cfg(test)]
+mod fuzz;
 mod in_flight;
 mod load;
 mod log;
@@ -26,20 +30,25 @@ mod trust;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use sitesync_provider::abi::client::Module;
 use sitesync_provider::abi::manifest::{RUSTC, TARGET};
 use sitesync_provider::{API_VERSION, Description};
 
+use admission::Admissions;
 use cache::{Cache, Held};
 use find::{Found, Stamp};
 use probe::{Kept, Verdict};
 use report::quoted;
 
+use crate::state_dir::rfc3339;
+
+pub use admission::Admission;
 pub use manifest::Manifest;
 pub use probe::{PROBE_ARGUMENT, probe_main};
 pub use report::{FolderReport, Lingers, Refusal, Report, Stage};
+pub use trust::Trust;
 
 /// Loaded contents of one name: each costs 1.4 MB and threads, and none is ever unloaded.
 const MOST_GENERATIONS: usize = 16;
@@ -58,6 +67,8 @@ pub struct Options {
     pub probe: PathBuf,
     /// How long a trial may take.
     pub probe_timeout: Duration,
+    /// Which plug-ins may run.
+    pub trust: Trust,
 }
 
 impl Options {
@@ -70,7 +81,15 @@ impl Options {
             // What runs, even after an update has replaced its file.
             probe: "/proc/self/exe".into(),
             probe_timeout: Duration::from_secs(10),
+            trust: Trust::default(),
         }
+    }
+
+    /// Which plug-ins may run.
+    #[must_use]
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
     }
 
     /// Another program that calls [`probe_main`].
@@ -280,12 +299,14 @@ impl Plugins {
             target: Some(provider.manifest.target.clone()),
             sha256: None,
             trust: None,
+            admitted: None,
             stage: Stage::Loaded,
             refused: None,
             superseded_by: None,
             lingers: None,
         });
         let cache = Cache::open(&self.options.cache).ok();
+        let admissions = self.admissions().unwrap_or_default();
         let files = shelf.candidates.iter().map(|candidate| {
             let mut report = candidate.report();
             if let (None, Some(cache), Ok(opened)) =
@@ -294,6 +315,10 @@ impl Plugins {
                 let held = cache.recall(&candidate.found.path, &opened.stamp);
                 report.sha256 = held.map(|held| held.sha256);
             }
+            report.admitted = admissions
+                .iter()
+                .find(|admission| Some(&admission.sha256) == report.sha256.as_ref())
+                .map(|admission| admission.admitted.clone());
             report.superseded_by = shelf.superseded_by(candidate);
             report
         });
@@ -322,6 +347,7 @@ impl Plugins {
                 target: Some(manifest.target.clone()),
                 sha256: provider.sha256.clone(),
                 trust: None,
+                admitted: None,
                 stage: Stage::Loaded,
                 refused: None,
                 superseded_by: later.and_then(|later| later.provider.path.clone()),
@@ -362,33 +388,43 @@ impl Plugins {
         }
     }
 
-    /// Forgets what speaks against the content of this file: deaths of the host, a failed trial.
-    /// The name is `sitesync provider trust FILE`; whose file it is still counts.
-    pub fn admit(&self, file: &Path) -> Result<(), Refusal> {
+    /// Admits the content of a file, wherever it lies: it may be loaded where only admitted ones
+    /// are, and what spoke against it is forgotten (deaths of the host, a failed trial). Whose file
+    /// it is still counts.
+    pub fn admit(&self, file: &Path) -> Result<Admission, Refusal> {
+        let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let mut found = [find::file(&path)];
+        find::settle(&mut found);
+        let [found] = found;
+        let candidate = Candidate::new(found);
+        let manifest = candidate.inspected.map_err(|(_, refusal)| refusal)?;
+        let sha256 = cache::digest(&path, &candidate.found.opened?)?;
         let cache = Cache::open(&self.options.cache)?;
-        let candidates = self.shelf().candidates.clone();
-        let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-        let candidate = candidates
-            .iter()
-            .find(|candidate| {
-                let path = &candidate.found.path;
-                path == file || path.canonicalize().is_ok_and(|path| path == real)
-            })
-            .ok_or_else(|| {
-                Refusal::new(
-                    format!("{} lies in no plug-in folder", file.display()),
-                    format!("copy it to {}", self.where_to()),
-                )
-            })?;
-        let (manifest, opened) = match (&candidate.inspected, &candidate.found.opened) {
-            (Ok(manifest), Ok(opened)) => (manifest, opened),
-            (Err((_, refusal)), _) | (_, Err(refusal)) => return Err(refusal.clone()),
+        let admission = Admission {
+            sha256,
+            name: manifest.name,
+            version: manifest.version.to_string(),
+            admitted: rfc3339(SystemTime::now()),
+            path,
         };
-        let held = cache.hold(&candidate.found.path, opened, manifest)?;
-        cache.forget_verdict(&held.sha256);
-        in_flight::forgive(&cache.folder(cache::IN_FLIGHT), &held.sha256);
-        *candidate.lock_attempt() = None;
-        Ok(())
+        Admissions::add(cache.path(), admission.clone())?;
+        cache.forget_verdict(&admission.sha256);
+        in_flight::forgive(&cache.folder(cache::IN_FLIGHT), &admission.sha256);
+        for candidate in &self.shelf().candidates {
+            candidate.lock_attempt().take_if(|attempt| attempt.outcome.is_err());
+        }
+        Ok(admission)
+    }
+
+    /// The contents that were admitted, oldest first.
+    pub fn admissions(&self) -> Result<Vec<Admission>, Refusal> {
+        Admissions::read(&self.options.cache).map(Admissions::all)
+    }
+
+    /// Takes an admission back. What is loaded stays so until its host ends.
+    pub fn revoke(&self, admission: &Admission) -> Result<(), Refusal> {
+        let cache = Cache::open(&self.options.cache)?;
+        Admissions::remove(cache.path(), &admission.sha256).map(drop)
     }
 
     fn shelf(&self) -> std::sync::RwLockReadGuard<'_, Shelf> {
@@ -424,12 +460,20 @@ impl Plugins {
         let opened =
             candidate.found.opened.as_ref().map_err(|refusal| (Stage::Found, refusal.clone()))?;
         let cache = Cache::open(&self.options.cache).map_err(at(Stage::Gated))?;
+        let began = Instant::now();
         let held = cache.hold(&candidate.found.path, opened, manifest).map_err(at(Stage::Gated))?;
         let _ = candidate.sha256.set(held.sha256.clone());
+        if self.options.trust == Trust::Pinned {
+            Admissions::read(cache.path())
+                .and_then(|admitted| admitted.check(&candidate.found.path, &held.sha256))
+                .map_err(at(Stage::Found))?;
+        }
+        let held_after = began.elapsed();
         if let Some(provider) = self.already(&held.sha256, manifest).map_err(at(Stage::Gated))? {
             return Ok(provider);
         }
         self.try_out(&cache, &held, manifest).map_err(at(Stage::Gated))?;
+        let tried_after = began.elapsed();
         let path = candidate.found.path.clone();
         let provider = start(&cache, &held, manifest, path).map_err(at(Stage::Probed))?;
         self.loaded().push(Generation { provider: provider.clone(), asleep: false });
@@ -437,6 +481,9 @@ impl Plugins {
             provider = manifest.name,
             version = %manifest.version,
             file = %candidate.found.path.display(),
+            held = ?held_after,
+            tried = ?(tried_after - held_after),
+            started = ?(began.elapsed() - tried_after),
             "loaded"
         );
         Ok(provider)
@@ -619,6 +666,7 @@ impl Candidate {
             target: manifest.map(|manifest| manifest.target.clone()),
             sha256: self.sha256.get().cloned(),
             trust: self.found.trust.clone(),
+            admitted: None,
             stage,
             refused,
             superseded_by: None,

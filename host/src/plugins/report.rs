@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// How far a file came on the way to being a provider.
+/// How far a file came on the way to being a provider. In this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// It lies in a plug-in folder.
     Found,
-    /// Only those who may run code here can have written it.
+    /// Only those who may run code here can have written it; where that is asked for, it was admitted.
     Trusted,
     /// It is a library of this machine's kind, and has a manifest.
     Inspected,
@@ -21,6 +21,31 @@ pub enum Stage {
     Probed,
     /// It is in use.
     Loaded,
+}
+
+impl Stage {
+    /// All of them, first to last.
+    pub const ALL: [Stage; 6] = [
+        Stage::Found,
+        Stage::Trusted,
+        Stage::Inspected,
+        Stage::Gated,
+        Stage::Probed,
+        Stage::Loaded,
+    ];
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Found => "found",
+            Stage::Trusted => "trusted",
+            Stage::Inspected => "inspected",
+            Stage::Gated => "gated",
+            Stage::Probed => "probed",
+            Stage::Loaded => "loaded",
+        })
+    }
 }
 
 /// Why something is not done, and what to do about it. Both are for people; each is one line.
@@ -64,6 +89,8 @@ pub struct Report {
     pub sha256: Option<String>,
     /// Whose it is: `user 0, mode 0644`.
     pub trust: Option<String>,
+    /// When its content was admitted, if it was: RFC 3339, UTC.
+    pub admitted: Option<String>,
     /// How far it came.
     pub stage: Stage,
     /// Why it came no further, if it was refused.

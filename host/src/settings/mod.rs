@@ -33,7 +33,7 @@ pub mod units;
 
 pub use context::{Context, Platform};
 pub use error::{Errors, Level, Place, Problem};
-pub use model::{Host, Project, ProjectSite, Settings, Site, Sync, Travel, Verify};
+pub use model::{Host, Plugins, Project, ProjectSite, Settings, Site, Sync, Travel, Trust, Verify};
 pub use pattern::name_matches;
 pub use source::{Source, Span};
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::pattern::name_matches;
@@ -16,6 +17,8 @@ pub struct Settings {
     pub enabled: bool,
     /// This host.
     pub host: Host,
+    /// Where providers come from.
+    pub plugins: Plugins,
     /// Every project's defaults.
     pub sync: Sync,
     /// By name; `studio` and `local` are always there.
@@ -46,6 +49,26 @@ impl Host {
     pub fn serves_site(&self, site: &str) -> bool {
         site == "local" || self.serves.iter().any(|name| name == "*" || name == site)
     }
+}
+
+/// Where providers come from, and which may run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Plugins {
+    /// Plug-in folders, full paths, in the order of their precedence; none for the built-in choice.
+    pub folders: Vec<PathBuf>,
+    /// Whom to believe.
+    pub trust: Trust,
+}
+
+/// Which plug-ins may run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// All that only root or the service's user can have written.
+    #[default]
+    Owner,
+    /// Of these, only those whose content was admitted.
+    Pinned,
 }
 
 /// Which files travel in one direction.

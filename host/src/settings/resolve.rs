@@ -16,7 +16,7 @@ type Resolved = BTreeMap<String, (Root, Result<String, Trouble>)>;
 
 /// Puts the sections together. What is wrong is in the report; then the value is not to be used.
 pub(super) fn resolve(sections: Sections, report: &mut Report<'_>, context: &Context) -> Settings {
-    let Sections { enabled, host, sync, mut sites, projects, mentions } = sections;
+    let Sections { enabled, host, plugins, sync, mut sites, projects, mentions } = sections;
     for name in ["studio", "local"] {
         sites.entry(name.into()).or_insert_with(|| SiteSection {
             site: Site::built_in(name),
@@ -65,7 +65,7 @@ pub(super) fn resolve(sections: Sections, report: &mut Report<'_>, context: &Con
         }
     }
     let sites = sites.into_iter().map(|(name, section)| (name, section.site)).collect();
-    Settings { enabled, host, sync: sync.values, sites, projects: done }
+    Settings { enabled, host, plugins, sync: sync.values, sites, projects: done }
 }
 
 fn check_mentions(

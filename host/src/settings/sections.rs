@@ -1,21 +1,23 @@
 //! The tables of the file, one by one: every key read, none compared with another table yet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use toml::de::DeTable;
 
 use super::context::Context;
-use super::expand::Trouble;
-use super::model::{Host, Site, Sync, Travel, Verify};
+use super::expand::{Trouble, expand};
+use super::model::{Host, Plugins, Site, Sync, Travel, Trust, Verify};
 use super::nearest;
 use super::read::{Field, Report, fields, set};
 use super::roots::read_roots;
 use super::sites::read_sites;
 use super::source::Span;
 
-const TOP: [&str; 5] = ["enabled", "host", "sync", "sites", "projects"];
+const TOP: [&str; 6] = ["enabled", "host", "plugins", "sync", "sites", "projects"];
 const HOST: [&str; 2] = ["listen", "serves"];
+const PLUGINS: [&str; 2] = ["folders", "trust"];
 const SYNC: [&str; 13] = [
     "enabled",
     "retry_count",
@@ -36,6 +38,7 @@ pub(super) const SITE: [&str; 7] =
 const PROJECT_SITE: [&str; 2] = ["enabled", "root"];
 
 const TRAVEL: [(&str, Travel); 2] = [("all", Travel::All), ("requested", Travel::Requested)];
+const TRUST: [(&str, Trust); 2] = [("owner", Trust::Owner), ("pinned", Trust::Pinned)];
 const VERIFY: [(&str, Verify); 2] = [("auto", Verify::Auto), ("full", Verify::Full)];
 
 const DAY: u64 = 86_400;
@@ -47,6 +50,7 @@ const THIRTY_DAYS: Duration = Duration::from_secs(30 * DAY);
 pub(super) struct Sections {
     pub(super) enabled: bool,
     pub(super) host: Host,
+    pub(super) plugins: Plugins,
     pub(super) sync: SyncSection,
     pub(super) sites: BTreeMap<String, SiteSection>,
     pub(super) projects: BTreeMap<String, ProjectSection>,
@@ -108,6 +112,7 @@ pub(super) fn read(report: &mut Report<'_>, context: &Context) -> Option<Section
     let mut sections = Sections {
         enabled: true,
         host: Host::default(),
+        plugins: Plugins::default(),
         sync: SyncSection::default(),
         sites: BTreeMap::new(),
         projects: BTreeMap::new(),
@@ -118,6 +123,7 @@ pub(super) fn read(report: &mut Report<'_>, context: &Context) -> Option<Section
         match field.name {
             "enabled" => set(&mut sections.enabled, report.boolean(field)),
             "host" => read_host(field, &mut sections, report),
+            "plugins" => read_plugins(field, &mut sections.plugins, report, context),
             "sync" => read_defaults(field, &mut sections, report),
             "sites" => read_sites(field, &mut sections, report, context),
             "projects" => projects = Some(field),
@@ -142,6 +148,8 @@ pub(super) fn read(report: &mut Report<'_>, context: &Context) -> Option<Section
 fn home_of(key: &str) -> Option<&'static str> {
     if HOST.contains(&key) {
         Some("[host]")
+    } else if PLUGINS.contains(&key) {
+        Some("[plugins]")
     } else if SYNC.contains(&key) {
         Some("[sync]")
     } else if SITE.contains(&key) {
@@ -220,6 +228,40 @@ fn read_host(field: &Field<'_>, sections: &mut Sections, report: &mut Report<'_>
                 sections.mentions.extend(names.into_iter().filter(|(name, _)| name != "*"));
             }
             _ => unknown(report, field, "[host]", &HOST),
+        }
+    }
+}
+
+fn read_plugins(
+    field: &Field<'_>,
+    plugins: &mut Plugins,
+    report: &mut Report<'_>,
+    context: &Context,
+) {
+    let Some(table) = report.table(field, "[plugins]") else {
+        return;
+    };
+    for field in &table {
+        match field.name {
+            "trust" => set(&mut plugins.trust, report.choice(field, &TRUST)),
+            "folders" => {
+                for (text, span) in
+                    report.strings(field, "/opt/sitesync/providers").unwrap_or_default()
+                {
+                    match expand(&text, None, context) {
+                        Ok(path) if Path::new(&path).is_absolute() => {
+                            plugins.folders.push(path.into());
+                        }
+                        Ok(path) => report.error(
+                            span,
+                            format!("`folders`: `{}` is no full path", path.escape_debug()),
+                            "write it from the top: \"/opt/sitesync/providers\"",
+                        ),
+                        Err(trouble) => report.error(span, trouble.message, trouble.hint),
+                    }
+                }
+            }
+            _ => unknown(report, field, "[plugins]", &PLUGINS),
         }
     }
 }

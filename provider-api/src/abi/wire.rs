@@ -1,4 +1,22 @@
 //! The types that cross. Layouts are checked at load time; see `docs/adr/0002`.
+//!
+//! # How to append, within a major
+//!
+//! A host loads plug-ins of older and of newer minors. So nothing that is here is ever changed,
+//! moved or removed, not even a parameter's type; what is new goes here:
+//!
+//! - **A method of a trait** comes after all others, and has a body: what an older plug-in answers
+//!   (or an older host, for `RawHost`, `RawLog` and `RawOp`). `#[sabi(last_prefix_field)]` stays
+//!   where it is: it marks the end of 1.0.
+//! - **A function of [`ProviderModule`]** comes after all others, with
+//!   `#[sabi(missing_field(option))]`; `#[sabi(last_prefix_field)]` stays as well. The accessor then
+//!   returns an `Option`, `None` for an older plug-in.
+//! - **A value in a struct that crosses by value** goes into its `ext_json`: the struct is frozen.
+//!   `RootInfo` and `Description` are JSON as a whole; each new field of theirs has a default.
+//! - **A kind of error** is a new number. An older side keeps the number, and has no name for it.
+//!
+//! Raise the minor in `provider-api/Cargo.toml` with it. `tests/tests/versions.rs` makes up a next
+//! minor that does all of this, and runs both ways.
 #![allow(non_local_definitions, non_camel_case_types)]
 
 use abi_stable::library::RootModule;

@@ -1,9 +1,10 @@
 //! Settings that hold: what comes out, and what is noted.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
-use super::super::{Context, Platform, Settings, Travel, Verify};
+use super::super::{Context, Platform, Settings, Travel, Trust, Verify};
 use super::{SITES, context, good, notes};
 
 /// The example of the design.
@@ -73,6 +74,15 @@ fn an_empty_file_is_nothing_to_do() {
     assert_eq!(settings.sync.rescan, Duration::from_secs(600));
     assert_eq!((settings.sync.retry_count, settings.sync.priority), (3, 50));
     assert_eq!(loaded.notes.len(), 1);
+}
+
+#[test]
+fn plug_ins_and_whom_to_believe() {
+    let plugins = good("[plugins]\nfolders = [\"/opt/a\", \"{STUDIO}/b\"]\n").settings.plugins;
+    assert_eq!(plugins.folders, [Path::new("/opt/a"), Path::new("/mnt/studio/b")]);
+    assert_eq!(plugins.trust, Trust::Owner);
+    let plugins = good("[plugins]\ntrust = \"pinned\"\n").settings.plugins;
+    assert_eq!((plugins.folders.len(), plugins.trust), (0, Trust::Pinned));
 }
 
 #[test]
