@@ -14,6 +14,7 @@ mod serve;
 mod sites;
 mod status;
 mod sync;
+mod trust;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,8 +41,8 @@ struct Global {
     /// Where catalog, site id and caches are kept
     #[arg(long, global = true, value_name = "DIR", env = "SITESYNC_STATE_DIR")]
     state_dir: Option<PathBuf>,
-    /// A plug-in folder; may be repeated [default: providers/ beside the binary and in the state
-    /// folder]
+    /// A plug-in folder; may be repeated [default: those of the settings, or providers/ beside the
+    /// binary and in the state folder]
     #[arg(long, global = true, value_name = "DIR")]
     plugins: Vec<PathBuf>,
     /// Says more: -v what is done, -vv every call, -vvv everything

@@ -82,6 +82,12 @@ impl From<crate::settings::Errors> for Failure {
     }
 }
 
+impl From<crate::plugins::Refusal> for Failure {
+    fn from(refusal: crate::plugins::Refusal) -> Self {
+        Failure::new(Exit::Blocked, plain(&refusal.reason)).hint(plain(&refusal.remedy))
+    }
+}
+
 /// Prints a result. A closed pipe is no error: whoever read it has seen enough.
 pub(super) fn print(text: impl Display) {
     let mut stdout = std::io::stdout().lock();
