@@ -12,6 +12,8 @@ use crate::state_dir::StateDir;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Makes a crate for a provider of one's own, which builds and passes the conformance suite
+    New(super::provider_new::Arguments),
     /// Admits a plug-in anew that the host has died of
     Trust {
         /// The plug-in's file
@@ -20,7 +22,10 @@ pub(super) enum Command {
 }
 
 pub(super) fn work(global: &Global, command: &Command) -> Result<Exit, Failure> {
-    let Command::Trust { file } = command;
+    let file = match command {
+        Command::New(arguments) => return super::provider_new::run(global, arguments),
+        Command::Trust { file } => file,
+    };
     let state = StateDir::open(&ground::state_path(global)?)?;
     ground::plugins(global, &state)
         .admit(file)
