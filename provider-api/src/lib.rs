@@ -10,12 +10,15 @@
 //! loads. Everything that has to do with the binary boundary lives in the hidden `abi` modules;
 //! authors see plain Rust.
 //!
-//! Features: `plugin` (default) for providers, `host` for the host.
+//! Features: `plugin` (default) for providers, `host` for the host, `conformance` for tests of
+//! providers.
 #![deny(missing_docs)]
 
 #[doc(hidden)]
 pub mod abi;
 mod at;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod host;
 mod metadata;
