@@ -129,7 +129,7 @@ a site of it, in sitesync.toml:
   [sites.memory]
   provider = \"{name}\"
   account = \"test\"
-  root.work = \"/{{project}}\"
+  root.work = \"/\"
 
 then replace src/service.rs with a client of your storage; README.md says where to read on
 "

@@ -7,11 +7,11 @@ mod settings;
 mod streams;
 
 use sitesync_provider::{
-    About, At, DeleteOptions, Error, Host, Metadata, Provider, ReadOptions, Result, RootInfo,
-    SweepOptions, Swept, WriteOptions,
+    About, At, DeleteOptions, Error, ErrorKind, Host, Metadata, Provider, ReadOptions, Result,
+    RootInfo, SweepOptions, Swept, WriteOptions, check_path, join,
 };
 
-use service::{Item, Place, Refusal, Service};
+use service::{Item, Refusal, Service};
 pub use settings::Settings;
 pub use streams::{Lister, Reader, Writer};
 
@@ -33,9 +33,17 @@ impl MyStore {
     }
 }
 
-/// The host has checked the path: it is relative, without `..`, and leaves no root.
-fn place(at: &At<'_>) -> Place {
-    (at.root.to_owned(), at.path.to_owned())
+/// The whole path at the service. Nothing may lead out of the root: the host checks paths, and a
+/// provider does not count on it.
+fn path(at: &At<'_>) -> Result<String> {
+    check_path(at.path).map_err(|why| Error::new(ErrorKind::InvalidPath, why))?;
+    let root = root_path(at.root);
+    Ok(if at.path.is_empty() { root.to_owned() } else { join(root, at.path) })
+}
+
+/// A root as the service has it: `/` is the empty path.
+fn root_path(root: &str) -> &str {
+    root.trim_matches('/')
 }
 
 // No method retries, sleeps or throttles: the host does, and knows more.
@@ -57,9 +65,12 @@ impl Provider for MyStore {
 
     /// Also the health check: it is called again from time to time, and should ask the service.
     async fn open_root(&self, root: &str, settings: Settings) -> Result<RootInfo> {
-        // In memory every root is there. A real storage looks, and answers `RootUnavailable` if it
-        // isn't: a root is never made silently.
-        self.service().await?.find(&(root.to_owned(), String::new()))?;
+        // What is not there is never made: it may be a share that was renamed, and an empty root in
+        // its place would look as if all files were gone.
+        let Ok(Item::Folder) = self.service().await?.find(root_path(root)) else {
+            let what = format!("there is no folder {root:?}");
+            return Err(Error::new(ErrorKind::RootUnavailable, what));
+        };
         let mut info = RootInfo::default();
         // All that shares a limit: slots, pauses and health are kept per storage.
         info.storage_id = format!("my_store/{}", settings.account);
@@ -75,7 +86,7 @@ impl Provider for MyStore {
     }
 
     async fn stat(&self, at: At<'_>) -> Result<Metadata> {
-        let item = self.service().await?.find(&place(&at))?;
+        let item = self.service().await?.find(&path(&at)?)?;
         Ok(streams::metadata(&item))
     }
 
@@ -83,44 +94,43 @@ impl Provider for MyStore {
         if recursive {
             return Err(Error::unsupported("recursive listing"));
         }
-        let items = self.service().await?.list(&place(&dir))?;
+        let items = self.service().await?.list(&path(&dir)?)?;
         Ok(Lister::new(dir.path, items))
     }
 
     async fn open_read(&self, at: At<'_>, how: ReadOptions) -> Result<Reader> {
-        match self.service().await?.find(&place(&at))? {
+        match self.service().await?.find(&path(&at)?)? {
             Item::File(object) => Reader::new(object, &how),
             Item::Folder => Err(Refusal::IsFolder.into()),
         }
     }
 
     async fn open_write(&self, at: At<'_>, how: WriteOptions) -> Result<Writer> {
-        let place = place(&at);
+        let path = path(&at)?;
         // Spares sending what will be refused. What counts is the look in `finish`.
-        self.service().await?.expect(&place, streams::expected(&how.expect)?)?;
-        Ok(Writer::begin(self.service.clone(), self.host.clone(), place, how))
+        self.service().await?.expect(&path, streams::expected(&how.expect)?)?;
+        Ok(Writer::begin(self.service.clone(), self.host.clone(), path, how))
     }
 
     async fn create_folder(&self, at: At<'_>) -> Result<()> {
-        Ok(self.service().await?.make_folder(&place(&at))?)
+        Ok(self.service().await?.make_folder(&path(&at)?)?)
     }
 
     async fn remove_folder(&self, at: At<'_>) -> Result<()> {
-        Ok(self.service().await?.remove_folder(&place(&at))?)
+        Ok(self.service().await?.remove_folder(&path(&at)?)?)
     }
 
     async fn delete(&self, at: At<'_>, how: DeleteOptions) -> Result<()> {
         if how.to_trash {
             return Err(Error::unsupported("trash"));
         }
-        Ok(self.service().await?.remove_file(&place(&at), how.if_version.as_deref())?)
+        Ok(self.service().await?.remove_file(&path(&at)?, how.if_version.as_deref())?)
     }
 
     async fn sweep(&self, root: &str, how: SweepOptions) -> Result<Swept> {
-        let (count, bytes) = self
-            .service()
-            .await?
-            .abort(|number, upload| streams::is_abandoned(number, upload, &self.host, root, &how));
+        let (count, bytes) = self.service().await?.abort(|number, upload| {
+            streams::is_abandoned(number, upload, &self.host, root_path(root), &how)
+        });
         Ok(Swept::new(count, bytes))
     }
 }

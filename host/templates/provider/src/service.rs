@@ -49,13 +49,10 @@ pub struct Object {
     pub version: u64,
 }
 
-/// A root, and a path beneath it.
-pub type Place = (String, String);
-
 /// A file on its way: what has arrived so far, visible to nobody.
 pub struct Upload {
     /// Where it is going to be.
-    pub place: Place,
+    pub path: String,
     /// Its size when it is whole, in bytes.
     pub size: u64,
     /// The host that sends it.
@@ -71,7 +68,7 @@ pub struct Upload {
 #[derive(Default)]
 struct Account {
     key: String,
-    items: BTreeMap<Place, Item>,
+    items: BTreeMap<String, Item>,
     uploads: BTreeMap<u64, Upload>,
     last: u64,
 }
@@ -98,26 +95,26 @@ impl Service {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is at this place. The root itself is a folder.
-    pub fn find(&self, place: &Place) -> Result<Item, Refusal> {
-        self.account().find(place)
+    /// What is at this path. The empty one is a folder that is always there.
+    pub fn find(&self, path: &str) -> Result<Item, Refusal> {
+        self.account().find(path)
     }
 
     /// Names and items that lie directly in a folder, in their order.
-    pub fn list(&self, folder: &Place) -> Result<Vec<(String, Item)>, Refusal> {
+    pub fn list(&self, folder: &str) -> Result<Vec<(String, Item)>, Refusal> {
         let account = self.account();
         let Item::Folder = account.find(folder)? else { return Err(Refusal::IsFile) };
-        let direct = |(place, item): (&Place, &Item)| {
-            let name = beneath(folder, place)?;
+        let direct = |(path, item): (&String, &Item)| {
+            let name = beneath(folder, path)?;
             (!name.contains('/')).then(|| (name.to_owned(), item.clone()))
         };
         Ok(account.items.iter().filter_map(direct).collect())
     }
 
     /// Begins an upload, and returns its number.
-    pub fn begin(&self, place: Place, size: u64, owner: String) -> u64 {
+    pub fn begin(&self, path: String, size: u64, owner: String) -> u64 {
         let upload =
-            Upload { place, size, owner, begun: Instant::now(), in_use: true, content: Vec::new() };
+            Upload { path, size, owner, begun: Instant::now(), in_use: true, content: Vec::new() };
         let mut account = self.account();
         let number = account.number();
         account.uploads.insert(number, upload);
@@ -126,10 +123,10 @@ impl Service {
 
     /// Goes on with an upload of the same file that nobody else is sending. Returns how many bytes
     /// have arrived.
-    pub fn resume(&self, upload: u64, place: &Place, size: u64) -> Option<u64> {
+    pub fn resume(&self, upload: u64, path: &str, size: u64) -> Option<u64> {
         let mut account = self.account();
         let found = account.uploads.get_mut(&upload)?;
-        if found.in_use || found.place != *place || found.size != size {
+        if found.in_use || found.path != path || found.size != size {
             return None;
         }
         found.in_use = true;
@@ -151,7 +148,7 @@ impl Service {
         }
     }
 
-    /// Makes an upload the file at its place, in one step: nobody sees a part of it, and nobody can
+    /// Makes an upload the file at its path, in one step: nobody sees a part of it, and nobody can
     /// put something else there between the look and the change. `expected` is the version that it
     /// may replace; without one, nothing may be there.
     pub fn commit(
@@ -162,21 +159,21 @@ impl Service {
     ) -> Result<Object, Refusal> {
         let mut account = self.account();
         let found = account.uploads.get(&upload).ok_or(Refusal::UploadGone)?;
-        let place = found.place.clone();
-        account.expect(&place, expected)?;
-        if let Some((folder, _)) = place.1.rsplit_once('/') {
-            account.make_folder(&(place.0.clone(), folder.to_owned()))?;
+        let path = found.path.clone();
+        account.expect(&path, expected)?;
+        if let Some((folder, _)) = path.rsplit_once('/') {
+            account.make_folder(folder)?;
         }
         let version = account.number();
         let content = account.uploads.remove(&upload).ok_or(Refusal::UploadGone)?.content;
         let object = Object { content: content.into(), mtime_ns, version };
-        account.items.insert(place, Item::File(object.clone()));
+        account.items.insert(path, Item::File(object.clone()));
         Ok(object)
     }
 
-    /// Whether this place is as expected: as [`Service::commit`] has it, for an early look.
-    pub fn expect(&self, place: &Place, expected: Option<&str>) -> Result<(), Refusal> {
-        self.account().expect(place, expected)
+    /// Whether what is at this path is as expected: as [`Service::commit`] has it, for an early look.
+    pub fn expect(&self, path: &str, expected: Option<&str>) -> Result<(), Refusal> {
+        self.account().expect(path, expected)
     }
 
     /// Throws uploads away; returns how many there were, and their bytes.
@@ -194,29 +191,29 @@ impl Service {
     }
 
     /// Makes a folder and those above it.
-    pub fn make_folder(&self, place: &Place) -> Result<(), Refusal> {
-        self.account().make_folder(place)
+    pub fn make_folder(&self, path: &str) -> Result<(), Refusal> {
+        self.account().make_folder(path)
     }
 
     /// Removes an empty folder.
-    pub fn remove_folder(&self, place: &Place) -> Result<(), Refusal> {
+    pub fn remove_folder(&self, path: &str) -> Result<(), Refusal> {
         let mut account = self.account();
-        let Item::Folder = account.find(place)? else { return Err(Refusal::IsFile) };
-        if account.items.keys().any(|other| beneath(place, other).is_some()) {
+        let Item::Folder = account.find(path)? else { return Err(Refusal::IsFile) };
+        if account.items.keys().any(|other| beneath(path, other).is_some()) {
             return Err(Refusal::NotEmpty);
         }
-        account.items.remove(place);
+        account.items.remove(path);
         Ok(())
     }
 
     /// Removes a file, if it is the expected version; without one, whatever it is.
-    pub fn remove_file(&self, place: &Place, expected: Option<&str>) -> Result<(), Refusal> {
+    pub fn remove_file(&self, path: &str, expected: Option<&str>) -> Result<(), Refusal> {
         let mut account = self.account();
-        let Item::File(found) = account.find(place)? else { return Err(Refusal::IsFolder) };
+        let Item::File(found) = account.find(path)? else { return Err(Refusal::IsFolder) };
         if expected.is_some_and(|expected| expected != found.version.to_string()) {
             return Err(Refusal::Changed);
         }
-        account.items.remove(place);
+        account.items.remove(path);
         Ok(())
     }
 }
@@ -227,15 +224,15 @@ impl Account {
         self.last
     }
 
-    fn find(&self, place: &Place) -> Result<Item, Refusal> {
-        if place.1.is_empty() {
+    fn find(&self, path: &str) -> Result<Item, Refusal> {
+        if path.is_empty() {
             return Ok(Item::Folder);
         }
-        self.items.get(place).cloned().ok_or(Refusal::Missing)
+        self.items.get(path).cloned().ok_or(Refusal::Missing)
     }
 
-    fn expect(&self, place: &Place, expected: Option<&str>) -> Result<(), Refusal> {
-        match (self.find(place), expected) {
+    fn expect(&self, path: &str, expected: Option<&str>) -> Result<(), Refusal> {
+        match (self.find(path), expected) {
             (Ok(Item::Folder), _) => Err(Refusal::IsFolder),
             (Ok(Item::File(_)), None) => Err(Refusal::Exists),
             (Ok(Item::File(found)), Some(version)) if found.version.to_string() != version => {
@@ -246,22 +243,20 @@ impl Account {
         }
     }
 
-    fn make_folder(&mut self, (root, path): &Place) -> Result<(), Refusal> {
+    fn make_folder(&mut self, path: &str) -> Result<(), Refusal> {
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        let folders: Vec<Place> = ends.map(|end| (root.clone(), path[..end].to_owned())).collect();
+        let folders: Vec<&str> = ends.map(|end| &path[..end]).collect();
         if folders.iter().any(|folder| matches!(self.find(folder), Ok(Item::File(_)))) {
             return Err(Refusal::IsFile);
         }
-        self.items.extend(folders.into_iter().map(|folder| (folder, Item::Folder)));
+        let folders = folders.into_iter().filter(|folder| !folder.is_empty());
+        self.items.extend(folders.map(|folder| (folder.to_owned(), Item::Folder)));
         Ok(())
     }
 }
 
 /// The rest of a path that lies in this folder, directly or deeper.
-fn beneath<'a>(folder: &Place, place: &'a Place) -> Option<&'a str> {
-    if folder.0 != place.0 {
-        return None;
-    }
-    let rest = place.1.strip_prefix(&folder.1)?;
-    if folder.1.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+pub fn beneath<'a>(folder: &str, path: &'a str) -> Option<&'a str> {
+    let rest = path.strip_prefix(folder)?;
+    if folder.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }

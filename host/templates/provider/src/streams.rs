@@ -5,7 +5,7 @@ use sitesync_provider::{
     ReadStream, Result, SweepOptions, WriteOptions, WriteStream,
 };
 
-use crate::service::{Item, Object, Place, Service, Upload};
+use crate::service::{Item, Object, Service, Upload, beneath};
 
 /// What sitesync gets to know of an item.
 pub(crate) fn metadata(item: &Item) -> Metadata {
@@ -63,15 +63,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn begin(service: Service, host: Host, place: Place, how: WriteOptions) -> Self {
+    pub(crate) fn begin(service: Service, host: Host, path: String, how: WriteOptions) -> Self {
         let token = how.resume.as_deref().and_then(number);
         let known = token.and_then(|upload| {
-            service.resume(upload, &place, how.size).map(|arrived| (upload, arrived))
+            service.resume(upload, &path, how.size).map(|arrived| (upload, arrived))
         });
         // A token that means nothing any more is no error: the write begins anew, and `offset` says
         // so.
         let (upload, offset) =
-            known.unwrap_or_else(|| (service.begin(place, how.size, host.site_id()), 0));
+            known.unwrap_or_else(|| (service.begin(path, how.size, host.site_id()), 0));
         Writer { service, host, how, upload, offset, written: offset }
     }
 }
@@ -105,9 +105,15 @@ impl WriteStream for Writer {
         // Right before the file becomes visible, and not earlier: the host may have given up on
         // this write long ago and sent the file again.
         self.how.op.check()?;
-        let object =
-            self.service.commit(self.upload, expected(&self.how.expect)?, self.how.mtime_ns)?;
-        Ok(metadata(&Item::File(object)))
+        let expected = expected(&self.how.expect)?;
+        match self.service.commit(self.upload, expected, self.how.mtime_ns) {
+            Ok(object) => Ok(metadata(&Item::File(object))),
+            Err(refusal) => {
+                // To go on with it would be refused again.
+                self.discard().await?;
+                Err(refusal.into())
+            }
+        }
     }
 
     async fn discard(self) -> Result<()> {
@@ -143,7 +149,7 @@ pub(crate) fn is_abandoned(
 ) -> bool {
     let kept = how.keep.iter().any(|token| self::number(token) == Some(number));
     let old = upload.owner == host.site_id() || upload.begun.elapsed() >= how.foreign_after;
-    upload.place.0 == root && !upload.in_use && !kept && old
+    beneath(root, &upload.path).is_some() && !upload.in_use && !kept && old
 }
 
 fn number(token: &[u8]) -> Option<u64> {
