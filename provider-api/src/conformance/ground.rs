@@ -493,3 +493,25 @@ impl Writing {
         ground.limited("discard", &path, raw.discard()).await
     }
 }
+
+/// Does `n` things at once; their answers, in order.
+pub(super) async fn at_once<T, F>(n: usize, work: impl Fn(usize) -> F) -> Outcome<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let mut tasks = tokio::task::JoinSet::new();
+    for index in 0..n {
+        let work = work(index);
+        tasks.spawn(async move { (index, work.await) });
+    }
+    let mut answers = Vec::with_capacity(n);
+    while let Some(answer) = tasks.join_next().await {
+        match answer {
+            Ok(answer) => answers.push(answer),
+            Err(error) => return fail(format!("the case itself ended: {error}")),
+        }
+    }
+    answers.sort_by_key(|(index, _)| *index);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+}

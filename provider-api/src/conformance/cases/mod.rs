@@ -8,7 +8,24 @@ use super::ground::Ground;
 use super::outcome::Outcome;
 use crate::RootInfo;
 
+mod cancel;
+mod changes;
+mod connect;
+mod copy;
+mod delete;
+mod errors;
+mod flush;
+mod folder;
+mod list;
+mod metadata;
+mod names;
 mod needs;
+mod overwrite;
+mod race;
+mod read;
+mod rename;
+mod resume;
+mod sweep;
 mod write;
 
 /// One demand on a provider.
@@ -35,12 +52,35 @@ impl std::fmt::Debug for Case {
 
 /// Every case, in the order of a run.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    [write::CASES].into_iter().flatten()
+    let groups = [
+        connect::CASES,
+        write::CASES,
+        overwrite::CASES,
+        race::CASES,
+        names::CASES,
+        read::CASES,
+        metadata::CASES,
+        resume::CASES,
+        list::CASES,
+        folder::CASES,
+        delete::CASES,
+        cancel::CASES,
+        errors::CASES,
+        copy::CASES,
+        rename::CASES,
+        flush::CASES,
+        changes::CASES,
+        sweep::CASES,
+    ];
+    groups.into_iter().flatten()
 }
 
-/// A line of a table: the function, what it needs, why it matters.
+/// A line of a table: the theme, the function, what it needs if anything, why it matters.
 macro_rules! case {
-    ($group:literal, $run:ident, $needs:expr, $why:literal) => {
+    ($group:literal, $run:ident, $why:literal) => {
+        case!($group, $run, $crate::conformance::cases::needs::nothing, $why)
+    };
+    ($group:literal, $run:ident, $needs:path, $why:literal) => {
         $crate::conformance::Case {
             name: stringify!($run),
             group: $group,
