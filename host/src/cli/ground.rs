@@ -66,7 +66,11 @@ pub(super) fn settings_if_any(global: &Global) -> Result<Option<Settings>, Failu
 }
 
 /// The plug-in folders, in the order of their precedence.
-fn plugin_folders(global: &Global, settings: &settings::Plugins, state: &Path) -> Vec<PathBuf> {
+pub(super) fn plugin_folders(
+    global: &Global,
+    settings: &settings::Plugins,
+    state: &Path,
+) -> Vec<PathBuf> {
     if !global.plugins.is_empty() {
         return global.plugins.clone();
     }

@@ -8,13 +8,13 @@ mod log;
 mod output;
 mod progress;
 mod projects;
+mod provider;
 mod providers;
 mod queue;
 mod serve;
 mod sites;
 mod status;
 mod sync;
-mod trust;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,7 +77,7 @@ enum Command {
     Providers(providers::Arguments),
     /// Works on one provider plug-in
     #[command(subcommand)]
-    Provider(providers::Command),
+    Provider(provider::Command),
     /// Checks the settings
     #[command(subcommand)]
     Config(config::Command),
@@ -116,7 +116,7 @@ pub fn main() -> ExitCode {
         Command::Sites(arguments) => sites::run(&cli.global, &arguments),
         Command::Projects(json) => projects::run(&cli.global, json.json),
         Command::Providers(arguments) => providers::run(&cli.global, &arguments),
-        Command::Provider(command) => providers::work(&cli.global, &command),
+        Command::Provider(command) => provider::run(&cli.global, &command),
         Command::Config(command) => config::run(&cli.global, &command),
         Command::Probe { .. } => Ok(Exit::Done),
     };

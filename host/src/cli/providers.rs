@@ -1,18 +1,18 @@
 //! `sitesync providers`: the plug-ins that were found, what they can do, who uses them, and why some
-//! are not used. `sitesync provider`: what works on one of them.
+//! are not used.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::json;
 use sitesync_provider::{API_VERSION, Capabilities, Changes, Description};
 
 use super::ground;
 use super::output::{counted, plain, print, print_json, say};
 use super::sites::{self, Found};
-use super::{Exit, Failure, Global, trust};
+use super::{Exit, Failure, Global};
 use crate::plugins::{Lingers, Plugins, Report, Stage};
 use crate::running::Running;
 use crate::settings::{Settings, Trust};
@@ -27,18 +27,6 @@ pub(super) struct Arguments {
     /// Opens the roots of the sites as well, and says what can be done there
     #[arg(long)]
     connect: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Admits the content of a plug-in's file: where `trust = "pinned"`, no other is loaded
-    Trust(trust::Arguments),
-}
-
-pub(super) fn work(global: &Global, command: &Command) -> Result<Exit, Failure> {
-    match command {
-        Command::Trust(arguments) => trust::run(global, arguments),
-    }
 }
 
 /// What is shown of one file.

@@ -178,12 +178,14 @@ async fn it_goes_on_after_a_restart(t: Ground) -> Outcome {
 
 async fn it_goes_on_more_than_once(t: Ground) -> Outcome {
     let at = bytes_to_a_token(&t).await?;
-    let cut = cut(&t, "file", at, 0).await?;
+    let mut cut = cut(&t, "file", at, 0).await?;
     for _ in 0..3 {
-        // Broken again, after some more bytes and without a checkpoint.
+        // Broken again, after some more bytes and without a checkpoint. A service that counts what
+        // has arrived may go on from there.
         let mut writing = resumed(&t, "file", &cut).await?;
         let from = writing.offset as usize;
         writing.write(&cut.bytes.slice(from..from + 1000)).await?;
+        cut.written = cut.written.max(from + 1000);
     }
     let writing = resumed(&t, "file", &cut).await?;
     rest(writing, &cut.bytes).await?;

@@ -13,7 +13,7 @@ use crate::settings;
 use crate::state_dir::StateDir;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     what: What,
     /// As JSON
