@@ -330,7 +330,7 @@ const SECOND: [&str; 64] = [
 ];
 
 /// `2026-03-31T12:34:56Z`.
-fn rfc3339(at: SystemTime) -> String {
+pub(crate) fn rfc3339(at: SystemTime) -> String {
     let seconds = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days to a date, by Howard Hinnant's `civil_from_days`: years begin in March, so that the

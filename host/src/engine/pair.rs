@@ -138,6 +138,13 @@ impl Pair {
         self.stuck[side.index()].load(Ordering::Acquire)
     }
 
+    /// How many batches at once the storages at this end take.
+    pub(super) fn width(&self, side: Side) -> usize {
+        let mut storages: Vec<_> = self.roots.iter().map(|root| &root.end(side).storage).collect();
+        storages.dedup_by_key(|storage| Arc::as_ptr(storage));
+        storages.iter().map(|storage| storage.width).sum()
+    }
+
     /// The root with this key.
     #[must_use]
     pub fn root(&self, id: RootId) -> Option<&RootPair> {

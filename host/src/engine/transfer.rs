@@ -57,6 +57,12 @@ pub(super) struct Finished {
     pub token: Option<Vec<u8>>,
 }
 
+/// A slot at each end, or one where both are on one storage.
+struct Slots {
+    source: Option<Slot>,
+    destination: Slot,
+}
+
 /// Where a batch goes, and through what.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
@@ -83,31 +89,60 @@ impl Route {
         self.root().end(self.to)
     }
 
-    /// Slots at both ends, taken in one order everywhere, so that two transfers never wait for
-    /// one another.
-    async fn slots(&self, bytes: u64) -> Vec<Slot> {
+    /// Slots at both ends. Whoever waits for one holds none: else two transfers could wait for one
+    /// another, and an end that hangs would take the slots of the other with it.
+    async fn slots(&self, bytes: u64) -> Slots {
         let lane = self.pair.project.0.unsigned_abs();
-        let mut ends = [self.source(), self.destination()];
-        if Arc::ptr_eq(&ends[0].storage, &ends[1].storage) {
-            return vec![ends[1].slot(lane, bytes).await];
+        let (source, destination) = (self.source(), self.destination());
+        if Arc::ptr_eq(&source.storage, &destination.storage) {
+            return Slots { source: None, destination: destination.slot(lane, bytes).await };
         }
-        ends.sort_by_key(|end| Arc::as_ptr(&end.storage).addr());
-        vec![ends[0].slot(lane, bytes).await, ends[1].slot(lane, bytes).await]
+        loop {
+            let there = destination.slot(lane, bytes).await;
+            if let Some(here) = source.free_slot(lane, bytes) {
+                return Slots { source: Some(here), destination: there };
+            }
+            there.unused();
+            let here = source.slot(lane, bytes).await;
+            if let Some(there) = destination.free_slot(lane, bytes) {
+                return Slots { source: Some(here), destination: there };
+            }
+            here.unused();
+        }
     }
 
     /// Brings a batch of files to the destination.
     pub(super) async fn carry(self, batch: Vec<Claimed>) -> Vec<Finished> {
         let bytes = batch.iter().map(|claimed| claimed.source.size).sum();
         let slots = self.slots(bytes).await;
-        if self.root().same_instance() {
+        let finished = if self.root().same_instance() {
             self.copy(batch, slots).await
         } else {
             self.stream_all(batch, slots).await
+        };
+        self.ask_whose_fault(&finished).await;
+        finished
+    }
+
+    /// A file that times out again and again says little of the site: that is asked itself. Where
+    /// it answers, the fault is the file's.
+    async fn ask_whose_fault(&self, finished: &[Finished]) {
+        let again = finished.iter().any(|one| {
+            let doubtful = |kind| matches!(kind, ErrorKind::Timeout | ErrorKind::Interrupted);
+            one.claimed.job.tries > 0
+                && matches!(&one.outcome, Outcome::Failed(error) if doubtful(error.kind()))
+        });
+        if again {
+            for end in [self.source(), self.destination()] {
+                if let Err(error) = end.check().await {
+                    tracing::debug!(%error, "it is not the file alone");
+                }
+            }
         }
     }
 
     /// One call for the whole batch. What the destination was not expected to be is looked at.
-    async fn copy(&self, batch: Vec<Claimed>, slots: Vec<Slot>) -> Vec<Finished> {
+    async fn copy(&self, batch: Vec<Claimed>, slots: Slots) -> Vec<Finished> {
         let paths: Vec<String> = batch.iter().map(path).collect();
         // Files that are to be compared have nothing to copy yet.
         let copies: Vec<(&str, Known, Expect)> = paths
@@ -120,6 +155,7 @@ impl Route {
             })
             .collect();
         let moved = self.progress.clone();
+        let slots = slots.source.into_iter().chain([slots.destination]).collect();
         let (mut operation, op) =
             Operation::new(slots, move |bytes| Progress::add(&moved.moved, bytes));
         let call = self.source().server_copy(self.destination(), &copies, &operation, op);
@@ -261,18 +297,20 @@ impl Route {
     }
 
     /// File by file through the host.
-    async fn stream_all(&self, batch: Vec<Claimed>, mut slots: Vec<Slot>) -> Vec<Finished> {
+    async fn stream_all(&self, batch: Vec<Claimed>, slots: Slots) -> Vec<Finished> {
         let mut finished = Vec::with_capacity(batch.len());
+        let mut taken = Some(slots);
         for claimed in batch {
-            if slots.is_empty() {
-                slots = self.slots(claimed.source.size).await;
-            }
+            let slots = match taken.take() {
+                Some(slots) => slots,
+                None => self.slots(claimed.source.size).await,
+            };
             let path = path(&claimed);
             let mut token = None;
             let result = if must_meet(&claimed) {
                 Err(Error::new(ErrorKind::Precondition, "not compared yet"))
             } else {
-                self.stream(&claimed, &path, std::mem::take(&mut slots), &mut token).await
+                self.stream(&claimed, &path, slots, &mut token).await
             };
             let outcome = match result {
                 Ok((source, destination)) => {
@@ -291,7 +329,7 @@ impl Route {
         &self,
         claimed: &Claimed,
         path: &str,
-        slots: Vec<Slot>,
+        slots: Slots,
         token: &mut Option<Vec<u8>>,
     ) -> Result<(Metadata, Metadata)> {
         let (source, destination) = (self.source(), self.destination());
@@ -299,7 +337,9 @@ impl Route {
         let version = claimed.source.version.as_str();
         let meta = source.stat(path).await?;
         unchanged(&meta, version)?;
-        let (operation, op) = Operation::new(slots, |_| {});
+        // The source's slot ends with the reading, whatever the destination still does.
+        let Slots { source: reading_slot, destination: writing_slot } = slots;
+        let (operation, op) = Operation::new(vec![writing_slot], |_| {});
         let resume = claimed.job.token.as_deref().and_then(|t| untag(t, claimed.generation));
         let how = WriteOptions::new(size, expectation(claimed))
             .mtime_ns(meta.mtime_ns)
@@ -326,6 +366,14 @@ impl Route {
                 let (written, next) = tokio::join!(writing.write(chunk), reading.read(CHUNK));
                 written?;
                 sent += len;
+                if sent > size {
+                    return Err(Error::new(
+                        ErrorKind::Precondition,
+                        format!(
+                            "the source has more than the {size} bytes that it was listed with"
+                        ),
+                    ));
+                }
                 Progress::add(&self.progress.moved, len);
                 chunk = next?;
                 if sent - marked >= CHECKPOINT {
@@ -344,6 +392,7 @@ impl Route {
             unchanged(&source.stat(path).await?, version)
         }
         .await;
+        drop(reading_slot);
         if let Err(error) = moved {
             if is_surprise(&error) || token.is_none() {
                 *token = None;
@@ -380,6 +429,7 @@ impl Route {
         }
         tracing::warn!(
             site = self.destination().site,
+            provider = self.destination().provider,
             "a provider still works on something that was given up; the files stay claimed"
         );
         let _stuck = self.pair.stuck(self.to);

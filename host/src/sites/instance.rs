@@ -1,8 +1,9 @@
 //! Provider instances, and the storages beneath them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use sitesync_provider::abi::client::{Connection, Module};
@@ -13,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use super::rate::Rate;
 use super::slots::Slots;
-use super::{Ground, Health, Limits};
+use super::{Ground, Health, Limits, StorageHealth};
 use crate::plugins::Provider;
 use crate::settings;
 
@@ -53,7 +54,9 @@ pub struct Instance {
     connection: OnceCell<Connection>,
     host: Host,
     slots_hint: u32,
+    /// For a site that asks for nothing else.
     pub(super) limits: Limits,
+    connect_within: Duration,
     storages: Mutex<HashMap<String, Arc<Storage>>>,
 }
 
@@ -66,9 +69,10 @@ pub struct Storage {
     pub health: Health,
     /// How many operations at once it takes.
     pub width: usize,
+    /// The sites that were opened on it.
+    sites: Mutex<BTreeSet<String>>,
     pub(crate) slots: Slots,
     pub(crate) bandwidth: Rate,
-    pub(super) limits: Limits,
 }
 
 /// The host, as the instance sees it.
@@ -136,6 +140,7 @@ impl Instance {
             host: Host::new(services),
             slots_hint: provider.description.slots,
             limits: ground.limits,
+            connect_within: ground.limits.of(site).connect,
             storages: Mutex::default(),
         })
     }
@@ -152,7 +157,7 @@ impl Instance {
             .get_or_try_init(|| async {
                 make_private(&self.host.cache_dir())?;
                 let call = self.module.connect(&self.settings, self.host.clone());
-                let limit = self.limits.connect;
+                let limit = self.connect_within;
                 tokio::time::timeout(limit, call).await.map_err(|_| {
                     let limit = limit.as_secs();
                     Error::new(ErrorKind::Timeout, format!("no connection within {limit} s"))
@@ -164,20 +169,39 @@ impl Instance {
     /// The storage that a root lies on. The first site that opens it says how wide it is.
     pub(crate) fn storage(&self, info: &RootInfo, site: &settings::Site) -> Arc<Storage> {
         let mut storages = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
-        storages
+        let storage = storages
             .entry(info.storage_id.clone())
             .or_insert_with(|| {
                 let width = site.slots.unwrap_or(self.slots_hint).max(1) as usize;
                 Arc::new(Storage {
                     id: info.storage_id.clone(),
                     health: Health::default(),
-                    limits: self.limits,
                     width,
+                    sites: Mutex::default(),
                     slots: Slots::new(width),
                     bandwidth: Rate::new(site.bandwidth.map(|bytes| bytes as f64)),
                 })
             })
-            .clone()
+            .clone();
+        let mut sites = storage.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        sites.insert(site.name.clone());
+        drop(sites);
+        storage
+    }
+
+    /// How the storages beneath fare.
+    pub(super) fn health(&self, now: Instant) -> Vec<StorageHealth> {
+        let storages = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = |storage: &Arc<Storage>| {
+            let sites = storage.sites.lock().unwrap_or_else(PoisonError::into_inner);
+            StorageHealth {
+                sites: sites.iter().cloned().collect(),
+                instance: self.key.clone(),
+                storage: storage.id.clone(),
+                parked: storage.health.parked(now).map(Into::into),
+            }
+        };
+        storages.values().map(report).collect()
     }
 }
 
