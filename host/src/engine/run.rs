@@ -465,7 +465,8 @@ impl Run {
                 continue;
             };
             let size = claimed.source.size;
-            let batched = self.pair.roots[root].same_instance();
+            // What failed before, and is tried again, takes no others with it.
+            let batched = self.pair.roots[root].same_instance() && claimed.job.tries == 0;
             if let Some((route, batch)) = queued.back_mut()
                 && batched
                 && route.root == root

@@ -17,7 +17,7 @@ use super::plan::is_sent;
 use super::progress::Progress;
 use crate::catalog::{Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
 use crate::settings::Verify;
-use crate::sites::{OpenRoot, Operation, Slot};
+use crate::sites::{OpenRoot, Operation, Slot, is_site_fault};
 
 /// Bytes per read and write of a streamed file: large, because a hop between threads costs.
 const CHUNK: usize = 1 << 20;
@@ -163,6 +163,10 @@ impl Route {
             Ok(results) => results.into_iter(),
             Err(error) => {
                 self.linger(&mut operation).await;
+                let one_of_them = copies.len() > 1 && !is_site_fault(error.kind());
+                if one_of_them && error.kind() != ErrorKind::Cancelled {
+                    return self.copy_each(batch).await;
+                }
                 return self.all_failed(batch, &error);
             }
         };
@@ -179,6 +183,16 @@ impl Route {
                 }
             };
             finished.push(Finished { claimed, outcome, token: None });
+        }
+        finished
+    }
+
+    /// Each alone, because the provider failed on one of them and took the others with it.
+    async fn copy_each(&self, batch: Vec<Claimed>) -> Vec<Finished> {
+        let mut finished = Vec::with_capacity(batch.len());
+        for claimed in batch {
+            let slots = self.slots(claimed.source.size).await;
+            finished.extend(Box::pin(self.copy(vec![claimed], slots)).await);
         }
         finished
     }
@@ -216,22 +230,22 @@ impl Route {
         if destination.size != claimed.source.size
             || by_checksum(source, &destination) == Some(false)
         {
-            return Outcome::Failed(Error::new(
+            return Outcome::Failed(self.destination().named(Error::new(
                 ErrorKind::Corrupt,
                 format!(
                     "what arrived differs from what was sent ({} of {} bytes)",
                     destination.size, claimed.source.size
                 ),
-            ));
+            )));
         }
         if self.pair.settings.verify == Verify::Full {
             match self.equal(path, source, &destination).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    return Outcome::Failed(Error::new(
+                    return Outcome::Failed(self.destination().named(Error::new(
                         ErrorKind::Corrupt,
                         "what was read back differs from what was sent",
-                    ));
+                    )));
                 }
                 Err(error) => return Outcome::Failed(error),
             }
@@ -349,10 +363,8 @@ impl Route {
         let mut writing = destination.open_write(path, how, operation).await?;
         let offset = writing.offset();
         if offset > size {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!("the provider would go on from byte {offset} of {size}"),
-            ));
+            let why = format!("the provider would go on from byte {offset} of {size}");
+            return Err(destination.named(Error::new(ErrorKind::Corrupt, why)));
         }
         let how = ReadOptions::new().range(offset, None).if_version(version);
         let mut sent = offset;
@@ -367,12 +379,10 @@ impl Route {
                 written?;
                 sent += len;
                 if sent > size {
-                    return Err(Error::new(
-                        ErrorKind::Precondition,
-                        format!(
-                            "the source has more than the {size} bytes that it was listed with"
-                        ),
-                    ));
+                    let why = format!(
+                        "the source has more than the {size} bytes that it was listed with"
+                    );
+                    return Err(source.named(Error::new(ErrorKind::Precondition, why)));
                 }
                 Progress::add(&self.progress.moved, len);
                 chunk = next?;
@@ -383,10 +393,8 @@ impl Route {
                 }
             }
             if sent != size {
-                return Err(Error::new(
-                    ErrorKind::Precondition,
-                    format!("the source ended after {sent} of {size} bytes"),
-                ));
+                let why = format!("the source ended after {sent} of {size} bytes");
+                return Err(source.named(Error::new(ErrorKind::Precondition, why)));
             }
             // As it was before: else what was read is of two contents.
             unchanged(&source.stat(path).await?, version)

@@ -81,7 +81,7 @@ impl Layers {
         }
     }
 
-    fn named(&self, error: Error) -> Error {
+    pub(super) fn named(&self, error: Error) -> Error {
         error.context(&self.who)
     }
 }

@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sitesync_provider::ErrorKind;
 
+pub(crate) use breaker::is_site_fault;
 pub use breaker::{Health, Parked, ParkedReport, StorageHealth};
 pub use identity::{Identity, establish, read_identity};
 pub use instance::{Instance, Storage};

@@ -185,6 +185,12 @@ impl OpenRoot {
         self.layers.barrier(self.connection.flush(&[&self.root])).await
     }
 
+    /// An error of this site that was noticed outside: it begins with the site and its provider.
+    #[must_use]
+    pub fn named(&self, error: Error) -> Error {
+        self.layers.named(error)
+    }
+
     /// How much the site may answer.
     #[must_use]
     pub fn limits(&self) -> &Limits {

@@ -85,8 +85,8 @@ where
     .into_ffi()
 }
 
-/// A value of the author's, whose `Drop` may panic, or block for ever: the host drops it from a
-/// thread of its own, so that this happens on the plug-in's runtime.
+/// A value of the author's. Its `Drop` may panic, or block for ever: it runs on a thread of the
+/// plug-in's runtime, whoever lets go of it.
 struct Guarded<T: Send + 'static>(Option<T>);
 
 impl<T: Send + 'static> Guarded<T> {
@@ -111,7 +111,9 @@ impl<T: Send + 'static> Drop for Guarded<T> {
     fn drop(&mut self) {
         // What never gets its turn, because the runtime is gone, is leaked: as the library is.
         let Some(value) = self.0.take().map(ManuallyDrop::new) else { return };
-        runtime::spawn(async move {
+        // Not on one of the workers: it may block.
+        let Some(handle) = runtime::handle() else { return };
+        handle.spawn_blocking(move || {
             if let Err(message) = guarded(move || drop(ManuallyDrop::into_inner(value))) {
                 tracing::error!(message, "a value of this provider panicked while it was dropped");
             }
