@@ -1,5 +1,7 @@
 //! What a site has: one scan, folder by folder, as the provider lists them.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use sitesync_provider::{End, Entry, Error, ErrorKind, Kind};
@@ -8,6 +10,7 @@ use tokio::sync::mpsc;
 use super::names;
 use super::pair::{Pair, RootPair, Side};
 use super::progress::{Note, Progress};
+use crate::sites::Listed;
 
 /// Files of one message to the planner: small folders travel together.
 const BATCH: usize = 1000;
@@ -23,6 +26,17 @@ pub(super) struct Folder {
     pub files: Vec<Entry>,
     /// True if all of it was listed: what is not named is not there.
     pub complete: bool,
+    /// Names of folders in it.
+    folders: Vec<String>,
+    /// What makes its listing unsound: nothing is concluded from what it does not name.
+    wrong: Option<String>,
+}
+
+impl Folder {
+    /// A folder that is not there any more.
+    pub(super) fn gone(path: String) -> Self {
+        Folder { path, complete: true, ..Folder::default() }
+    }
 }
 
 /// Folders of one root at one side, on their way to the planner.
@@ -84,6 +98,7 @@ pub(super) async fn scan(
         to_plan,
         scanned: Scanned::default(),
         open: None,
+        closed: Closed::default(),
         batch: Vec::new(),
         files: 0,
     };
@@ -98,6 +113,7 @@ pub(super) async fn scan(
                 if top {
                     return Err(error);
                 }
+                scan.open = None;
                 scan.failed(folder, &error);
             }
         }
@@ -115,8 +131,23 @@ struct Scan<'a> {
     scanned: Scanned,
     /// A folder of which more pages are to come.
     open: Option<Folder>,
+    closed: Closed,
     batch: Vec<Folder>,
     files: usize,
+}
+
+/// Folders of which no more is to come, by a hash: two that share one cost a look at the second.
+#[derive(Default)]
+struct Closed {
+    hashes: HashSet<u64>,
+    state: RandomState,
+}
+
+impl Closed {
+    /// False if it was closed already.
+    fn close(&mut self, folder: &str) -> bool {
+        self.hashes.insert(self.state.hash_one(folder))
+    }
 }
 
 impl Scan<'_> {
@@ -129,8 +160,8 @@ impl Scan<'_> {
     ) -> Result<(), Error> {
         let mut listing = self.root.end(self.side).list(folder, recursive).await?;
         while let Some(pages) = listing.next().await? {
-            for page in pages {
-                self.page(page.folder, page.entries, page.end, recursive, left)?;
+            for listed in pages {
+                self.page(listed, recursive, left)?;
             }
             if self.files >= BATCH || self.batch.len() >= BATCH {
                 self.send().await;
@@ -147,12 +178,12 @@ impl Scan<'_> {
 
     fn page(
         &mut self,
-        path: String,
-        entries: Vec<Entry>,
-        end: End,
+        listed: Listed,
         recursive: bool,
         left: &mut Vec<String>,
     ) -> Result<(), Error> {
+        let Listed { page, wrong } = listed;
+        let path = page.folder;
         let mut folder = match self.open.take() {
             Some(open) if open.path == path => open,
             Some(other) => {
@@ -164,9 +195,12 @@ impl Scan<'_> {
             }
             None => Folder { path, ..Folder::default() },
         };
+        if wrong.is_some() {
+            folder.wrong = wrong;
+        }
         // A provider that lists trees may go into our own folders.
         let ours = folder.path.split('/').any(names::is_ours);
-        for entry in entries {
+        for entry in page.entries {
             if ours {
                 continue;
             }
@@ -181,14 +215,12 @@ impl Scan<'_> {
                 continue;
             }
             match entry.metadata.kind {
-                Kind::Folder if !recursive => {
-                    left.push(sitesync_provider::join(&folder.path, &entry.name));
-                }
+                Kind::Folder => folder.folders.push(entry.name),
                 Kind::File if !self.pair.settings.excludes(&entry.name) => folder.files.push(entry),
                 _ => {}
             }
         }
-        match end {
+        match page.end {
             End::More => self.open = Some(folder),
             End::Failed(error) => {
                 // The root itself: nothing is known, which is the site's trouble.
@@ -196,20 +228,48 @@ impl Scan<'_> {
                     return Err(error);
                 }
                 self.failed(folder.path.clone(), &error);
-                self.push(folder);
+                self.close(folder, recursive, left)?;
             }
             _ => {
                 folder.complete = true;
-                self.push(folder);
+                self.close(folder, recursive, left)?;
             }
         }
         Ok(())
     }
 
-    fn push(&mut self, folder: Folder) {
+    /// Nothing more of this folder is to come.
+    fn close(
+        &mut self,
+        mut folder: Folder,
+        recursive: bool,
+        left: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        if !self.closed.close(&folder.path) {
+            self.unsound(&folder.path, "it is listed twice");
+            return Ok(());
+        }
+        let folders = self.root.end(self.side).limits().folders;
+        if self.closed.hashes.len() + left.len() > folders {
+            let why = format!("the listing has no end: there are more than {folders} folders");
+            return Err(Error::new(ErrorKind::Unexpected, why));
+        }
+        if let Some(name) = leave_out_twins(&mut folder) {
+            let more = folder.wrong.take().map(|why| format!("; {why}")).unwrap_or_default();
+            folder.wrong = Some(format!("'{name}' is named more than once{more}"));
+        }
+        if let Some(why) = folder.wrong.take() {
+            folder.complete = false;
+            self.unsound(&folder.path, &why);
+        }
+        let beneath = std::mem::take(&mut folder.folders);
+        if !recursive {
+            left.extend(beneath.iter().map(|name| sitesync_provider::join(&folder.path, name)));
+        }
         self.files += folder.files.len();
         Progress::add(&self.progress.seen, folder.files.len() as u64);
         self.batch.push(folder);
+        Ok(())
     }
 
     async fn send(&mut self) {
@@ -228,6 +288,13 @@ impl Scan<'_> {
         self.scanned.fail(folder);
     }
 
+    /// What the provider says of a folder makes no sense in part.
+    fn unsound(&mut self, folder: &str, why: &str) {
+        let provider = &self.root.end(self.side).provider;
+        let why = format!("the listing of provider '{provider}' makes no sense: {why}");
+        self.failed(folder.to_owned(), &Error::new(ErrorKind::Unexpected, why));
+    }
+
     fn skip(&mut self, folder: &str, name: &str, reason: &str) {
         Progress::add(&self.progress.skipped, 1);
         self.note(sitesync_provider::join(folder, name), format!("skipped: {reason}"));
@@ -243,9 +310,36 @@ impl Scan<'_> {
     }
 }
 
+/// Takes out what has a name that something else in the folder has as well: which of them is meant,
+/// nobody knows. Returns one of these names.
+fn leave_out_twins(folder: &mut Folder) -> Option<String> {
+    let mut names = HashSet::with_capacity(folder.files.len() + folder.folders.len());
+    let all = folder.files.iter().map(|file| &file.name).chain(&folder.folders);
+    let twins: HashSet<String> = all.filter(|name| !names.insert(*name)).cloned().collect();
+    folder.files.retain(|file| !twins.contains(&file.name));
+    folder.folders.retain(|name| !twins.contains(name));
+    twins.into_iter().min()
+}
+
 #[cfg(test)]
 mod tests {
+    use sitesync_provider::Metadata;
+
     use super::*;
+
+    #[test]
+    fn of_two_with_one_name_none_is_taken() {
+        let file = |name: &str| Entry::new(name, Metadata::file(1));
+        let mut folder = Folder {
+            files: ["a", "b", "c", "b", "d"].map(file).into(),
+            folders: ["e", "d", "f"].map(str::to_owned).into(),
+            ..Folder::default()
+        };
+        assert_eq!(leave_out_twins(&mut folder).as_deref(), Some("b"));
+        let names: Vec<&str> = folder.files.iter().map(|file| &*file.name).collect();
+        assert_eq!((names, folder.folders.join(" ")), (vec!["a", "c"], "e f".to_owned()));
+        assert_eq!(leave_out_twins(&mut folder), None);
+    }
 
     #[test]
     fn nothing_is_concluded_beneath_a_folder_that_failed() {

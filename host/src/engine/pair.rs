@@ -137,6 +137,14 @@ impl Pair {
         self.stuck[side.index()].load(Ordering::Acquire)
     }
 
+    /// How many batches at once the storages at this end take.
+    pub(super) fn width(&self, side: Side) -> usize {
+        let roots = self.roots();
+        let mut storages: Vec<_> = roots.iter().map(|root| &root.end(side).storage).collect();
+        storages.dedup_by_key(|storage| Arc::as_ptr(storage));
+        storages.iter().map(|storage| storage.width).sum()
+    }
+
     /// Its roots that both ends have, as they are open now. What works on one keeps it, so that it
     /// ends through the generation of the provider with which it began.
     #[must_use]

@@ -29,6 +29,9 @@ const AGE: Duration = Duration::from_secs(1);
 /// The first pause after a failed try; each further one is twice as long.
 const BACKOFF_MS: Millis = 1000;
 const LONGEST_BACKOFF_MS: Millis = 600_000;
+/// How long a file steps back that may be what its site hangs on: longer than a first pause of the
+/// site.
+const BEHIND_OTHERS_MS: Millis = 10_000;
 /// Tries that surprises may cost beyond those of the settings, before a file is given up.
 const SURPRISES: u32 = 8;
 
@@ -312,7 +315,16 @@ impl Writing<'_> {
             return Job { token, ..self.again(claimed) };
         }
         if self.is_the_sites(error.kind()) {
-            return Job { token, error: Some(told(error)), ..self.again(claimed) };
+            let job = Job { token, error: Some(told(error)), ..self.again(claimed) };
+            return match error.kind() {
+                // It may be the file all the same: another one is tried first.
+                ErrorKind::Timeout | ErrorKind::Interrupted => Job {
+                    state: JobState::Waiting,
+                    not_before: self.moment.now + BEHIND_OTHERS_MS,
+                    ..job
+                },
+                _ => job,
+            };
         }
         self.tried(claimed, error, 0, token)
     }

@@ -318,6 +318,14 @@ impl Run {
                 }
                 nap = Duration::from_secs(1);
             }
+            if self.mode == Mode::Once
+                && Side::BOTH.iter().any(|side| self.pair.stuck_at(*side) > 0)
+            {
+                if let Some(end) = self.all_slots_stuck() {
+                    break Err(end);
+                }
+                nap = Duration::from_secs(1);
+            }
             if idle && carrying.is_empty() && queued.is_empty() && self.in_flight.count() == 0 {
                 let waiting = self.next_waiting()?;
                 let nothing = waiting.is_none() && self.parked().is_none() && self.ready()? == 0;
@@ -386,7 +394,7 @@ impl Run {
         if soon && passing && *waited <= PATIENT_TIMES {
             return Ok(());
         }
-        Err(self.fault(side, &Error::new(parked.kind, parked.reason.clone())))
+        Err(self.fault(side, &Error::new(parked.kind, parked.to_string())))
     }
 
     /// The fault of the end at which nothing ends any more, if that is all that is under way.
@@ -396,8 +404,22 @@ impl Run {
         if stuck[0] + stuck[1] < carrying || self.next_waiting()?.is_some() || self.ready()? > 0 {
             return Ok(None);
         }
-        let why = "it was given up on, and still works on what it was last asked for";
-        Ok(Some(self.fault(side, &Error::new(ErrorKind::Timeout, why))))
+        Ok(Some(self.stuck(side)))
+    }
+
+    /// The fault of an end that takes no more work, because nothing ends there any more.
+    fn all_slots_stuck(&self) -> Option<End> {
+        let full = |side: &Side| self.pair.stuck_at(*side) >= self.pair.width(*side);
+        Side::BOTH.into_iter().find(full).map(|side| self.stuck(side))
+    }
+
+    fn stuck(&self, side: Side) -> End {
+        let roots = self.pair.roots();
+        let provider = roots.first().map_or("?", |root| root.end(side).provider.as_str());
+        let why = format!(
+            "provider '{provider}' was given up on, and still works on what it was last asked for"
+        );
+        self.fault(side, &Error::new(ErrorKind::Timeout, why))
     }
 
     fn next_waiting(&self) -> Result<Option<i64>, End> {
@@ -478,7 +500,8 @@ impl Run {
                 continue;
             };
             let size = claimed.source.size;
-            let batched = root.same_instance();
+            // What failed before, and is tried again, takes no others with it.
+            let batched = root.same_instance() && claimed.job.tries == 0;
             if let Some((route, batch)) = queued.back_mut()
                 && batched
                 && Arc::ptr_eq(&route.root, root)

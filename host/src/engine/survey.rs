@@ -83,7 +83,7 @@ impl Run {
             let folders: Vec<Folder> = page
                 .into_iter()
                 .filter(|(id, path)| !seen.contains(id.0) && scanned.covers(path))
-                .map(|(_, path)| Folder { path, files: Vec::new(), complete: true })
+                .map(|(_, path)| Folder::gone(path))
                 .collect();
             if !folders.is_empty() {
                 self.plan(Discovered { root: root.clone(), side, folders }, &mut Keys::default())

@@ -18,7 +18,7 @@ use super::progress::Progress;
 use super::token::Token;
 use crate::catalog::{Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
 use crate::settings::Verify;
-use crate::sites::{OpenRoot, Operation, Slot};
+use crate::sites::{OpenRoot, Operation, Slot, is_site_fault};
 
 /// Bytes per read and write of a streamed file: large, because a hop between threads costs.
 const CHUNK: usize = 1 << 20;
@@ -58,6 +58,12 @@ pub(super) struct Finished {
     pub token: Option<Vec<u8>>,
 }
 
+/// A slot at each end, or one where both are on one storage.
+struct Slots {
+    source: Option<Slot>,
+    destination: Slot,
+}
+
 /// Where a batch goes, and through what.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
@@ -82,31 +88,60 @@ impl Route {
         self.root.end(self.to)
     }
 
-    /// Slots at both ends, taken in one order everywhere, so that two transfers never wait for
-    /// one another.
-    async fn slots(&self, bytes: u64) -> Vec<Slot> {
+    /// Slots at both ends. Whoever waits for one holds none: else two transfers could wait for one
+    /// another, and an end that hangs would take the slots of the other with it.
+    async fn slots(&self, bytes: u64) -> Slots {
         let lane = self.pair.project.0.unsigned_abs();
-        let mut ends = [self.source(), self.destination()];
-        if Arc::ptr_eq(&ends[0].storage, &ends[1].storage) {
-            return vec![ends[1].slot(lane, bytes).await];
+        let (source, destination) = (self.source(), self.destination());
+        if Arc::ptr_eq(&source.storage, &destination.storage) {
+            return Slots { source: None, destination: destination.slot(lane, bytes).await };
         }
-        ends.sort_by_key(|end| Arc::as_ptr(&end.storage).addr());
-        vec![ends[0].slot(lane, bytes).await, ends[1].slot(lane, bytes).await]
+        loop {
+            let there = destination.slot(lane, bytes).await;
+            if let Some(here) = source.free_slot(lane, bytes) {
+                return Slots { source: Some(here), destination: there };
+            }
+            there.unused();
+            let here = source.slot(lane, bytes).await;
+            if let Some(there) = destination.free_slot(lane, bytes) {
+                return Slots { source: Some(here), destination: there };
+            }
+            here.unused();
+        }
     }
 
     /// Brings a batch of files to the destination.
     pub(super) async fn carry(self, batch: Vec<Claimed>) -> Vec<Finished> {
         let bytes = batch.iter().map(|claimed| claimed.source.size).sum();
         let slots = self.slots(bytes).await;
-        if self.root.same_instance() {
+        let finished = if self.root.same_instance() {
             self.copy(batch, slots).await
         } else {
             self.stream_all(batch, slots).await
+        };
+        self.ask_whose_fault(&finished).await;
+        finished
+    }
+
+    /// A file that times out again and again says little of the site: that is asked itself. Where
+    /// it answers, the fault is the file's.
+    async fn ask_whose_fault(&self, finished: &[Finished]) {
+        let again = finished.iter().any(|one| {
+            let doubtful = |kind| matches!(kind, ErrorKind::Timeout | ErrorKind::Interrupted);
+            one.claimed.job.tries > 0
+                && matches!(&one.outcome, Outcome::Failed(error) if doubtful(error.kind()))
+        });
+        if again {
+            for end in [self.source(), self.destination()] {
+                if let Err(error) = end.check().await {
+                    tracing::debug!(%error, "it is not the file alone");
+                }
+            }
         }
     }
 
     /// One call for the whole batch. What the destination was not expected to be is looked at.
-    async fn copy(&self, batch: Vec<Claimed>, slots: Vec<Slot>) -> Vec<Finished> {
+    async fn copy(&self, batch: Vec<Claimed>, slots: Slots) -> Vec<Finished> {
         let paths: Vec<String> = batch.iter().map(path).collect();
         // Files that are to be compared have nothing to copy yet.
         let copies: Vec<(&str, Known, Expect)> = paths
@@ -119,6 +154,7 @@ impl Route {
             })
             .collect();
         let moved = self.progress.clone();
+        let slots = slots.source.into_iter().chain([slots.destination]).collect();
         let (mut operation, op) =
             Operation::new(slots, move |bytes| Progress::add(&moved.moved, bytes));
         let call = self.source().server_copy(self.destination(), &copies, &operation, op);
@@ -126,6 +162,10 @@ impl Route {
             Ok(results) => results.into_iter(),
             Err(error) => {
                 self.linger(&mut operation).await;
+                let one_of_them = copies.len() > 1 && !is_site_fault(error.kind());
+                if one_of_them && error.kind() != ErrorKind::Cancelled {
+                    return self.copy_each(batch).await;
+                }
                 return self.all_failed(batch, &error);
             }
         };
@@ -142,6 +182,16 @@ impl Route {
                 }
             };
             finished.push(Finished { claimed, outcome, token: None });
+        }
+        finished
+    }
+
+    /// Each alone, because the provider failed on one of them and took the others with it.
+    async fn copy_each(&self, batch: Vec<Claimed>) -> Vec<Finished> {
+        let mut finished = Vec::with_capacity(batch.len());
+        for claimed in batch {
+            let slots = self.slots(claimed.source.size).await;
+            finished.extend(Box::pin(self.copy(vec![claimed], slots)).await);
         }
         finished
     }
@@ -173,22 +223,22 @@ impl Route {
         if destination.size != claimed.source.size
             || by_checksum(source, &destination) == Some(false)
         {
-            return Outcome::Failed(Error::new(
+            return Outcome::Failed(self.destination().named(Error::new(
                 ErrorKind::Corrupt,
                 format!(
                     "what arrived differs from what was sent ({} of {} bytes)",
                     destination.size, claimed.source.size
                 ),
-            ));
+            )));
         }
         if self.pair.settings.verify == Verify::Full {
             match self.equal(path, source, &destination).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    return Outcome::Failed(Error::new(
+                    return Outcome::Failed(self.destination().named(Error::new(
                         ErrorKind::Corrupt,
                         "what was read back differs from what was sent",
-                    ));
+                    )));
                 }
                 Err(error) => return Outcome::Failed(error),
             }
@@ -254,18 +304,20 @@ impl Route {
     }
 
     /// File by file through the host.
-    async fn stream_all(&self, batch: Vec<Claimed>, mut slots: Vec<Slot>) -> Vec<Finished> {
+    async fn stream_all(&self, batch: Vec<Claimed>, slots: Slots) -> Vec<Finished> {
         let mut finished = Vec::with_capacity(batch.len());
+        let mut taken = Some(slots);
         for claimed in batch {
-            if slots.is_empty() {
-                slots = self.slots(claimed.source.size).await;
-            }
+            let slots = match taken.take() {
+                Some(slots) => slots,
+                None => self.slots(claimed.source.size).await,
+            };
             let path = path(&claimed);
             let mut token = None;
             let result = if must_meet(&claimed) {
                 Err(Error::new(ErrorKind::Precondition, "not compared yet"))
             } else {
-                self.stream(&claimed, &path, std::mem::take(&mut slots), &mut token).await
+                self.stream(&claimed, &path, slots, &mut token).await
             };
             let outcome = match result {
                 Ok((source, destination)) => {
@@ -284,7 +336,7 @@ impl Route {
         &self,
         claimed: &Claimed,
         path: &str,
-        slots: Vec<Slot>,
+        slots: Slots,
         token: &mut Option<Vec<u8>>,
     ) -> Result<(Metadata, Metadata)> {
         let (source, destination) = (self.source(), self.destination());
@@ -292,7 +344,9 @@ impl Route {
         let version = claimed.source.version.as_str();
         let meta = source.stat(path).await?;
         unchanged(&meta, version)?;
-        let (operation, op) = Operation::new(slots, |_| {});
+        // The source's slot ends with the reading, whatever the destination still does.
+        let Slots { source: reading_slot, destination: writing_slot } = slots;
+        let (operation, op) = Operation::new(vec![writing_slot], |_| {});
         let tag = Token { generation: claimed.generation, build: destination.build() };
         let resume = claimed.job.token.as_deref().and_then(|token| tag.open(token));
         let how = WriteOptions::new(size, expectation(claimed))
@@ -303,10 +357,8 @@ impl Route {
         let mut writing = destination.open_write(path, how, operation).await?;
         let offset = writing.offset();
         if offset > size {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!("the provider would go on from byte {offset} of {size}"),
-            ));
+            let why = format!("the provider would go on from byte {offset} of {size}");
+            return Err(destination.named(Error::new(ErrorKind::Corrupt, why)));
         }
         let how = ReadOptions::new().range(offset, None).if_version(version);
         let mut sent = offset;
@@ -320,6 +372,12 @@ impl Route {
                 let (written, next) = tokio::join!(writing.write(chunk), reading.read(CHUNK));
                 written?;
                 sent += len;
+                if sent > size {
+                    let why = format!(
+                        "the source has more than the {size} bytes that it was listed with"
+                    );
+                    return Err(source.named(Error::new(ErrorKind::Precondition, why)));
+                }
                 Progress::add(&self.progress.moved, len);
                 chunk = next?;
                 if sent - marked >= CHECKPOINT {
@@ -329,15 +387,14 @@ impl Route {
                 }
             }
             if sent != size {
-                return Err(Error::new(
-                    ErrorKind::Precondition,
-                    format!("the source ended after {sent} of {size} bytes"),
-                ));
+                let why = format!("the source ended after {sent} of {size} bytes");
+                return Err(source.named(Error::new(ErrorKind::Precondition, why)));
             }
             // As it was before: else what was read is of two contents.
             unchanged(&source.stat(path).await?, version)
         }
         .await;
+        drop(reading_slot);
         if let Err(error) = moved {
             if is_surprise(&error) || token.is_none() {
                 *token = None;
@@ -373,6 +430,7 @@ impl Route {
         }
         tracing::warn!(
             site = self.destination().site,
+            provider = self.destination().provider,
             "a provider still works on something that was given up; the files stay claimed"
         );
         let _stuck = self.pair.stuck(self.to);

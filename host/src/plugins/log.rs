@@ -2,15 +2,15 @@
 //!
 //! `tracing` wants a static description of each place that logs. Those of a plug-in live in the
 //! plug-in; here one is made, and kept for good, for each pair of target and level, so that filters
-//! on targets work. Their number and the rate of events are bounded: a provider that floods the
-//! log costs its own lines.
+//! on targets work. Their number, and the rate and size of events, are bounded: a provider that
+//! floods the log costs its own lines.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use sitesync_provider::abi::client::Record;
+use sitesync_provider::abi::client::{Record, fit};
 use tracing::Level;
 use tracing::field::Value;
 use tracing::level_filters::LevelFilter;
@@ -25,6 +25,8 @@ const LONGEST_TARGET: usize = 128;
 const COMMON: &str = "provider";
 /// Events a second and provider.
 const MOST_EVENTS: u32 = 1000;
+/// Bytes of one event's message, and of its fields.
+const LONGEST_EVENT: usize = 8192;
 /// How often at most a flood is spoken of.
 const NOTICE: Duration = Duration::from_secs(60);
 
@@ -180,8 +182,11 @@ impl Place {
 
     fn log(&'static self, provider: &str, record: &Record<'_>) {
         let Some(metadata) = self.metadata.get() else { return };
-        let message = format_args!("{}", record.message);
-        let fields = (!matches!(record.fields, "" | "{}")).then_some(&record.fields as &dyn Value);
+        let message = fit(record.message, LONGEST_EVENT);
+        let message = format_args!("{message}");
+        let all = fit(record.fields, LONGEST_EVENT);
+        let all = all.as_str();
+        let fields = (!matches!(all, "" | "{}")).then_some(&all as &dyn Value);
         // In the order of `describe`.
         let values: [Option<&dyn Value>; 3] = [Some(&message), Some(&provider), fields];
         Event::dispatch(metadata, &metadata.fields().value_set_all(&values));

@@ -150,6 +150,8 @@ pub struct Site {
     pub bandwidth: Option<u64>,
     /// Every root must be on another device than the folder above it.
     pub mounted: bool,
+    /// How long a call may be silent: 1 s to 1 h; `None` for the host's own limit.
+    pub timeout: Option<Duration>,
     /// All other keys, variables filled in and path tables resolved: the provider's business.
     pub settings: serde_json::Map<String, serde_json::Value>,
     /// The name in `[sites.NAME]`; `None` for a site that was not configured.
@@ -170,6 +172,7 @@ impl fmt::Debug for Site {
             .field("requests_per_second", &self.requests_per_second)
             .field("bandwidth", &self.bandwidth)
             .field("mounted", &self.mounted)
+            .field("timeout", &self.timeout)
             .field("settings", &self.settings.keys())
             .finish_non_exhaustive()
     }
@@ -187,6 +190,7 @@ impl Site {
             requests_per_second: None,
             bandwidth: None,
             mounted: false,
+            timeout: None,
             settings: serde_json::Map::new(),
             span: None,
             key_spans: BTreeMap::new(),

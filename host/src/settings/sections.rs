@@ -33,8 +33,16 @@ const SYNC: [&str; 13] = [
     "exclude",
     "always_accessible_on",
 ];
-pub(super) const SITE: [&str; 7] =
-    ["provider", "enabled", "root", "slots", "requests_per_second", "bandwidth", "mounted"];
+pub(super) const SITE: [&str; 8] = [
+    "provider",
+    "enabled",
+    "root",
+    "slots",
+    "requests_per_second",
+    "bandwidth",
+    "mounted",
+    "timeout",
+];
 const PROJECT_SITE: [&str; 2] = ["enabled", "root"];
 
 const TRAVEL: [(&str, Travel); 2] = [("all", Travel::All), ("requested", Travel::Requested)];

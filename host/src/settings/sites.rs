@@ -1,6 +1,7 @@
 //! `[sites.NAME]`: the keys that are the same for every provider, and the rest.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use toml::de::DeValue;
 
@@ -11,6 +12,9 @@ use super::nearest;
 use super::read::{Field, Fields, Report, set};
 use super::roots::read_roots;
 use super::sections::{SITE, Sections, SiteSection, is_name};
+
+/// The longest that a site may be waited for without a sign of life.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Reads the table `sites`.
 pub(super) fn read_sites(
@@ -59,6 +63,9 @@ fn read_site(
                 site.bandwidth = report.bytes_per_second(field, 1024..=1 << 40);
             }
             "mounted" => set(&mut site.mounted, report.boolean(field)),
+            "timeout" => {
+                site.timeout = report.duration(field, Duration::from_secs(1)..=HOUR);
+            }
             other => {
                 if let Some(own) = SITE.iter().find(|own| nearest::one_slip(other, own)) {
                     report.note(

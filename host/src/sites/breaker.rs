@@ -1,13 +1,20 @@
 //! Health of a storage: parked after faults that are the site's, tried again at growing intervals.
 
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use serde::Serialize;
 use sitesync_provider::{Error, ErrorKind};
+
+use crate::state_dir::rfc3339;
 
 /// The first interval; each further one is twice as long.
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(600);
+/// What a service may ask for: no less, so that one that asks for nothing is not stormed, and no
+/// more, so that one that asks for years is looked at again.
+const ASKED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
 /// Timeouts and broken connections in a row that make a storage suspect.
 const IN_A_ROW: u32 = 3;
 
@@ -20,8 +27,57 @@ pub struct Parked {
     pub reason: String,
     /// When it is tried again.
     pub until: Instant,
+    /// The same by the calendar, for people.
+    pub until_wall: SystemTime,
     /// How often it was found so in a row.
     pub times: u32,
+}
+
+impl fmt::Display for Parked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let again = match self.times {
+            0 | 1 => String::new(),
+            times => format!(" ({times} times in a row)"),
+        };
+        write!(f, "left alone until {}{again}: {}", rfc3339(self.until_wall), self.reason)
+    }
+}
+
+/// How a storage fares, for those who look from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StorageHealth {
+    /// The sites that were opened on it.
+    pub sites: Vec<String>,
+    /// The provider instance.
+    pub instance: String,
+    /// The provider's name for the storage.
+    pub storage: String,
+    /// Why it is left alone at this moment, if it is.
+    pub parked: Option<ParkedReport>,
+}
+
+/// Why a storage is left alone, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ParkedReport {
+    /// The name of the error's kind: `StorageFull`.
+    pub kind: String,
+    /// The provider's sentence.
+    pub reason: String,
+    /// When it is tried again: `2026-03-31T12:34:56Z`.
+    pub until: String,
+    /// How often it was found so in a row.
+    pub times: u32,
+}
+
+impl From<Parked> for ParkedReport {
+    fn from(parked: Parked) -> Self {
+        ParkedReport {
+            kind: parked.kind.name().into_owned(),
+            reason: parked.reason,
+            until: rfc3339(parked.until_wall),
+            times: parked.times,
+        }
+    }
 }
 
 /// What a storage's recent calls tell of it.
@@ -84,32 +140,35 @@ impl Health {
         }
     }
 
-    /// A call failed. Only a site's fault counts.
-    pub(crate) fn bad(&self, error: &Error, now: Instant) {
+    /// A call failed. Only a site's fault counts. Returns why the storage is to be left alone from
+    /// now on, if it was not yet.
+    pub(crate) fn bad(&self, error: &Error, now: Instant) -> Option<Parked> {
         if !is_site_fault(error.kind()) {
-            return;
+            return None;
         }
         let mut state = self.lock();
-        state.in_a_row += 1;
+        state.in_a_row = state.in_a_row.saturating_add(1);
         let doubtful = matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Interrupted);
         if doubtful && state.in_a_row < IN_A_ROW {
-            return;
+            return None;
         }
         // Several calls that were under way at once are one observation.
         if state.parked.as_ref().is_some_and(|parked| parked.until > now) {
-            return;
+            return None;
         }
-        let times = state.parked.as_ref().map_or(0, |parked| parked.times) + 1;
-        let wait = error
-            .retry_after()
-            .unwrap_or_else(|| FIRST.saturating_mul(1 << (times - 1).min(10)).min(LONGEST));
-        tracing::warn!("a storage is left alone for {} s: {}", wait.as_secs(), error.message());
+        let times = state.parked.as_ref().map_or(0, |parked| parked.times).saturating_add(1);
+        let wait = match error.retry_after() {
+            Some(asked) => asked.clamp(ASKED.0, ASKED.1),
+            None => FIRST.saturating_mul(1 << (times - 1).min(10)).min(LONGEST),
+        };
         state.parked = Some(Parked {
             kind: error.kind(),
             reason: error.message().to_owned(),
             until: now + wait,
+            until_wall: SystemTime::now() + wait,
             times,
         });
+        state.parked.clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -140,6 +199,36 @@ mod tests {
         health.stored();
         health.bad(&full, now);
         assert_eq!((health.parked(now).expect("parked").until - now).as_secs(), 5);
+    }
+
+    #[test]
+    fn what_a_service_asks_for_has_bounds() {
+        for (asked, granted) in [
+            (Duration::ZERO, 1),
+            (Duration::from_secs(30), 30),
+            (Duration::from_millis(u64::MAX), 24 * 3600),
+            (Duration::MAX, 24 * 3600),
+        ] {
+            let (health, now) = (Health::default(), Instant::now());
+            let error = Error::new(ErrorKind::RateLimited, "slower").with_retry_after(asked);
+            let parked = health.bad(&error, now).expect("parked");
+            assert_eq!((parked.until - now).as_secs(), granted, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_said_until_when_and_how_often() {
+        let parked = Parked {
+            kind: ErrorKind::StorageFull,
+            reason: "no room".into(),
+            until: Instant::now(),
+            until_wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_774_960_496),
+            times: 3,
+        };
+        assert_eq!(
+            parked.to_string(),
+            "left alone until 2026-03-31T12:34:56Z (3 times in a row): no room"
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Provider instances, and the storages beneath them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use sitesync_provider::abi::client::Connection;
@@ -13,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use super::rate::Rate;
 use super::slots::Slots;
-use super::{Ground, Health, Limits};
+use super::{Ground, Health, Limits, StorageHealth};
 use crate::plugins::Provider;
 use crate::settings;
 
@@ -52,7 +53,9 @@ pub struct Instance {
     /// Through the generation of the provider that serves what begins now.
     link: Mutex<Arc<Link>>,
     host: Host,
+    /// For a site that asks for nothing else.
     pub(super) limits: Limits,
+    connect_within: Duration,
     storages: Mutex<HashMap<String, Arc<Storage>>>,
 }
 
@@ -78,9 +81,10 @@ pub struct Storage {
     pub health: Health,
     /// How many operations at once it takes.
     pub width: usize,
+    /// The sites that were opened on it.
+    sites: Mutex<BTreeSet<String>>,
     pub(crate) slots: Slots,
     pub(crate) bandwidth: Rate,
-    pub(super) limits: Limits,
 }
 
 /// The host, as the instance sees it.
@@ -146,6 +150,7 @@ impl Instance {
             link: Mutex::new(Link::new(provider)),
             host: Host::new(services),
             limits: ground.limits,
+            connect_within: ground.limits.of(site).connect,
             storages: Mutex::default(),
         })
     }
@@ -161,16 +166,15 @@ impl Instance {
         self.link.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Serves through this generation of the provider from now on. What was held against its
-    /// storages may have been the old one's fault.
+    /// Serves through this generation of the provider from now on. It begins with a clean record
+    /// and with slots of its own: those of the old one may be taken by work that never ends.
     pub(crate) fn renew(&self, provider: &Arc<Provider>) {
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&link.provider, provider) {
             return;
         }
         *link = Link::new(provider.clone());
-        let storages = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
-        storages.values().for_each(|storage| storage.health.stored());
+        self.storages.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The connection of a link; made on the first call, and again after a failure.
@@ -179,7 +183,7 @@ impl Instance {
             .get_or_try_init(|| async {
                 make_private(&self.host.cache_dir())?;
                 let call = link.provider.module.connect(&self.settings, self.host.clone());
-                let limit = self.limits.connect;
+                let limit = self.connect_within;
                 tokio::time::timeout(limit, call).await.map_err(|_| {
                     let limit = limit.as_secs();
                     Error::new(ErrorKind::Timeout, format!("no connection within {limit} s"))
@@ -192,20 +196,39 @@ impl Instance {
     pub(crate) fn storage(&self, info: &RootInfo, site: &settings::Site) -> Arc<Storage> {
         let slots_hint = self.link().provider.description.slots;
         let mut storages = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
-        storages
+        let storage = storages
             .entry(info.storage_id.clone())
             .or_insert_with(|| {
                 let width = site.slots.unwrap_or(slots_hint).max(1) as usize;
                 Arc::new(Storage {
                     id: info.storage_id.clone(),
                     health: Health::default(),
-                    limits: self.limits,
                     width,
+                    sites: Mutex::default(),
                     slots: Slots::new(width),
                     bandwidth: Rate::new(site.bandwidth.map(|bytes| bytes as f64)),
                 })
             })
-            .clone()
+            .clone();
+        let mut sites = storage.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        sites.insert(site.name.clone());
+        drop(sites);
+        storage
+    }
+
+    /// How the storages beneath fare.
+    pub(super) fn health(&self, now: Instant) -> Vec<StorageHealth> {
+        let storages = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = |storage: &Arc<Storage>| {
+            let sites = storage.sites.lock().unwrap_or_else(PoisonError::into_inner);
+            StorageHealth {
+                sites: sites.iter().cloned().collect(),
+                instance: self.key.clone(),
+                storage: storage.id.clone(),
+                parked: storage.health.parked(now).map(Into::into),
+            }
+        };
+        storages.values().map(report).collect()
     }
 }
 

@@ -1,8 +1,15 @@
-//! How long a site may take.
+//! How long a site may take, and how much it may answer.
 
 use std::time::Duration;
 
-/// How long the calls of a site may take. None is a limit on a whole transfer.
+use crate::settings;
+
+/// How much longer a barrier may take than an answer: it writes out what the disk has not written
+/// yet, which may be a lot.
+const BARRIER: u32 = 30;
+
+/// How long the calls of a site may take, and how much they may answer. None is a limit on a whole
+/// transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -12,26 +19,42 @@ pub struct Limits {
     pub answer: Duration,
     /// A call that moves bytes may be silent for so long.
     pub silence: Duration,
-    /// A barrier writes out what the disk has not written yet, which may be a lot.
+    /// A barrier, or a sweep of a whole root.
     pub barrier: Duration,
+    /// Names in one folder: more is taken for a listing without an end.
+    pub entries: usize,
+    /// Folders of one scan: likewise.
+    pub folders: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let minute = Duration::from_secs(60);
-        Limits {
-            connect: minute,
-            answer: minute,
-            silence: minute,
-            barrier: Duration::from_secs(1800),
-        }
+        Limits::all(Duration::from_secs(60)).patient(Duration::from_secs(60))
     }
 }
 
 impl Limits {
-    /// The same limit for everything: for tests.
+    /// The same limit of time for everything: for tests.
     #[must_use]
     pub fn all(limit: Duration) -> Self {
-        Limits { connect: limit, answer: limit, silence: limit, barrier: limit }
+        Limits {
+            connect: limit,
+            answer: limit,
+            silence: limit,
+            barrier: limit,
+            entries: 1_000_000,
+            folders: 10_000_000,
+        }
+    }
+
+    /// These limits, with as much patience as the settings of a site ask for.
+    #[must_use]
+    pub(super) fn of(self, site: &settings::Site) -> Self {
+        site.timeout.map_or(self, |timeout| self.patient(timeout))
+    }
+
+    fn patient(self, timeout: Duration) -> Self {
+        let barrier = timeout.saturating_mul(BARRIER);
+        Limits { connect: timeout, answer: timeout, silence: timeout, barrier, ..self }
     }
 }

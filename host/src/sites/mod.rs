@@ -13,11 +13,14 @@
 mod breaker;
 mod identity;
 mod instance;
+mod layers;
 mod limits;
+mod listing;
 mod open_root;
 mod operation;
 mod rate;
 mod slots;
+mod sound;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -25,11 +28,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sitesync_provider::ErrorKind;
 
-pub use breaker::{Health, Parked};
+pub(crate) use breaker::is_site_fault;
+pub use breaker::{Health, Parked, ParkedReport, StorageHealth};
 pub use identity::{Identity, establish, read_identity};
 pub use instance::{Instance, Storage};
 pub use limits::Limits;
-pub use open_root::{Listing, OpenRoot, Reading, Writing};
+pub use listing::{Listed, Listing};
+pub use open_root::{OpenRoot, Reading, Writing};
 pub use operation::Operation;
 pub use slots::Slot;
 
@@ -79,10 +84,13 @@ impl Fault {
             ErrorKind::InvalidSettings => Some(format!("correct [sites.{site}] in the settings")),
             _ => None,
         };
+        // Errors of an open root begin with the site's name, as this does by itself.
+        let prefix = layers::prefix(site);
+        let message = error.message();
         Fault {
             site: site.to_owned(),
             kind: error.kind(),
-            message: error.message().to_owned(),
+            message: message.strip_prefix(&prefix).unwrap_or(message).to_owned(),
             hint,
         }
     }
@@ -161,6 +169,16 @@ impl Sites {
         let made = Instance::new(&key, configured, provider, &self.ground);
         instances.insert(key, made.clone());
         Ok(made)
+    }
+
+    /// How every storage fares that was opened so far, and why it is left alone if it is.
+    #[must_use]
+    pub fn health(&self) -> Vec<StorageHealth> {
+        let now = std::time::Instant::now();
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut health: Vec<_> = instances.values().flat_map(|one| one.health(now)).collect();
+        health.sort_by(|a, b| (&a.sites, &a.storage).cmp(&(&b.sites, &b.storage)));
+        health
     }
 
     /// Opens a root of a site: connects on first use, and asks what the root is.

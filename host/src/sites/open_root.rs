@@ -1,27 +1,28 @@
 //! One root of a project at a site, with the layers around every provider call.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use sitesync_provider::abi::client;
 use sitesync_provider::{
-    At, Bytes, Copied, Copy, DeleteOptions, End, Error, ErrorKind, Expect, Known, Metadata, Op,
-    Page, ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions, check_name, check_path,
+    At, Bytes, Copied, Copy, DeleteOptions, Error, ErrorKind, Expect, Known, Metadata, Op,
+    ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions, check_path,
 };
 
 use super::instance::Link;
-use super::{Instance, Operation, Slot, Storage};
+use super::layers::{self, Layers, nonsense};
+use super::{Instance, Limits, Listing, Operation, Slot, Storage, sound};
 use crate::settings;
 
-/// Entries of one page: more is not a page but an attack on memory.
-const PAGE_ENTRIES: usize = 1_000_000;
+/// Bytes of a token that stands for an unfinished write: the catalog keeps it.
+const LONGEST_TOKEN: usize = 64 << 10;
 
 /// A root of a project at a site.
 #[derive(Debug)]
 pub struct OpenRoot {
     /// The site's name.
     pub site: String,
+    /// The site's provider.
+    pub provider: String,
     /// The root as it stands in the settings, expanded.
     pub root: String,
     /// What the provider said of it.
@@ -31,6 +32,7 @@ pub struct OpenRoot {
     link: Arc<Link>,
     connection: client::Connection,
     settings: serde_json::Value,
+    layers: Layers,
 }
 
 impl OpenRoot {
@@ -40,9 +42,16 @@ impl OpenRoot {
         root: &str,
     ) -> Result<Self> {
         let link = instance.link();
-        let connection = instance.connection(&link).await?.clone();
+        let who = layers::who(site);
+        let limits = instance.limits.of(site);
         let settings = serde_json::Value::Object(site.settings.clone());
-        let info = limit(instance.limits.answer, connection.open_root(root, &settings)).await?;
+        let opening = async {
+            let connection = instance.connection(&link).await?.clone();
+            let call = connection.open_root(root, &settings);
+            let info = layers::within(limits.answer, call).await?;
+            Ok((connection, sound::root_info(info)?))
+        };
+        let (connection, info) = opening.await.map_err(|error: Error| error.context(&who))?;
         if site.mounted && !info.mount_point {
             return Err(Error::new(
                 ErrorKind::RootUnavailable,
@@ -56,23 +65,22 @@ impl OpenRoot {
         storage.health.good();
         Ok(OpenRoot {
             site: site.name.clone(),
+            provider: site.provider.clone(),
             root: root.to_owned(),
             info,
-            storage,
+            storage: storage.clone(),
             link,
             connection,
             settings,
+            layers: Layers::new(who, storage, limits),
         })
     }
 
     /// Asks the provider once more what the root is: the health check. An error parks nothing that
     /// is not the site's fault.
     pub async fn check(&self) -> Result<RootInfo> {
-        self.watch_health(limit(
-            self.storage.limits.answer,
-            self.connection.open_root(&self.root, &self.settings),
-        ))
-        .await
+        let call = self.connection.open_root(&self.root, &self.settings);
+        self.layers.answer(async { sound::root_info(call.await?) }).await
     }
 
     /// True if both roots belong to one instance, through one generation of its provider: copies
@@ -99,28 +107,36 @@ impl OpenRoot {
         self.storage.slots.take(lane, bytes).await
     }
 
+    /// A slot of this storage, if one is free at this moment.
+    #[must_use]
+    pub fn free_slot(&self, lane: u64, bytes: u64) -> Option<Slot> {
+        self.storage.slots.try_take(lane, bytes)
+    }
+
     /// What is at this path.
     pub async fn stat(&self, path: &str) -> Result<Metadata> {
-        let at = self.at(path)?;
-        self.watch_health(limit(self.storage.limits.answer, self.connection.stat(at))).await
+        let call = self.connection.stat(self.at(path)?);
+        self.layers.answer(async { sound::metadata(call.await?) }).await
     }
 
     /// Lists everything beneath a folder, or the folder alone.
     pub async fn list(&self, folder: &str, recursive: bool) -> Result<Listing> {
-        let at = self.at(folder)?;
-        let raw = self
-            .watch_health(limit(self.storage.limits.answer, self.connection.list(at, recursive)))
-            .await?;
-        Ok(Listing { raw, storage: self.storage.clone(), within: folder.to_owned() })
+        let raw = self.layers.answer(self.connection.list(self.at(folder)?, recursive)).await?;
+        Ok(Listing::new(raw, self.layers.clone(), folder, recursive))
     }
 
     /// Opens a file.
     pub async fn open_read(&self, path: &str, how: ReadOptions) -> Result<Reading> {
-        let at = self.at(path)?;
-        let raw = self
-            .watch_health(limit(self.storage.limits.answer, self.connection.open_read(at, how)))
-            .await?;
-        Ok(Reading { raw, storage: self.storage.clone() })
+        let from = how.from;
+        let call = self.connection.open_read(self.at(path)?, how);
+        let opening = async {
+            let mut raw = call.await?;
+            raw.metadata = sound::metadata(raw.metadata)?;
+            Ok(raw)
+        };
+        let raw = self.layers.answer(opening).await?;
+        let left = raw.metadata.size.saturating_sub(from);
+        Ok(Reading { raw, layers: self.layers.clone(), left })
     }
 
     /// Begins to write a file. `operation` belongs to the op in `how`.
@@ -130,10 +146,9 @@ impl OpenRoot {
         how: WriteOptions,
         operation: Operation,
     ) -> Result<Writing> {
-        let at = self.at(path)?;
-        let call = self.connection.open_write(at, how);
-        let raw = self.watch_health(operation.watch(self.storage.limits.silence, call)).await?;
-        Ok(Writing { raw, storage: self.storage.clone(), operation })
+        let call = self.connection.open_write(self.at(path)?, how);
+        let raw = self.layers.watched(&operation, call).await?;
+        Ok(Writing { raw, layers: self.layers.clone(), operation })
     }
 
     /// Copies files within the instance, from this root to another. Each item: the source's path
@@ -153,35 +168,27 @@ impl OpenRoot {
             })
             .collect::<Result<Vec<_>>>()?;
         let call = self.connection.server_copy(copies, op);
-        let results = operation.watch(self.storage.limits.silence, call).await;
+        let results = to.layers.watched(operation, call).await?;
         // One file's fault says nothing of the storage; a site's fault does, and so does success.
-        match &results {
-            Err(error) => to.storage.health.bad(error, Instant::now()),
-            Ok(results) => {
-                for result in results {
-                    match result {
-                        Ok(_) => to.storage.health.stored(),
-                        Err(error) => to.storage.health.bad(error, Instant::now()),
-                    }
-                }
-            }
-        }
-        results
+        let checked = results.into_iter().map(|result| {
+            let copied = to.layers.heard(result.and_then(|copied| {
+                let source = sound::metadata(copied.source)?;
+                Ok(Copied::new(source, sound::metadata(copied.destination)?))
+            }))?;
+            to.storage.health.stored();
+            Ok(copied)
+        });
+        Ok(checked.collect())
     }
 
     /// Deletes a file.
     pub async fn delete(&self, path: &str, how: DeleteOptions) -> Result<()> {
-        let at = self.at(path)?;
-        self.watch_health(limit(self.storage.limits.answer, self.connection.delete(at, how))).await
+        self.layers.answer(self.connection.delete(self.at(path)?, how)).await
     }
 
     /// Removes abandoned temporaries.
     pub async fn sweep(&self, how: SweepOptions) -> Result<Swept> {
-        self.watch_health(limit(
-            self.storage.limits.barrier,
-            self.connection.sweep(&self.root, how),
-        ))
-        .await
+        self.layers.barrier(self.connection.sweep(&self.root, how)).await
     }
 
     /// Makes durable what was finished here before this call. Nothing to do where the provider
@@ -190,8 +197,19 @@ impl OpenRoot {
         if !self.info.can.flush {
             return Ok(());
         }
-        self.watch_health(limit(self.storage.limits.barrier, self.connection.flush(&[&self.root])))
-            .await
+        self.layers.barrier(self.connection.flush(&[&self.root])).await
+    }
+
+    /// An error of this site that was noticed outside: it begins with the site and its provider.
+    #[must_use]
+    pub fn named(&self, error: Error) -> Error {
+        self.layers.named(error)
+    }
+
+    /// How much the site may answer.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.layers.limits
     }
 
     fn at<'a>(&'a self, path: &'a str) -> Result<At<'a>> {
@@ -199,75 +217,15 @@ impl OpenRoot {
             .map_err(|why| Error::new(ErrorKind::InvalidPath, format!("the path has {why}")))?;
         Ok(At::new(&self.root, path))
     }
-
-    async fn watch_health<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        watch_health(&self.storage, call).await
-    }
-}
-
-async fn watch_health<T>(storage: &Storage, call: impl Future<Output = Result<T>>) -> Result<T> {
-    let result = call.await;
-    match &result {
-        Ok(_) => storage.health.good(),
-        Err(error) => storage.health.bad(error, Instant::now()),
-    }
-    result
-}
-
-async fn limit<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Timeout, format!("no answer within {} s", limit.as_secs())))
-    })
-}
-
-/// A listing in progress.
-#[derive(Debug)]
-pub struct Listing {
-    raw: client::Listing,
-    storage: Arc<Storage>,
-    within: String,
-}
-
-impl Listing {
-    /// The next pages; `None` at the end. What makes no sense is turned into failed folders: an
-    /// absence is concluded from complete ones only.
-    pub async fn next(&mut self) -> Result<Option<Vec<Page>>> {
-        let pages =
-            watch_health(&self.storage, limit(self.storage.limits.silence, self.raw.next()))
-                .await?;
-        Ok(pages.map(|pages| pages.into_iter().map(|page| sound(page, &self.within)).collect()))
-    }
-}
-
-/// The page, if it makes sense; else a failed one of the same folder.
-fn sound(mut page: Page, within: &str) -> Page {
-    let beneath = within.is_empty()
-        || page.folder == within
-        || page.folder.strip_prefix(within).is_some_and(|rest| rest.starts_with('/'));
-    let wrong = if check_path(&page.folder).is_err() || !beneath {
-        Some("a folder that was not asked for")
-    } else if page.entries.len() > PAGE_ENTRIES {
-        Some("a page without measure")
-    } else if page.entries.iter().any(|e| e.skipped.is_none() && check_name(&e.name).is_err()) {
-        Some("a name that is none")
-    } else {
-        None
-    };
-    if let Some(wrong) = wrong {
-        page.entries.clear();
-        page.end = End::Failed(Error::new(
-            ErrorKind::Unexpected,
-            format!("the provider's listing holds {wrong}"),
-        ));
-    }
-    page
 }
 
 /// A file being read.
 #[derive(Debug)]
 pub struct Reading {
     raw: client::Reading,
-    storage: Arc<Storage>,
+    layers: Layers,
+    /// Bytes that may still come.
+    left: u64,
 }
 
 impl Reading {
@@ -277,18 +235,31 @@ impl Reading {
         &self.raw.metadata
     }
 
-    /// The next bytes, at most `max`; empty at the end.
+    /// The next bytes, at most `max`; empty at the end. `Precondition` if more come than the file
+    /// had when it was opened: it has changed, or there is no end to it.
     pub async fn read(&mut self, max: usize) -> Result<Bytes> {
-        let bytes =
-            watch_health(&self.storage, limit(self.storage.limits.silence, self.raw.read(max)))
-                .await?;
-        if bytes.len() > max {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!("the provider read {} bytes where {max} were asked for", bytes.len()),
-            ));
-        }
-        self.storage.bandwidth.pass(bytes.len() as u64).await;
+        let (raw, left) = (&mut self.raw, self.left);
+        let reading = async {
+            let bytes = raw.read(max).await?;
+            if bytes.len() > max {
+                let len = bytes.len();
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    format!("the provider read {len} bytes where {max} were asked for"),
+                ));
+            }
+            if bytes.len() as u64 > left {
+                let size = raw.metadata.size;
+                return Err(Error::new(
+                    ErrorKind::Precondition,
+                    format!("there are more bytes than the {size} that it had when it was opened"),
+                ));
+            }
+            Ok(bytes)
+        };
+        let bytes = self.layers.piece(reading).await?;
+        self.left -= bytes.len() as u64;
+        self.layers.storage.bandwidth.pass(bytes.len() as u64).await;
         Ok(bytes)
     }
 }
@@ -297,7 +268,7 @@ impl Reading {
 #[derive(Debug)]
 pub struct Writing {
     raw: client::Writing,
-    storage: Arc<Storage>,
+    layers: Layers,
     operation: Operation,
 }
 
@@ -310,35 +281,41 @@ impl Writing {
 
     /// Writes all of these bytes.
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        self.storage.bandwidth.pass(chunk.len() as u64).await;
-        let call = self.operation.watch(self.storage.limits.silence, self.raw.write(chunk));
-        watch_health(&self.storage, call).await
+        self.layers.storage.bandwidth.pass(chunk.len() as u64).await;
+        self.layers.watched(&self.operation, self.raw.write(chunk)).await
     }
 
     /// A token with which a later write goes on from here.
     pub async fn checkpoint(&mut self) -> Result<Option<Vec<u8>>> {
-        let call = self.operation.watch(self.storage.limits.silence, self.raw.checkpoint());
-        watch_health(&self.storage, call).await
+        let call = self.raw.checkpoint();
+        let asking = async {
+            let token = call.await?;
+            match token.as_ref().map(Vec::len) {
+                Some(len) if len > LONGEST_TOKEN => {
+                    Err(nonsense(format_args!("a token of {len} bytes")))
+                }
+                _ => Ok(token),
+            }
+        };
+        self.layers.watched(&self.operation, asking).await
     }
 
     /// Makes the file visible. Also returns the operation, which may not have ended yet if this
     /// failed.
     pub async fn finish(self) -> (Result<Metadata>, Operation) {
-        let Writing { raw, storage, operation } = self;
-        let result =
-            watch_health(&storage, operation.watch(storage.limits.silence, raw.finish())).await;
+        let Writing { raw, layers, operation } = self;
+        let finishing = async { sound::metadata(raw.finish().await?) };
+        let result = layers.watched(&operation, finishing).await;
         if result.is_ok() {
-            storage.health.stored();
+            layers.storage.health.stored();
         }
         (result, operation)
     }
 
     /// Throws away what was written.
     pub async fn discard(self) -> Operation {
-        let Writing { raw, storage, operation } = self;
-        if let Err(error) =
-            watch_health(&storage, operation.watch(storage.limits.silence, raw.discard())).await
-        {
+        let Writing { raw, layers, operation } = self;
+        if let Err(error) = layers.watched(&operation, raw.discard()).await {
             tracing::debug!(%error, "a write could not be discarded; a sweep will");
         }
         operation

@@ -112,7 +112,7 @@ impl Operation {
                 Ok(Ok(done)) => Ok(done),
                 _ => Err(Error::new(
                     ErrorKind::Timeout,
-                    format!("no progress for {} s, after {moved} bytes", silence.as_secs()),
+                    format!("no progress for {} s, after {moved} bytes", silence.as_secs_f64()),
                 )),
             };
         }

@@ -28,7 +28,18 @@ struct Waiter {
 
 /// One taken slot; free again when dropped.
 #[derive(Debug)]
-pub struct Slot(Arc<Mutex<State>>);
+pub struct Slot {
+    shared: Arc<Mutex<State>>,
+    lane: u64,
+    bytes: u64,
+}
+
+impl Slot {
+    /// Gives back a slot that was not used: its lane was not served by it.
+    pub fn unused(self) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).unserve(self.lane, self.bytes);
+    }
+}
 
 impl Slots {
     pub(crate) fn new(count: usize) -> Self {
@@ -41,12 +52,14 @@ impl Slots {
 
     /// Waits for a slot for work of so many bytes.
     pub(crate) async fn take(&self, lane: u64, bytes: u64) -> Slot {
+        if let Some(slot) = self.try_take(lane, bytes) {
+            return slot;
+        }
         let called = {
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if state.free > 0 && state.waiting.is_empty() {
-                state.free -= 1;
-                state.serve(lane, bytes);
-                return Slot(self.0.clone());
+                // Freed in between.
+                return self.grant(&mut state, lane, bytes);
             }
             let (call, called) = oneshot::channel();
             state.waiting.push(Waiter { lane, bytes, call });
@@ -58,6 +71,23 @@ impl Slots {
             Err(_) => std::future::pending().await,
         }
     }
+
+    /// A slot for work of so many bytes, if one is free and nobody waits for it.
+    pub(crate) fn try_take(&self, lane: u64, bytes: u64) -> Option<Slot> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.free > 0 && state.waiting.is_empty()).then(|| self.grant(&mut state, lane, bytes))
+    }
+
+    fn grant(&self, state: &mut State, lane: u64, bytes: u64) -> Slot {
+        state.free -= 1;
+        state.serve(lane, bytes);
+        Slot { shared: self.0.clone(), lane, bytes }
+    }
+}
+
+/// A file costs more than its bytes.
+fn cost(bytes: u64) -> u64 {
+    bytes.saturating_add(64 << 10)
 }
 
 impl State {
@@ -65,10 +95,15 @@ impl State {
         // A lane that was idle starts level with the others, not with a claim on the past.
         let floor = self.served.values().copied().min().unwrap_or(0);
         let served = self.served.entry(lane).or_insert(floor);
-        // A file costs more than its bytes.
-        *served = served.saturating_add(bytes + (64 << 10));
+        *served = served.saturating_add(cost(bytes));
         if self.served.len() > 10_000 {
             self.served.clear();
+        }
+    }
+
+    fn unserve(&mut self, lane: u64, bytes: u64) {
+        if let Some(served) = self.served.get_mut(&lane) {
+            *served = served.saturating_sub(cost(bytes));
         }
     }
 
@@ -81,17 +116,18 @@ impl State {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(waiter) = state.next() {
-            state.serve(waiter.lane, waiter.bytes);
-            let shared = self.0.clone();
+            let Waiter { lane, bytes, call } = waiter;
+            state.serve(lane, bytes);
+            let shared = self.shared.clone();
             drop(state);
-            match waiter.call.send(Slot(shared)) {
+            match call.send(Slot { shared, lane, bytes }) {
                 Ok(()) => return,
                 // It no longer waits. Its slot must not come back through here.
                 Err(slot) => std::mem::forget(slot),
             }
-            state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            state = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         }
         state.free += 1;
     }

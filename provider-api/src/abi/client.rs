@@ -11,6 +11,7 @@ use abi_stable::std_types::{RErr, RNone, ROk, RSome, RString, RVec};
 use async_ffi::FutureExt;
 use serde::Deserialize;
 
+pub use super::convert::fit;
 use super::convert::{answer, expect_to_wire, strings};
 use super::guarded;
 use super::wire::{
@@ -109,10 +110,20 @@ fn op_box(op: Op) -> OpBox {
     RawOp_TO::from_value(LocalOp(op), TD_Opaque)
 }
 
+/// Bytes of what crosses as JSON: nothing of it is data.
+const LONGEST_JSON: usize = 16 << 20;
+
 fn parse<T: for<'de> Deserialize<'de>>(json: &str, what: &str) -> Result<T> {
-    serde_json::from_str(json).map_err(|error| {
-        Error::new(ErrorKind::Unexpected, format!("the provider's {what} makes no sense: {error}"))
-    })
+    let wrong = if json.len() > LONGEST_JSON {
+        format!("it has {} bytes", json.len())
+    } else {
+        match serde_json::from_str(json) {
+            Ok(value) => return Ok(value),
+            // It quotes what it could not read.
+            Err(error) => fit(&error.to_string(), 200),
+        }
+    };
+    Err(Error::new(ErrorKind::Unexpected, format!("the provider's {what} makes no sense: {wrong}")))
 }
 
 /// A provider type: loaded from a plug-in, or registered in process.

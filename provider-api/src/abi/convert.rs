@@ -11,6 +11,28 @@ use crate::{
     At, Checksum, Copied, End, Entry, Error, ErrorKind, Expect, Kind, Known, Metadata, Page,
 };
 
+/// Bytes of an error's sentence, and of each error beneath it.
+const LONGEST_MESSAGE: usize = 2048;
+/// Bytes of a service's own code.
+const LONGEST_CODE: usize = 128;
+/// Errors beneath an error.
+const DEEPEST: usize = 16;
+
+/// A provider's text as it is fit for logs, tables and the catalog: without control characters, and
+/// of bounded length.
+#[must_use]
+pub fn fit(text: &str, longest: usize) -> String {
+    let mut fit = String::with_capacity(text.len().min(longest));
+    for c in text.chars() {
+        if fit.len() + c.len_utf8() > longest {
+            fit.push_str("...");
+            break;
+        }
+        if c.is_control() { fit.extend(c.escape_default()) } else { fit.push(c) }
+    }
+    fit
+}
+
 /// A string that may be absent: the empty one stands for that.
 fn or_empty(text: Option<String>) -> RString {
     text.map(RString::from).unwrap_or_default()
@@ -38,9 +60,11 @@ impl From<Error> for FfiError {
 
 impl From<FfiError> for Error {
     fn from(error: FfiError) -> Self {
-        let chain: Vec<String> = error.chain.into_iter().map(String::from).collect();
-        let mut made = Error::new(ErrorKind::from_code(error.kind.0), String::from(error.message))
-            .with_code(String::from(error.code))
+        let beneath = error.chain.iter().take(DEEPEST);
+        let chain: Vec<String> = beneath.map(|text| fit(text, LONGEST_MESSAGE)).collect();
+        let message = fit(&error.message, LONGEST_MESSAGE);
+        let mut made = Error::new(ErrorKind::from_code(error.kind.0), message)
+            .with_code(fit(&error.code, LONGEST_CODE))
             .with_chain(chain.into_iter());
         if let RSome(ms) = error.retry_after_ms {
             made = made.with_retry_after(Duration::from_millis(ms));

@@ -2,7 +2,7 @@
 //!
 //! A provider that blocks every worker for ever would take all later calls with it. A heartbeat
 //! notices that and puts a new runtime in the old one's place, at most [`REPLACEMENTS`] times;
-//! after that, calls fail and the host parks the provider.
+//! after that, calls fail with [`GONE`], and the host parks the provider's storages.
 
 use std::future::Future;
 use std::sync::Mutex;
@@ -15,6 +15,9 @@ use tokio::task::JoinHandle;
 const WORKERS: usize = 2;
 /// How often a wedged runtime is replaced.
 pub(crate) const REPLACEMENTS: u32 = 4;
+/// What calls are told when there is no runtime any more.
+pub(crate) const GONE: &str =
+    "the provider was given up: it blocked its threads again and again (restart the service)";
 const BEAT: Duration = Duration::from_secs(5);
 /// Silence after which a runtime counts as wedged.
 const SILENCE: Duration = Duration::from_secs(15);

@@ -5,6 +5,7 @@
 //! the author are dropped where a panic in `Drop` is caught.
 
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -61,28 +62,34 @@ where
     T: Send + 'static,
     W: Send + 'static,
 {
-    let task = runtime::spawn(async move { call.await.map(to_wire) }).map(Task);
+    // All of the author's code runs here, down to the `Display` of an error's sources.
+    let work = async move { call.await.map(to_wire).map_err(FfiError::from) };
+    let task = runtime::spawn(work).map(Task);
     async move {
         let result = match task {
-            None => Err(Error::new(ErrorKind::Unexpected, "this provider was shut down")),
+            None => Err(Error::new(ErrorKind::Interrupted, runtime::GONE).into()),
             Some(task) => match task.await {
                 Ok(result) => result,
-                Err(error) if error.is_panic() => Err(panicked(&panic_message(error.into_panic()))),
-                Err(_) => Err(Error::new(ErrorKind::Cancelled, "the call was ended")),
+                Err(error) => Err(FfiError::from(if error.is_panic() {
+                    panicked(&panic_message(error.into_panic()))
+                } else {
+                    Error::new(ErrorKind::Cancelled, "the call was ended")
+                })),
             },
         };
         match result {
             Ok(value) => ROk(value),
-            Err(error) => RErr(error.into()),
+            Err(error) => RErr(error),
         }
     }
     .into_ffi()
 }
 
-/// A value of the author's, whose `Drop` may panic.
-struct Guarded<T>(Option<T>);
+/// A value of the author's. Its `Drop` may panic, or block for ever: it runs on a thread of the
+/// plug-in's runtime, whoever lets go of it.
+struct Guarded<T: Send + 'static>(Option<T>);
 
-impl<T> Guarded<T> {
+impl<T: Send + 'static> Guarded<T> {
     fn new(value: T) -> Self {
         Guarded(Some(value))
     }
@@ -100,16 +107,17 @@ impl<T> Guarded<T> {
     }
 }
 
-impl<T> Drop for Guarded<T> {
+impl<T: Send + 'static> Drop for Guarded<T> {
     fn drop(&mut self) {
-        let Some(value) = self.0.take() else { return };
-        let handle = runtime::handle();
-        if let Err(message) = guarded(move || {
-            let _entered = handle.as_ref().map(|handle| handle.enter());
-            drop(value);
-        }) {
-            tracing::error!(message, "a value of this provider panicked while it was dropped");
-        }
+        // What never gets its turn, because the runtime is gone, is leaked: as the library is.
+        let Some(value) = self.0.take().map(ManuallyDrop::new) else { return };
+        // Not on one of the workers: it may block.
+        let Some(handle) = runtime::handle() else { return };
+        handle.spawn_blocking(move || {
+            if let Err(message) = guarded(move || drop(ManuallyDrop::into_inner(value))) {
+                tracing::error!(message, "a value of this provider panicked while it was dropped");
+            }
+        });
     }
 }
 
@@ -159,7 +167,7 @@ impl OpServices for RemoteOp {
     }
 }
 
-struct Shim<P>(Arc<Guarded<P>>);
+struct Shim<P: Provider>(Arc<Guarded<P>>);
 
 impl<P: Provider> Shim<P> {
     /// A call on the provider at one place.
@@ -354,9 +362,9 @@ impl<P: Provider> RawProvider for Shim<P> {
 /// A stream of the author's: one call at a time, each on the plug-in's runtime.
 type Shared<T> = Arc<Mutex<Guarded<T>>>;
 
-struct Stream<T>(Shared<T>);
+struct Stream<T: Send + 'static>(Shared<T>);
 
-fn shared<T>(stream: T) -> Stream<T> {
+fn shared<T: Send + 'static>(stream: T) -> Stream<T> {
     Stream(Arc::new(Mutex::new(Guarded::new(stream))))
 }
 

@@ -138,6 +138,7 @@ slots = 4
 requests_per_second = 2
 bandwidth = "20 MiB/s"
 mounted = true
+timeout = "5m"
 root.work = "~/work"
 host = "nas.example"
 port = 2222
@@ -152,6 +153,7 @@ password = "a{{b}"
     assert_eq!(site.bandwidth, Some(20 << 20));
     assert_eq!((site.slots, site.requests_per_second), (Some(4), Some(2.0)));
     assert!(site.mounted && !site.enabled);
+    assert_eq!(site.timeout, Some(std::time::Duration::from_secs(300)));
     insta::assert_snapshot!(
         serde_json::to_string(&site.settings).unwrap(),
         @r#"{"date":"2024-01-01","host":"nas.example","key_file":"/home/anna/.ssh/id","nested":{"deep":true},"password":"a{b}","port":2222,"retries":[1,2.5,{"a":"anna"}]}"#

@@ -1,245 +1,213 @@
-//! A provider that does everything wrong that a host can contain. Its settings say what.
+//! A provider that keeps files in a folder and does that well, but for what its settings say: any
+//! fault that a host can contain, in the call and at the path that they name.
+//!
+//! [`settings`] says what can go wrong, [`act`] does what any call can do wrong, [`streams`] what
+//! goes wrong in readers, writers and listers; [`store`] is what is right.
 
+mod act;
+pub mod settings;
+mod store;
+pub mod streams;
+
+use std::collections::{HashMap, VecDeque};
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+use settings::{Fault, Settings};
 use sitesync_provider::{
-    About, At, Bytes, Copied, Copy, DeleteOptions, End, Entry, Error, ErrorKind, Host, ListStream,
-    Metadata, Op, Page, Provider, ReadOptions, ReadStream, Result, RootInfo, SweepOptions, Swept,
-    WriteOptions, WriteStream,
+    About, At, ChangePage, Copied, Copy, Cursor, DeleteOptions, Error, ErrorKind, Host, Metadata,
+    Op, Provider, ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions,
 };
+use streams::{Lister, Reader, Writer};
 
 sitesync_provider::export_provider!(Misbehaving);
 
-/// What goes wrong, in every method unless it says otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// Nothing.
-    #[default]
-    None,
-    /// Panics.
-    Panic,
-    /// Panics with a payload whose own `Drop` panics.
-    EvilPayload,
-    /// Panics in a thread of its own, and answers with what came of it.
-    PanicInThread,
-    /// Only dropping panics: of the provider, of readers, writers and listers.
-    PanicInDrop,
-    /// Blocks a worker for `seconds`.
-    Block,
-    /// Never answers.
-    Never,
-    /// Answers with one result more than was asked for (`server_copy`), more bytes than were
-    /// asked for (`read`), names with a `/` (`list`).
-    Lie,
-    /// A listing of nothing but empty pages.
-    EndlessList,
-    /// Fails with a long chain of errors.
-    DeepError,
-    /// Fails in `connect` already.
-    RefuseConnect,
-    /// Panics in `connect` already.
-    PanicInConnect,
-}
-
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// What goes wrong.
-    pub fault: Fault,
-    /// How long `block` blocks.
-    pub seconds: u64,
-}
-
-/// A panic's payload that panics once more when it is dropped.
-struct Evil;
-
-impl Drop for Evil {
-    fn drop(&mut self) {
-        panic!("the payload of a panic panics");
-    }
-}
-
-impl Settings {
-    async fn act(&self) -> Result<()> {
-        match self.fault {
-            Fault::Panic => panic!("on purpose"),
-            Fault::EvilPayload => std::panic::panic_any(Evil),
-            Fault::PanicInThread => {
-                let died = std::thread::spawn(|| panic!("in a thread")).join().is_err();
-                Err(Error::new(ErrorKind::Unexpected, format!("a thread died: {died}")))
-            }
-            Fault::Block => {
-                std::thread::sleep(Duration::from_secs(self.seconds));
-                Ok(())
-            }
-            Fault::Never => std::future::pending().await,
-            Fault::DeepError => {
-                let chain = (0..50).map(|n| format!("beneath {n}"));
-                Err(Error::new(ErrorKind::RateLimited, "deep")
-                    .with_retry_after(Duration::from_millis(1500))
-                    .with_code("slow_down")
-                    .with_chain(chain))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn on_drop(&self) {
-        if self.fault == Fault::PanicInDrop {
-            panic!("while dropped");
-        }
-    }
-}
-
+/// What is behind the roots: the faults of a site count for its own root only.
 #[derive(Debug)]
-pub struct Misbehaving(Settings);
+pub struct Misbehaving {
+    host: Host,
+    connection: Arc<Settings>,
+    roots: Mutex<HashMap<String, Arc<Settings>>>,
+}
 
 impl Drop for Misbehaving {
     fn drop(&mut self) {
-        self.0.on_drop();
-    }
-}
-
-/// Reader, writer and lister in one.
-#[derive(Debug)]
-pub struct Stream {
-    settings: Settings,
-    calls: u64,
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.settings.on_drop();
-    }
-}
-
-impl ReadStream for Stream {
-    fn metadata(&self) -> Metadata {
-        Metadata::file(3)
-    }
-
-    async fn read(&mut self, max: usize) -> Result<Bytes> {
-        self.settings.act().await?;
-        self.calls += 1;
-        if self.settings.fault == Fault::Lie {
-            return Ok(vec![7; max.saturating_add(1).min(1 << 20)].into());
-        }
-        Ok(if self.calls == 1 { Bytes::from_static(b"abc") } else { Bytes::new() })
-    }
-}
-
-impl WriteStream for Stream {
-    fn offset(&self) -> u64 {
-        if self.settings.fault == Fault::Lie { u64::MAX } else { 0 }
-    }
-
-    async fn write(&mut self, _: Bytes) -> Result<()> {
-        self.settings.act().await
-    }
-
-    async fn finish(self) -> Result<Metadata> {
-        self.settings.act().await?;
-        Ok(Metadata::file(0))
-    }
-
-    async fn discard(self) -> Result<()> {
-        self.settings.act().await
-    }
-}
-
-impl ListStream for Stream {
-    async fn next(&mut self) -> Result<Option<Vec<Page>>> {
-        self.settings.act().await?;
-        self.calls += 1;
-        match self.settings.fault {
-            Fault::EndlessList => Ok(Some(Vec::new())),
-            Fault::Lie if self.calls == 1 => {
-                let entries = vec![
-                    Entry::new("../../etc/passwd", Metadata::file(1)),
-                    Entry::new("", Metadata::file(u64::MAX)),
-                    Entry::new("a\0b", Metadata::folder()),
-                ];
-                Ok(Some(vec![Page::new("elsewhere", entries, End::Complete)]))
-            }
-            _ => Ok(None),
-        }
+        self.connection.on_drop("connect", "");
     }
 }
 
 impl Misbehaving {
-    async fn stream(&self) -> Result<Stream> {
-        // Opening works, so that the stream's own faults can be seen.
-        Ok(Stream { settings: self.0.clone(), calls: 0 })
+    fn of(&self, root: &str) -> Arc<Settings> {
+        let roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        roots.get(root).unwrap_or(&self.connection).clone()
+    }
+
+    async fn write(&self, call: &str, at: At<'_>, how: WriteOptions) -> Result<Writer> {
+        let settings = self.of(at.root);
+        settings.act(call, at.path).await?;
+        let op = how.op.clone();
+        let inner = Some(store::Writing::begin(at, how, &self.host.site_id())?);
+        Ok(Writer { settings, path: at.path.to_owned(), op, inner })
+    }
+
+    async fn copy(&self, copy: &Copy<'_>, op: &Op) -> Result<Copied> {
+        use sitesync_provider::{ReadStream as _, WriteStream as _};
+        let mut how = ReadOptions::new();
+        if let Some(version) = copy.from.known.and_then(|known| known.version.clone()) {
+            how = how.if_version(version);
+        }
+        let mut reader = self.open_read(copy.from, how).await?;
+        let source = reader.inner.metadata.clone();
+        let how = WriteOptions::new(source.size, copy.expect.clone())
+            .mtime_ns(source.mtime_ns)
+            .op(op.clone());
+        let mut writer = self.write("server_copy", copy.to, how).await?;
+        loop {
+            let chunk = reader.read(1 << 20).await?;
+            if chunk.is_empty() {
+                return Ok(Copied::new(source, writer.finish().await?));
+            }
+            writer.write(chunk).await?;
+        }
     }
 }
 
 impl Provider for Misbehaving {
     type Settings = Settings;
-    type Reader = Stream;
-    type Writer = Stream;
-    type Lister = Stream;
+    type Reader = Reader;
+    type Writer = Writer;
+    type Lister = Lister;
 
     const ABOUT: About = About::new("misbehaving", "Misbehaving (test fixture)");
 
-    async fn connect(settings: Settings, _: Host) -> Result<Self> {
-        match settings.fault {
-            Fault::PanicInConnect => panic!("while connecting"),
-            Fault::RefuseConnect => Err(Error::new(ErrorKind::Unauthenticated, "who are you?")),
-            _ => Ok(Misbehaving(settings)),
+    async fn connect(settings: Settings, host: Host) -> Result<Self> {
+        settings.act("connect", "").await?;
+        Ok(Misbehaving { host, connection: Arc::new(settings), roots: Mutex::default() })
+    }
+
+    async fn open_root(&self, root: &str, settings: Settings) -> Result<RootInfo> {
+        settings.act("open_root", "").await?;
+        let hits = |fault| settings.hits(fault, "open_root", "");
+        if !Path::new(root).is_dir() {
+            return Err(Error::new(ErrorKind::RootUnavailable, format!("there is no {root}")));
         }
+        let mut info = RootInfo::default();
+        info.storage_id = root.to_owned();
+        info.root_id = root.to_owned();
+        info.mtime_step_ns = 1;
+        info.local_path = Some(root.to_owned());
+        info.can.ranges = true;
+        info.can.atomic_replace = true;
+        info.can.flush = true;
+        info.can.recursive_list = settings.capable || hits(Fault::Boast);
+        info.can.server_copy = settings.capable || hits(Fault::Boast);
+        if hits(Fault::GiantRoot) {
+            info.label = "giant ".repeat(1 << 20);
+        }
+        if hits(Fault::CoarseTimes) {
+            info.mtime_step_ns = u64::MAX;
+        }
+        let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        roots.insert(root.to_owned(), Arc::new(settings));
+        Ok(info)
     }
 
-    async fn open_root(&self, _: &str, _: Settings) -> Result<RootInfo> {
-        self.0.act().await?;
-        Ok(RootInfo::default())
+    async fn stat(&self, at: At<'_>) -> Result<Metadata> {
+        let settings = self.of(at.root);
+        settings.act("stat", at.path).await?;
+        let found = store::metadata(&store::place(at), settings.checksums)?;
+        Ok(settings.lie("stat", at.path, found))
     }
 
-    async fn stat(&self, _: At<'_>) -> Result<Metadata> {
-        self.0.act().await?;
-        Ok(Metadata::file(3))
+    async fn list(&self, dir: At<'_>, recursive: bool) -> Result<Lister> {
+        let settings = self.of(dir.root);
+        settings.act("list", dir.path).await?;
+        if recursive && settings.fault == Fault::Boast {
+            return Err(Error::unsupported("listing of trees"));
+        }
+        let left = VecDeque::from([dir.path.to_owned()]);
+        let root = dir.root.to_owned();
+        Ok(Lister { settings, root, recursive, left, pages: VecDeque::new(), calls: 0 })
     }
 
-    async fn list(&self, _: At<'_>, _: bool) -> Result<Stream> {
-        self.stream().await
+    async fn open_read(&self, at: At<'_>, how: ReadOptions) -> Result<Reader> {
+        let settings = self.of(at.root);
+        settings.act("open_read", at.path).await?;
+        let inner = store::Reading::open(at, &how, settings.checksums)?;
+        Ok(Reader { settings, path: at.path.to_owned(), inner })
     }
 
-    async fn open_read(&self, _: At<'_>, _: ReadOptions) -> Result<Stream> {
-        self.stream().await
+    async fn open_write(&self, at: At<'_>, how: WriteOptions) -> Result<Writer> {
+        self.write("open_write", at, how).await
     }
 
-    async fn open_write(&self, _: At<'_>, _: WriteOptions) -> Result<Stream> {
-        self.stream().await
+    async fn create_folder(&self, at: At<'_>) -> Result<()> {
+        self.of(at.root).act("create_folder", at.path).await?;
+        Ok(fs::create_dir_all(store::place(at))?)
     }
 
-    async fn create_folder(&self, _: At<'_>) -> Result<()> {
-        self.0.act().await
+    async fn remove_folder(&self, at: At<'_>) -> Result<()> {
+        self.of(at.root).act("remove_folder", at.path).await?;
+        Ok(fs::remove_dir(store::place(at))?)
     }
 
-    async fn remove_folder(&self, _: At<'_>) -> Result<()> {
-        self.0.act().await
+    async fn delete(&self, at: At<'_>, _: DeleteOptions) -> Result<()> {
+        self.of(at.root).act("delete", at.path).await?;
+        Ok(fs::remove_file(store::place(at))?)
     }
 
-    async fn delete(&self, _: At<'_>, _: DeleteOptions) -> Result<()> {
-        self.0.act().await
+    async fn sweep(&self, root: &str, how: SweepOptions) -> Result<Swept> {
+        self.of(root).act("sweep", "").await?;
+        let count = store::sweep(Path::new(root), &self.host.site_id(), how.foreign_after)?;
+        Ok(Swept::new(count, 0))
     }
 
-    async fn sweep(&self, _: &str, _: SweepOptions) -> Result<Swept> {
-        self.0.act().await?;
-        Ok(Swept::default())
-    }
-
-    async fn server_copy(&self, batch: &[Copy<'_>], _: &Op) -> Vec<Result<Copied>> {
-        let answered = match self.0.fault {
-            Fault::Lie => batch.len() + 1,
-            _ => batch.len(),
+    async fn server_copy(&self, batch: &[Copy<'_>], op: &Op) -> Vec<Result<Copied>> {
+        let mut results = Vec::new();
+        let hits = |fault| {
+            batch.iter().any(|copy| self.of(copy.to.root).hits(fault, "server_copy", copy.to.path))
         };
-        if let Err(error) = self.0.act().await {
-            return vec![Err(error)];
+        if hits(Fault::Boast) {
+            return batch.iter().map(|_| Err(Error::unsupported("server copy"))).collect();
         }
-        let done = || Ok(Copied::new(Metadata::file(3), Metadata::file(3)));
-        (0..answered).map(|_| done()).collect()
+        for copy in batch {
+            results.push(self.copy(copy, op).await);
+        }
+        if hits(Fault::FewerCopies) {
+            results.pop();
+        }
+        if hits(Fault::MoreCopies) {
+            results.push(Err(Error::unsupported("more")));
+        }
+        results
+    }
+
+    async fn rename(&self, from: At<'_>, to: At<'_>) -> Result<Metadata> {
+        let settings = self.of(to.root);
+        settings.act("rename", to.path).await?;
+        fs::hard_link(store::place(from), store::place(to))?;
+        fs::remove_file(store::place(from))?;
+        store::metadata(&store::place(to), settings.checksums)
+    }
+
+    async fn flush(&self, roots: &[&str]) -> Result<()> {
+        for root in roots {
+            let settings = self.of(root);
+            settings.act("flush", "").await?;
+            if settings.fault == Fault::Boast {
+                return Err(Error::unsupported("flush"));
+            }
+            fs::File::open(root)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    async fn changes(&self, roots: &[&str], _: Option<Cursor>, _: Duration) -> Result<ChangePage> {
+        for root in roots {
+            self.of(root).act("changes", "").await?;
+        }
+        Err(Error::unsupported("change feed"))
     }
 }
