@@ -19,7 +19,9 @@ impl Known {
 }
 
 /// Where something is. The host has checked the path: UTF-8, `/`-separated, relative, without an
-/// empty, `.` or `..` part and without NUL; the empty path is the root itself.
+/// empty, `.` or `..` part and without NUL; the empty path is the root itself. A provider does not
+/// count on it: whatever the path says, it never leaves the root, and a path that is none of these
+/// is `InvalidPath` (or `NotFound`, where nothing is written).
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct At<'a> {
@@ -56,7 +58,7 @@ impl<'a> At<'a> {
 }
 
 /// Why a path is not one that crosses the boundary, or `Ok`. The host calls it before every
-/// operation and on everything that a listing says; a provider need not.
+/// operation and on everything that a listing says; a provider where a path could lead it astray.
 ///
 /// ```
 /// use sitesync_provider::check_path;

@@ -52,7 +52,7 @@ pub struct Metadata {
     pub id: Option<String>,
     /// Digests that the service keeps.
     pub checksums: Vec<Checksum>,
-    /// True if the service itself checked the content as it arrived.
+    /// True if the service itself checked the content as it arrived, by one of `checksums`.
     pub verified: bool,
     /// Unix permission bits (`0o755`), where there are any.
     pub mode: Option<u32>,

@@ -9,7 +9,7 @@ use crate::{At, Error, Metadata, Op};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expect {
-    /// Nothing: else `AlreadyExists`.
+    /// Nothing: else `AlreadyExists`. (A folder is never replaced: there `InvalidPath` will do.)
     Nothing,
     /// This fingerprint: else `Precondition` (or `NotFound`).
     Version(String),
@@ -19,9 +19,9 @@ pub enum Expect {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ReadOptions {
-    /// The first byte.
+    /// The first byte. At the end of the file nothing is read; beyond it, that or an error.
     pub from: u64,
-    /// How many bytes; `None` for all that follow.
+    /// How many bytes, or as many as there are; `None` for all that follow.
     pub len: Option<u64>,
     /// Read only if the fingerprint is still this one: else `Precondition`.
     pub if_version: Option<String>,
@@ -54,16 +54,19 @@ impl ReadOptions {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WriteOptions {
-    /// How many bytes will come.
+    /// How many bytes will come. If it were others, nothing becomes visible: an error, `Corrupt`.
     pub size: u64,
-    /// The modification time to set, ns since the epoch.
+    /// The modification time to set, ns since the epoch. Kept within the root's `mtime_step_ns`; a
+    /// time that cannot be kept is refused.
     pub mtime_ns: Option<i64>,
     /// The source's Unix permission bits; what becomes of them is the site's setting.
     pub mode: Option<u32>,
     /// What must be there.
     pub expect: Expect,
     /// Goes on with an earlier write. A provider that can't begins anew: the writer says from
-    /// which byte it goes on.
+    /// which byte it goes on. So does one that does not know the token, or knows it for that of
+    /// another path, of a write that was finished or discarded, or of one that goes on elsewhere
+    /// right now; it may also refuse.
     pub resume: Option<Vec<u8>>,
     /// The operation: cancellation and progress.
     pub op: Op,
@@ -111,7 +114,7 @@ impl WriteOptions {
 pub struct DeleteOptions {
     /// Delete only this fingerprint: else `Precondition`.
     pub if_version: Option<String>,
-    /// Into the trash, where there is one; else for good.
+    /// Into the trash; `Unsupported` where there is none, and nothing is deleted. Else for good.
     pub to_trash: bool,
 }
 
@@ -130,7 +133,8 @@ impl DeleteOptions {
     }
 }
 
-/// Which abandoned temporaries and sessions to remove.
+/// Which abandoned temporaries and sessions to remove. What this instance is writing right now is
+/// not abandoned.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct SweepOptions {
@@ -213,7 +217,8 @@ pub struct Cursor(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChangePage {
-    /// What changed: a root and a path beneath it each. A folder stands for all beneath it.
+    /// What changed: a root and a path beneath it each. A folder stands for all beneath it. Empty
+    /// in the answer to no cursor.
     pub changed: Vec<(String, String)>,
     /// Where to go on.
     pub next: Cursor,

@@ -122,7 +122,8 @@ pub trait ListStream: Send + 'static {
 
 /// A kind of storage. `async fn` in the implementation is fine.
 ///
-/// Promises that every provider makes, and that the conformance suite checks:
+/// Promises that every provider makes, and that the conformance suite (feature `conformance`)
+/// checks:
 /// - Nothing is visible under a final name before `finish` returns; then all of it is.
 /// - What is found at a destination is what was expected ([`crate::Expect`]), or nothing happens.
 /// - Parents of what is written are made on the way.
@@ -156,38 +157,42 @@ pub trait Provider: Sized + Send + Sync + 'static {
         settings: Self::Settings,
     ) -> impl Future<Output = Result<RootInfo>> + Send;
 
-    /// What is at this path; `NotFound` if nothing is.
+    /// What is at this path; `NotFound` if nothing is. At the empty path is the root, a folder.
     fn stat(&self, at: At<'_>) -> impl Future<Output = Result<Metadata>> + Send;
 
     /// Lists a folder, or with `recursive` everything beneath it (`Unsupported` where the root
-    /// can't). A folder that is not there is `NotFound`.
+    /// can't). A folder that is not there is `NotFound`; a file is no folder (`InvalidPath`, or
+    /// `NotFound`). An empty folder has a page too.
     fn list(
         &self,
         dir: At<'_>,
         recursive: bool,
     ) -> impl Future<Output = Result<Self::Lister>> + Send;
 
-    /// Opens a file.
+    /// Opens a file; `NotFound` if nothing is there, that or `InvalidPath` if a folder is. Once
+    /// open, one content is read to its end, or an error comes, whatever happens to the name.
     fn open_read(
         &self,
         at: At<'_>,
         how: ReadOptions,
     ) -> impl Future<Output = Result<Self::Reader>> + Send;
 
-    /// Begins to write a file.
+    /// Begins to write a file. `InvalidPath` if a file is where one of its folders should be. What
+    /// is not as expected may be refused here or by `finish`.
     fn open_write(
         &self,
         at: At<'_>,
         how: WriteOptions,
     ) -> impl Future<Output = Result<Self::Writer>> + Send;
 
-    /// Makes a folder and its parents; one that is there already is fine.
+    /// Makes a folder and its parents; one that is there already is fine, a file in the place of
+    /// one is `InvalidPath`. Many at once make one.
     fn create_folder(&self, at: At<'_>) -> impl Future<Output = Result<()>> + Send;
 
-    /// Removes a folder if it is empty: else `Precondition`.
+    /// Removes a folder if it is empty: else `Precondition`. `NotFound` if it is not there.
     fn remove_folder(&self, at: At<'_>) -> impl Future<Output = Result<()>> + Send;
 
-    /// Deletes a file.
+    /// Deletes a file, never a folder. `NotFound` if it is not there.
     fn delete(&self, at: At<'_>, how: DeleteOptions) -> impl Future<Output = Result<()>> + Send;
 
     /// Removes abandoned temporaries and upload sessions of this host's own, and very old ones of
@@ -195,7 +200,7 @@ pub trait Provider: Sized + Send + Sync + 'static {
     fn sweep(&self, root: &str, how: SweepOptions) -> impl Future<Output = Result<Swept>> + Send;
 
     /// Copies files within this instance, each with its parents, temporary, data, times and
-    /// rename; answers in the order of the batch.
+    /// rename; answers in the order of the batch, for each file by itself.
     fn server_copy(
         &self,
         batch: &[Copy<'_>],
@@ -206,7 +211,7 @@ pub trait Provider: Sized + Send + Sync + 'static {
         async { answer }
     }
 
-    /// Renames a file within this instance. The destination must not exist.
+    /// Renames a file within this instance. `AlreadyExists` if the destination exists.
     fn rename(&self, from: At<'_>, to: At<'_>) -> impl Future<Output = Result<Metadata>> + Send {
         let _ = (from, to);
         async { Err(Error::unsupported("rename")) }
@@ -219,7 +224,8 @@ pub trait Provider: Sized + Send + Sync + 'static {
     }
 
     /// What changed since the cursor; without one, where the feed is now. Waits at most `wait`
-    /// for something to happen.
+    /// for something to happen. `CursorExpired`, or another error, for a cursor that it does not
+    /// know.
     fn changes(
         &self,
         roots: &[&str],

@@ -96,23 +96,25 @@ pub(crate) fn dress(
     Ok(())
 }
 
-/// Where a write that was cut off goes on: `1 <bytes> <size> <mtime> <name of the temporary>`.
+/// Where a write that was cut off goes on: `1 <bytes> <size> <mtime> <name of the temporary> <name
+/// of the file>`. The folder need not be in it: the temporary lies there.
 pub(crate) struct Token<'a> {
     offset: u64,
     size: u64,
     mtime: i64,
     pub(crate) name: &'a str,
+    of: &'a str,
 }
 
 impl<'a> Token<'a> {
     pub(crate) fn parse(token: &'a [u8]) -> Option<Self> {
-        let mut parts = std::str::from_utf8(token).ok()?.split(' ');
+        let mut parts = std::str::from_utf8(token).ok()?.splitn(6, ' ');
         (parts.next()? == "1").then_some(())?;
         let mut number = || parts.next()?.parse::<i64>().ok();
         let (offset, size, mtime) = (number()?, number()?, number()?);
-        let name = parts.next()?;
+        let (name, of) = (parts.next()?, parts.next()?);
         let (offset, size) = (u64::try_from(offset).ok()?, u64::try_from(size).ok()?);
-        Some(Token { offset, size, mtime, name })
+        Some(Token { offset, size, mtime, name, of })
     }
 }
 
@@ -150,7 +152,8 @@ impl Writer {
         let mut temporary = None;
         let token = how.resume.as_deref().and_then(Token::parse);
         let token = token.filter(|token| {
-            token.size == how.size
+            token.of == name
+                && token.size == how.size
                 && token.offset <= token.size
                 && token.mtime == how.mtime_ns.unwrap_or(0)
                 && mark.owns(token.name) == Some(true)
@@ -217,8 +220,9 @@ impl Writer {
         // The token may outlive a power cut; the bytes it promises must as well.
         fs::fdatasync(file).map_err(|error| fault("sync", &self.path, error))?;
         self.temporary.keep(true);
-        let (mtime, name) = (self.mtime_ns.unwrap_or(0), self.temporary.name());
-        Ok(Some(format!("1 {} {} {mtime} {name}", self.offset, self.size).into_bytes()))
+        let (mtime, temporary) = (self.mtime_ns.unwrap_or(0), self.temporary.name());
+        let Writer { offset, size, name, .. } = self;
+        Ok(Some(format!("1 {offset} {size} {mtime} {temporary} {name}").into_bytes()))
     }
 
     fn publish(mut self) -> Result<Metadata> {

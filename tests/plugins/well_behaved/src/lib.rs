@@ -1,13 +1,13 @@
 //! A provider that keeps files in memory: small, and right in everything that the contract says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sitesync_provider::{
-    About, At, Bytes, DeleteOptions, End, Entry, Error, ErrorKind, Expect, Host, Kind, ListStream,
+    About, At, Bytes, DeleteOptions, End, Entry, Error, ErrorKind, Expect, Host, ListStream,
     Metadata, Page, Provider, ReadOptions, ReadStream, Result, RootInfo, SweepOptions, Swept,
     WriteOptions, WriteStream, check_path, join,
 };
@@ -21,7 +21,12 @@ pub struct Settings {
     pub greeting: String,
     /// How many events to log when connecting.
     pub noise: u32,
+    /// Instances that name the same store see the same files; without a name each has its own.
+    pub store: String,
 }
+
+/// The stores that have a name.
+static STORES: LazyLock<Mutex<BTreeMap<String, Memory>>> = LazyLock::new(Mutex::default);
 
 #[derive(Debug, Clone)]
 struct Stored {
@@ -29,11 +34,11 @@ struct Stored {
     metadata: Metadata,
 }
 
-/// Files by root and path; a folder is what has something beneath it, or was made.
+/// Files and folders by root and path. The roots themselves are always there.
 #[derive(Debug, Default)]
 struct Tree {
     files: BTreeMap<(String, String), Stored>,
-    folders: BTreeMap<(String, String), ()>,
+    folders: BTreeSet<(String, String)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -50,23 +55,61 @@ fn not_found(path: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is nothing at {path:?}")).with_code("404")
 }
 
-/// The name of what lies directly in `folder`, and whether more follows beneath it.
-fn child<'a>(folder: &str, path: &'a str) -> Option<(&'a str, bool)> {
-    let rest =
+fn invalid(path: &str, why: &str) -> Error {
+    Error::new(ErrorKind::InvalidPath, format!("{path:?}: {why}"))
+}
+
+/// Refuses a path that the host should not have let through.
+fn check(at: &At<'_>) -> Result<()> {
+    check_path(at.path).map_err(|why| invalid(at.path, why))
+}
+
+/// The name of what lies directly in `folder`.
+fn child<'a>(folder: &str, path: &'a str) -> Option<&'a str> {
+    let name =
         if folder.is_empty() { path } else { path.strip_prefix(folder)?.strip_prefix('/')? };
-    Some(rest.split_once('/').map_or((rest, false), |(name, _)| (name, true)))
+    (!name.is_empty() && !name.contains('/')).then_some(name)
 }
 
 impl Tree {
-    fn is_folder(&self, root: &str, path: &str) -> bool {
-        path.is_empty()
-            || self.folders.contains_key(&(root.to_owned(), path.to_owned()))
-            || self.files.keys().chain(self.folders.keys()).any(|(other, beneath)| {
-                other == root && child(path, beneath).is_some_and(|(name, _)| !name.is_empty())
-            })
+    fn is_folder(&self, at: &(String, String)) -> bool {
+        at.1.is_empty() || self.folders.contains(at)
+    }
+
+    /// What lies directly in a folder.
+    fn children<'a>(&'a self, at: &'a At<'_>) -> impl Iterator<Item = (&'a str, Metadata)> {
+        let files = self.files.iter().map(|(key, stored)| (key, stored.metadata.clone()));
+        let folders = self.folders.iter().map(|key| (key, Metadata::folder()));
+        files
+            .chain(folders)
+            .filter(|((root, _), _)| root == at.root)
+            .filter_map(|((_, path), metadata)| child(at.path, path).map(|name| (name, metadata)))
+    }
+
+    /// Makes a folder with its parents.
+    fn make_folder(&mut self, root: &str, path: &str) -> Result<()> {
+        let mut folder = String::new();
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            folder = join(&folder, part);
+            let key = (root.to_owned(), folder.clone());
+            if self.files.contains_key(&key) {
+                return Err(invalid(&folder, "a file is where a folder should be"));
+            }
+            self.folders.insert(key);
+        }
+        Ok(())
+    }
+
+    /// Makes the folder that a file is to lie in, and looks whether what is there is expected.
+    fn prepare(&mut self, at: &(String, String), expect: &Expect) -> Result<()> {
+        self.make_folder(&at.0, at.1.rsplit_once('/').map_or("", |(folder, _)| folder))?;
+        self.check(at, expect)
     }
 
     fn check(&self, at: &(String, String), expect: &Expect) -> Result<()> {
+        if self.is_folder(at) {
+            return Err(invalid(&at.1, "a folder is there"));
+        }
         match (expect, self.files.get(at)) {
             (Expect::Nothing, None) => Ok(()),
             (Expect::Nothing, Some(_)) => {
@@ -85,7 +128,7 @@ impl Tree {
 
 impl Memory {
     fn tree(&self) -> MutexGuard<'_, Tree> {
-        self.tree.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -119,6 +162,7 @@ impl WriteStream for Writer {
     }
 
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.how.op.check()?;
         self.content.extend_from_slice(&chunk);
         self.how.op.progress(chunk.len() as u64);
         Ok(())
@@ -128,14 +172,12 @@ impl WriteStream for Writer {
         if self.content.len() as u64 != self.how.size {
             return Err(Error::new(ErrorKind::Corrupt, "not as many bytes as announced"));
         }
-        self.how.op.check()?;
         let version = self.store.versions.fetch_add(1, Ordering::Relaxed).to_string();
-        let metadata = Metadata::file(self.how.size)
-            .with_mtime_ns(self.how.mtime_ns)
-            .with_version(version)
-            .with_verified(true);
+        let metadata =
+            Metadata::file(self.how.size).with_mtime_ns(self.how.mtime_ns).with_version(version);
         let mut tree = self.store.tree();
-        tree.check(&self.at, &self.how.expect)?;
+        tree.prepare(&self.at, &self.how.expect)?;
+        self.how.op.check()?;
         let stored = Stored { content: self.content.into(), metadata: metadata.clone() };
         tree.files.insert(self.at, stored);
         Ok(metadata)
@@ -170,10 +212,19 @@ impl Provider for Memory {
         for n in 0..settings.noise {
             tracing::info!(target: "well_behaved::noise", n, "noise");
         }
-        Ok(Memory::default())
+        if settings.store.is_empty() {
+            return Ok(Memory::default());
+        }
+        let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(stores.entry(settings.store).or_default().clone())
     }
 
+    /// Roots need not be made, and have one name each: there are none in one another.
     async fn open_root(&self, root: &str, _: Settings) -> Result<RootInfo> {
+        if root.trim_start_matches('/').contains('/') {
+            let why = format!("{root:?} is no root of this store");
+            return Err(Error::new(ErrorKind::RootUnavailable, why));
+        }
         let mut info = RootInfo::default();
         info.storage_id = "memory".into();
         info.root_id = root.to_owned();
@@ -188,7 +239,7 @@ impl Provider for Memory {
         let tree = self.tree();
         match tree.files.get(&key(&at)) {
             Some(stored) => Ok(stored.metadata.clone()),
-            None if tree.is_folder(at.root, at.path) => Ok(Metadata::folder()),
+            None if tree.is_folder(&key(&at)) => Ok(Metadata::folder()),
             None => Err(not_found(at.path)),
         }
     }
@@ -198,22 +249,10 @@ impl Provider for Memory {
             return Err(Error::unsupported("recursive listing"));
         }
         let tree = self.tree();
-        if !tree.is_folder(dir.root, dir.path) {
+        if !tree.is_folder(&key(&dir)) {
             return Err(not_found(dir.path));
         }
-        let mut entries = BTreeMap::new();
-        for (root, path) in tree.folders.keys() {
-            if let Some((name, _)) = child(dir.path, path).filter(|_| root == dir.root) {
-                entries.insert(name.to_owned(), Metadata::folder());
-            }
-        }
-        for ((root, path), stored) in &tree.files {
-            if let Some((name, deeper)) = child(dir.path, path).filter(|_| root == dir.root) {
-                let metadata = if deeper { Metadata::folder() } else { stored.metadata.clone() };
-                entries.insert(name.to_owned(), metadata);
-            }
-        }
-        let entries = entries.into_iter().map(|(name, metadata)| Entry::new(name, metadata));
+        let entries = tree.children(&dir).map(|(name, metadata)| Entry::new(name, metadata));
         Ok(Lister(Some(vec![Page::new(dir.path, entries.collect(), End::Complete)])))
     }
 
@@ -230,44 +269,34 @@ impl Provider for Memory {
     }
 
     async fn open_write(&self, at: At<'_>, how: WriteOptions) -> Result<Writer> {
-        check_path(at.path).map_err(|why| Error::new(ErrorKind::InvalidPath, why))?;
-        self.tree().check(&key(&at), &how.expect)?;
+        check(&at)?;
+        how.op.check()?;
+        self.tree().prepare(&key(&at), &how.expect)?;
         Ok(Writer { store: self.clone(), at: key(&at), how, content: Vec::new() })
     }
 
     async fn create_folder(&self, at: At<'_>) -> Result<()> {
-        let mut path = String::new();
-        let mut tree = self.tree();
-        for part in at.path.split('/') {
-            path = join(&path, part);
-            if tree.files.contains_key(&(at.root.to_owned(), path.clone())) {
-                return Err(Error::new(ErrorKind::AlreadyExists, format!("{path:?} is a file")));
-            }
-            tree.folders.insert((at.root.to_owned(), path.clone()), ());
-        }
-        Ok(())
+        check(&at)?;
+        self.tree().make_folder(at.root, at.path)
     }
 
     async fn remove_folder(&self, at: At<'_>) -> Result<()> {
         let mut tree = self.tree();
-        let beneath = |(root, path): &(String, String)| {
-            root == at.root && child(at.path, path).is_some_and(|(name, _)| !name.is_empty())
-        };
-        if tree.files.keys().chain(tree.folders.keys()).any(beneath) {
+        if tree.children(&at).next().is_some() {
             return Err(Error::new(ErrorKind::Precondition, "the folder is not empty"));
         }
-        tree.folders.remove(&key(&at)).ok_or_else(|| not_found(at.path))
+        if tree.folders.remove(&key(&at)) { Ok(()) } else { Err(not_found(at.path)) }
     }
 
     async fn delete(&self, at: At<'_>, how: DeleteOptions) -> Result<()> {
+        if how.to_trash {
+            return Err(Error::unsupported("trash"));
+        }
         let mut tree = self.tree();
         if let Some(version) = how.if_version {
             tree.check(&key(&at), &Expect::Version(version))?;
         }
-        match tree.files.remove(&key(&at)) {
-            Some(stored) if stored.metadata.kind == Kind::File => Ok(()),
-            _ => Err(not_found(at.path)),
-        }
+        tree.files.remove(&key(&at)).map(drop).ok_or_else(|| not_found(at.path))
     }
 
     async fn sweep(&self, _: &str, _: SweepOptions) -> Result<Swept> {
