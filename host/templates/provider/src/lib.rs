@@ -65,16 +65,20 @@ impl Provider for MyStore {
 
     /// Also the health check: it is called again from time to time, and should ask the service.
     async fn open_root(&self, root: &str, settings: Settings) -> Result<RootInfo> {
-        // What is not there is never made: it may be a share that was renamed, and an empty root in
-        // its place would look as if all files were gone.
-        let Ok(Item::Folder) = self.service().await?.find(root_path(root)) else {
-            let what = format!("there is no folder {root:?}");
-            return Err(Error::new(ErrorKind::RootUnavailable, what));
-        };
+        match self.service().await?.find(root_path(root)) {
+            Ok(Item::Folder) => {}
+            // Never made: it may be a share that was renamed, and an empty root in its place would
+            // look as if all files were gone.
+            Ok(Item::File(_)) | Err(Refusal::Missing) => {
+                let what = format!("there is no folder {root:?}");
+                return Err(Error::new(ErrorKind::RootUnavailable, what));
+            }
+            Err(refusal) => return Err(refusal.into()),
+        }
         let mut info = RootInfo::default();
         // All that shares a limit: slots, pauses and health are kept per storage.
         info.storage_id = format!("my_store/{}", settings.account);
-        info.root_id = root.to_owned();
+        info.root_id = root_path(root).to_owned();
         info.label = "memory".into();
         info.largest_file = settings.largest_file;
         info.mtime_step_ns = 1;
