@@ -11,6 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::plugins::Report;
+use crate::sites::{ParkedReport, Sites, StorageHealth};
 use crate::state_dir;
 
 const FILE: &str = "service.json";
@@ -23,13 +24,23 @@ pub struct Running {
     pub pid: u32,
     /// Every plug-in that it knows of.
     pub plugins: Vec<Report>,
+    /// Every storage that it works with.
+    pub storages: Vec<StorageHealth>,
 }
 
 impl Running {
-    /// This very process.
+    /// This very process, with these sites.
     #[must_use]
-    pub fn here(plugins: Vec<Report>) -> Self {
-        Running { pid: std::process::id(), plugins }
+    pub fn here(sites: &Sites) -> Self {
+        let (plugins, storages) = (sites.plugins().report(), sites.health());
+        Running { pid: std::process::id(), plugins, storages }
+    }
+
+    /// Why the storage of a site is left alone, if it is.
+    #[must_use]
+    pub fn parked(&self, site: &str) -> Option<&ParkedReport> {
+        let mut of_site = self.storages.iter().filter(|one| one.sites.iter().any(|s| s == site));
+        of_site.find_map(|one| one.parked.as_ref())
     }
 
     /// Puts it into the state folder, in one step.

@@ -43,7 +43,7 @@ async fn tell(sites: Arc<Sites>, state: PathBuf) {
     let mut told = None;
     loop {
         tokio::time::sleep(TELL).await;
-        let running = tokio::task::block_in_place(|| Running::here(sites.plugins().report()));
+        let running = tokio::task::block_in_place(|| Running::here(&sites));
         if told.as_ref() == Some(&running) {
             continue;
         }

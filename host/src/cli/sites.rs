@@ -9,6 +9,7 @@ use super::ground::{self, Ground};
 use super::output::{Table, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
 use crate::engine::pair;
+use crate::running::Running;
 use crate::settings::Settings;
 use crate::sites::{Fault, OpenRoot, Sites};
 use crate::state_dir::StateDir;
@@ -95,6 +96,8 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let found = runtime.block_on(look(&settings, &sites));
     runtime.shutdown_background();
 
+    let service = Running::ask(state.path());
+    let parked = |site: &str| service.as_ref().and_then(|service| service.parked(site));
     let mut offline = false;
     let mut table =
         Table::new(&["site", "provider", "project", "root", "health", "storage", "free"]);
@@ -103,7 +106,8 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
         let (health, label, free) = match &one.result {
             Ok(root) => {
                 let free = root.info.free.map(size).unwrap_or_default();
-                ("ok".to_owned(), root.info.label.clone(), free)
+                let health = if parked(&one.site).is_some() { "left alone" } else { "ok" };
+                (health.to_owned(), root.info.label.clone(), free)
             }
             Err(_) => {
                 offline = true;
@@ -118,6 +122,7 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
                 "root": one.root, "path": one.path, "instance": one.instance,
                 "online": fault.is_none(), "reason": fault.map(|fault| &fault.message),
                 "hint": fault.and_then(|fault| fault.hint.as_ref()), "info": info,
+                "parked": parked(&one.site),
             }));
             continue;
         }
@@ -146,6 +151,11 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
         if let Some(hint) = &fault.hint {
             say(format_args!("  help: {}", plain(hint)));
         }
+    }
+    let mut names: Vec<&str> = found.iter().map(|one| one.site.as_str()).collect();
+    names.dedup();
+    for (site, parked) in names.iter().filter_map(|site| Some((site, parked(site)?))) {
+        say(format_args!("site '{site}': {}", plain(&parked.to_string())));
     }
     print(format_args!("\nthis machine's site id: {site_id}\n"));
     Ok(if offline { Exit::Trouble } else { Exit::Done })

@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::ground::{self, idle_because};
-use super::output::{Table, print, print_json, size};
+use super::output::{Table, plain, print, print_json, size};
 use super::{Exit, Failure, Global};
 use crate::catalog::Count;
+use crate::running::Running;
 use crate::state_dir;
 
 #[derive(Debug, Args)]
@@ -23,7 +24,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let settings = loaded.settings;
     let names = ground::names(&settings, arguments.project.as_deref())?;
     let catalog = ground::catalog_to_read(global)?;
-    let running = state_dir::holder(&ground::state_path(global)?);
+    let state = ground::state_path(global)?;
+    let running = state_dir::holder(&state);
+    let storages = Running::ask(&state).map(|service| service.storages).unwrap_or_default();
     let mut table = Table::new(&["project", "site", "state", "files", "size"]);
     let mut projects = Vec::new();
     for name in &names {
@@ -58,13 +61,18 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     }
     if arguments.json {
         let running = running.map(|(pid, since)| json!({"pid": pid, "since": since}));
-        print_json(&json!({"running": running, "projects": projects}));
+        let parked: Vec<_> = storages.iter().filter(|one| one.parked.is_some()).collect();
+        print_json(&json!({"running": running, "projects": projects, "parked": parked}));
         return Ok(Exit::Done);
     }
     if names.is_empty() {
         print("no projects in the settings: add a [projects.NAME]\n");
     } else {
         print(&table);
+    }
+    for (storage, parked) in storages.iter().filter_map(|one| Some((one, one.parked.as_ref()?))) {
+        let (sites, why) = (storage.sites.join(", "), plain(&parked.to_string()));
+        print(format_args!("\n{sites}: {why}\n"));
     }
     match running {
         Some((pid, since)) => print(format_args!("\nrunning: process {pid}, since {since}\n")),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sitesync_provider::{Error, ErrorKind};
 
 use crate::state_dir::rfc3339;
@@ -35,16 +35,12 @@ pub struct Parked {
 
 impl fmt::Display for Parked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let again = match self.times {
-            0 | 1 => String::new(),
-            times => format!(" ({times} times in a row)"),
-        };
-        write!(f, "left alone until {}{again}: {}", rfc3339(self.until_wall), self.reason)
+        ParkedReport::from(self.clone()).fmt(f)
     }
 }
 
 /// How a storage fares, for those who look from outside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorageHealth {
     /// The sites that were opened on it.
     pub sites: Vec<String>,
@@ -57,7 +53,7 @@ pub struct StorageHealth {
 }
 
 /// Why a storage is left alone, and until when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedReport {
     /// The name of the error's kind: `StorageFull`.
     pub kind: String,
@@ -67,6 +63,16 @@ pub struct ParkedReport {
     pub until: String,
     /// How often it was found so in a row.
     pub times: u32,
+}
+
+impl fmt::Display for ParkedReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let again = match self.times {
+            0 | 1 => String::new(),
+            times => format!(" ({times} times in a row)"),
+        };
+        write!(f, "left alone until {}{again}: {}", self.until, self.reason)
+    }
 }
 
 impl From<Parked> for ParkedReport {
