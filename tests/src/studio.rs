@@ -27,6 +27,7 @@ pub const PROJECT: &str = "demo";
 pub struct Setup {
     sync: BTreeMap<&'static str, String>,
     remote: &'static str,
+    remote_lines: String,
     extra: String,
     under: Option<PathBuf>,
 }
@@ -37,6 +38,7 @@ impl Default for Setup {
         let setup = Setup {
             sync: BTreeMap::new(),
             remote: "local_drive",
+            remote_lines: String::new(),
             extra: String::new(),
             under: None,
         };
@@ -90,6 +92,13 @@ impl Setup {
         self
     }
 
+    /// A further setting of the remote site: a text.
+    #[must_use]
+    pub fn remote_text(mut self, key: &str, value: &str) -> Self {
+        self.remote_lines.push_str(&format!("{key} = {value:?}\n"));
+        self
+    }
+
     /// Further settings, word for word.
     #[must_use]
     pub fn extra(mut self, toml: &str) -> Self {
@@ -125,6 +134,7 @@ impl Setup {
         for (site, provider, root) in sites {
             writeln!(toml, "[sites.{site}]\nprovider = {provider:?}\nroot.work = {root:?}")?;
         }
+        toml.push_str(&self.remote_lines);
         writeln!(
             toml,
             "[projects.{PROJECT}]\nactive_site = \"studio\"\nremote_site = \"remote\"\n{}",

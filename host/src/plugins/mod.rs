@@ -38,7 +38,7 @@ use sitesync_provider::{API_VERSION, Description};
 
 use admission::Admissions;
 use cache::{Cache, Held};
-use find::{Found, Stamp};
+use find::Found;
 use probe::{Kept, Verdict};
 use report::quoted;
 
@@ -646,10 +646,6 @@ impl Candidate {
         self.manifest.as_ref().map(|manifest| &manifest.version)
     }
 
-    fn stamp(&self) -> Option<Stamp> {
-        self.found.opened.as_ref().ok().map(|opened| opened.stamp)
-    }
-
     fn report(&self) -> Report {
         let refused = self.inspected.as_ref().err().cloned().or_else(|| self.failed());
         let (stage, refused) = match (refused, self.attempt()) {
@@ -677,10 +673,14 @@ impl Candidate {
 
 /// The candidate of an unchanged file.
 fn reuse(before: &[Arc<Candidate>], found: Found) -> Arc<Candidate> {
-    let stamp = found.opened.as_ref().ok().map(|opened| opened.stamp);
-    let same = before.iter().find(|candidate| {
-        candidate.found.path == found.path && stamp.is_some() && candidate.stamp() == stamp
-    });
+    let is_same = |before: &Found| match (&before.opened, &found.opened) {
+        (Ok(before), Ok(now)) => before.stamp == now.stamp,
+        (Err(before), Err(now)) => before == now,
+        _ => false,
+    };
+    let same = before
+        .iter()
+        .find(|candidate| candidate.found.path == found.path && is_same(&candidate.found));
     same.cloned().unwrap_or_else(|| Arc::new(Candidate::new(found)))
 }
 

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use settings::{Fault, Settings};
+use settings::{Fault, Settings, build};
 use sitesync_provider::{
     About, At, ChangePage, Copied, Copy, Cursor, DeleteOptions, Error, ErrorKind, Host, Metadata,
     Op, Provider, ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions,
@@ -49,7 +49,8 @@ impl Misbehaving {
         settings.act(call, at.path).await?;
         let op = how.op.clone();
         let inner = Some(store::Writing::begin(at, how, &self.host.site_id())?);
-        Ok(Writer { settings, path: at.path.to_owned(), op, inner })
+        let builds = vec![build()];
+        Ok(Writer { settings, path: at.path.to_owned(), op, inner, builds })
     }
 
     async fn copy(&self, copy: &Copy<'_>, op: &Op) -> Result<Copied> {

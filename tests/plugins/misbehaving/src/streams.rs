@@ -1,13 +1,15 @@
 //! Readers, writers and listers, and what goes wrong in them.
 
 use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::sync::Arc;
 
 use sitesync_provider::{
     Bytes, End, Entry, Kind, ListStream, Metadata, Op, Page, ReadStream, Result, WriteStream,
 };
 
-use crate::settings::{Fault, Settings};
+use crate::settings::{Fault, Settings, build};
 use crate::store;
 
 #[derive(Debug)]
@@ -50,6 +52,23 @@ pub struct Writer {
     pub(crate) path: String,
     pub(crate) op: Op,
     pub(crate) inner: Option<store::Writing>,
+    /// The build that did each call.
+    pub(crate) builds: Vec<&'static str>,
+}
+
+impl Writer {
+    /// Notes which builds wrote this file, if a journal is kept.
+    fn note(&mut self) -> Result<()> {
+        if self.settings.journal.is_empty() {
+            return Ok(());
+        }
+        self.builds.dedup();
+        let line = format!("{}\t{}\n", self.path, self.builds.join(" "));
+        let mut journal =
+            OpenOptions::new().append(true).create(true).open(&self.settings.journal)?;
+        // In one call: others write to it, too.
+        Ok(journal.write_all(line.as_bytes())?)
+    }
 }
 
 impl Drop for Writer {
@@ -69,6 +88,7 @@ impl WriteStream for Writer {
 
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.settings.act("write", &self.path).await?;
+        self.builds.push(build());
         let inner = self.inner.as_mut().ok_or_else(ended)?;
         if self.settings.hits(Fault::WritesOn, "write", &self.path) {
             let (settings, op, path) = (self.settings.clone(), self.op.clone(), inner.path.clone());
@@ -93,6 +113,8 @@ impl WriteStream for Writer {
 
     async fn finish(mut self) -> Result<Metadata> {
         self.settings.act("finish", &self.path).await?;
+        self.builds.push(build());
+        self.note()?;
         let inner = self.inner.take().ok_or_else(ended)?;
         let checksums = self.settings.checksums;
         let final_path = inner.path.clone();
