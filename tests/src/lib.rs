@@ -1,10 +1,10 @@
 //! What tests of the real binary share.
 //!
 //! [`plugin`] builds a plug-in of this workspace (a fixture under `tests/plugins`, or a provider)
-//! and returns its library. [`bench`] is two sites on disk and the binary; [`studio`] is a studio of
-//! two sites with the binary at work; [`content`] are files that tell by themselves whether they are
-//! whole; [`next_minor`] is a host and a plug-in of the contract's next minor; [`specimen`] is a plug-in
-//! that is damaged.
+//! and returns its library. [`mod@bench`] is two sites on disk and the binary; [`studio`] is a
+//! studio of two sites with the binary at work; [`content`] are files that tell by themselves
+//! whether they are whole; [`next_minor`] is a host and a plug-in of the contract's next minor;
+//! [`specimen`] is a plug-in that is damaged.
 
 pub mod bench;
 pub mod content;

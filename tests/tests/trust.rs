@@ -1,7 +1,7 @@
 //! Whose plug-ins the real binary loads, and which: nothing that others could have written, and
 //! where that is asked for, nothing that was not admitted.
 
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, chown};
 
 use serde_json::Value;
 use sitesync_tests::bench::{Bench, NOBODY, Run, patched, wait};
@@ -150,6 +150,22 @@ fn what_belongs_to_somebody_else_is_refused() {
     chown(bench.path(FILE), Some(0), None).unwrap();
     chown(bench.path("providers"), Some(NOBODY), None).unwrap();
     refused(&bench, FILE, &format!("the folder {}", bench.path("providers").display()), "chown 0");
+}
+
+/// The plug-ins are root's, the service is somebody else.
+#[test]
+fn a_service_user_without_rights_admits_too() {
+    let mut bench = Bench::with(&[PINNED]);
+    if !bench.becomes(NOBODY) {
+        return;
+    }
+    refused(&bench, FILE, "was never admitted", "trust /");
+    admit(&bench, FILE);
+    assert_eq!(told(&bench, FILE)["stage"], "loaded");
+    let list = std::fs::metadata(bench.path("state/plugins/trusted.toml")).unwrap();
+    assert_eq!((list.uid(), list.mode() & 0o777), (NOBODY, 0o600));
+    chown(bench.path(FILE), Some(1), None).unwrap();
+    refused(&bench, FILE, "belongs to user 1, who is neither", "run: chown 65534 /");
 }
 
 /// `[plugins] folders` counts where no `--plugins` is given.
