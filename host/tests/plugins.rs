@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use sitesync::plugins::{Lingers, Options, Plugins, Report, Stage};
 use sitesync_provider::abi::client::Module;
 use sitesync_provider::{
-    At, BoxFuture, Bytes, Copy, ErrorKind, Expect, Host, HostServices, Op, ReadOptions,
-    WriteOptions,
+    At, BoxFuture, Bytes, Copy, DeleteOptions, ErrorKind, Expect, Host, HostServices, Op,
+    ReadOptions, SweepOptions, WriteOptions,
 };
 use tempfile::TempDir;
 
@@ -362,40 +362,93 @@ fn three_deaths_of_the_host_while_loading_are_enough() {
     plugins.get("well_behaved").unwrap();
 }
 
-/// Runs one call after another on a provider with this fault; returns the kinds of the errors.
-async fn fault(module: &Module, fault: &str) -> Vec<String> {
-    let settings = serde_json::json!({"fault": fault, "seconds": 1});
+/// Every call of the contract.
+const CALLS: [&str; 21] = [
+    "connect",
+    "open_root",
+    "stat",
+    "list",
+    "next",
+    "open_read",
+    "read",
+    "open_write",
+    "write",
+    "checkpoint",
+    "finish",
+    "discard",
+    "create_folder",
+    "remove_folder",
+    "delete",
+    "sweep",
+    "server_copy",
+    "rename",
+    "flush",
+    "changes",
+    "none of them",
+];
+
+/// Makes all calls of the contract on a provider with these settings, on a folder of their own;
+/// returns those that failed, each with its error.
+async fn failures(module: &Module, settings: serde_json::Value) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    for name in ["read", "copied", "moved", "deleted"] {
+        std::fs::write(folder.path().join(name), "content").unwrap();
+    }
+    let mut told = Vec::new();
+    let mut tell = |call: &str, error: Option<sitesync_provider::Error>| {
+        // In the shape of a line: what is not fit for one is cut elsewhere.
+        told.extend(error.map(|e| format!("{call}: {} ({e})", e.kind())));
+    };
     let connection = match module.connect(&settings, host()).await {
         Ok(connection) => connection,
-        Err(error) => return vec![format!("connect: {}", error.kind())],
+        Err(error) => {
+            tell("connect", Some(error));
+            return told;
+        }
     };
-    let at = At::new("", "x");
-    let mut told = Vec::new();
-    let mut tell = |what: &str, error: Option<sitesync_provider::Error>| {
-        let said = error.map_or("fine".to_owned(), |e| format!("{} ({e})", e.kind()));
-        told.push(format!("{what}: {said}"));
-    };
-    tell("open_root", connection.open_root("", &settings).await.err());
-    tell("stat", connection.stat(at).await.err());
-    tell("create_folder", connection.create_folder(at).await.err());
-    let batch = vec![Copy::new(at, at, Expect::Nothing), Copy::new(at, at, Expect::Nothing)];
-    tell("server_copy", connection.server_copy(batch, Op::unbound()).await.err());
-    match connection.open_read(at, ReadOptions::new()).await {
+    let at = |path| At::new(root, path);
+    tell("open_root", connection.open_root(root, &settings).await.err());
+    tell("stat", connection.stat(at("read")).await.err());
+    match connection.list(at(""), false).await {
+        Ok(mut listing) => tell("next", listing.next().await.err()),
+        Err(error) => tell("list", Some(error)),
+    }
+    match connection.open_read(at("read"), ReadOptions::new()).await {
         Ok(mut reading) => tell("read", reading.read(10).await.err()),
         Err(error) => tell("open_read", Some(error)),
     }
-    match connection.open_write(at, WriteOptions::new(3, Expect::Nothing)).await {
-        Ok(mut writing) => {
-            tell("write", writing.write(Bytes::from_static(b"abc")).await.err());
-            tell("finish", writing.finish().await.err());
+    for name in ["written", "discarded"] {
+        match connection.open_write(at(name), WriteOptions::new(3, Expect::Nothing)).await {
+            Ok(mut writing) => {
+                tell("write", writing.write(Bytes::from_static(b"abc")).await.err());
+                tell("checkpoint", writing.checkpoint().await.err());
+                if name == "written" {
+                    tell("finish", writing.finish().await.err());
+                } else {
+                    tell("discard", writing.discard().await.err());
+                }
+            }
+            Err(error) => tell("open_write", Some(error)),
         }
-        Err(error) => tell("open_write", Some(error)),
     }
-    match connection.list(at, false).await {
-        Ok(mut listing) => tell("list", listing.next().await.err()),
-        Err(error) => tell("open_list", Some(error)),
+    tell("create_folder", connection.create_folder(at("new")).await.err());
+    tell("remove_folder", connection.remove_folder(at("empty")).await.err());
+    tell("delete", connection.delete(at("deleted"), DeleteOptions::default()).await.err());
+    tell("sweep", connection.sweep(root, SweepOptions::default()).await.err());
+    let copies = vec![Copy::new(at("copied"), at("copy"), Expect::Nothing)];
+    match connection.server_copy(copies, Op::unbound()).await {
+        Ok(results) => {
+            results.into_iter().for_each(|result| tell("server_copy", result.err()));
+        }
+        Err(error) => tell("server_copy", Some(error)),
     }
-    tell("rename", connection.rename(at, at).await.err());
+    tell("rename", connection.rename(at("moved"), at("moved.again")).await.err());
+    tell("flush", connection.flush(&[root]).await.err());
+    tell("changes", connection.changes(&[root], None, Duration::ZERO).await.err());
+    told.retain(|line| line != "changes: Unsupported (this provider has no change feed)");
+    told.dedup();
     told
 }
 
@@ -407,20 +460,25 @@ async fn a_misbehaving_provider_costs_errors_only() {
     let plugins = place.open();
     let module = plugins.get("misbehaving").unwrap().module;
     let mut told = Vec::new();
-    for name in [
-        "none",
-        "panic",
-        "evil_payload",
-        "panic_in_thread",
-        "panic_in_drop",
-        "lie",
-        "endless_list",
-        "deep_error",
-        "refuse_connect",
-        "panic_in_connect",
-        "no such fault",
-    ] {
-        told.push(format!("{name}\n  {}", fault(&module, name).await.join("\n  ")));
+    for fault in ["panic", "evil_payload", "panic_in_thread", "evil_error"] {
+        for call in CALLS {
+            let settings = serde_json::json!({"fault": fault, "call": call});
+            let failed = failures(&module, settings).await;
+            assert_eq!(failed.is_empty(), call == "none of them", "{fault} {call} {failed:?}");
+            told.extend(failed.into_iter().map(|line| format!("{fault}, {line}")));
+        }
+    }
+    for fault in ["deep_error", "giant_error", "fewer_copies", "no_pages", "no such fault"] {
+        let settings = serde_json::json!({"fault": fault, "only": "cop"});
+        let settings = match fault {
+            "no_pages" => serde_json::json!({"fault": fault}),
+            _ => settings,
+        };
+        for line in failures(&module, settings).await {
+            assert!(line.len() < 2200, "{} bytes", line.len());
+            let line: String = line.chars().take(100).collect();
+            told.push(format!("{fault}, {line}"));
+        }
     }
     insta::assert_snapshot!(told.join("\n"));
 
@@ -428,19 +486,56 @@ async fn a_misbehaving_provider_costs_errors_only() {
     let never = module.connect(&serde_json::json!({"fault": "never"}), host()).await.unwrap();
     let waited = tokio::time::timeout(Duration::from_millis(50), never.stat(At::new("", ""))).await;
     assert!(waited.is_err());
-    let blocks = serde_json::json!({"fault": "block", "seconds": 1});
+    let blocks = serde_json::json!({"fault": "block", "seconds": 1, "call": "stat"});
     let blocks = module.connect(&blocks, host()).await.unwrap();
     let began = Instant::now();
     let blocked: Vec<_> = (0..4)
         .map(|_| {
             let blocks = blocks.clone();
-            tokio::spawn(async move { blocks.stat(At::new("", "")).await })
+            tokio::spawn(async move { blocks.stat(At::new("/", "")).await })
         })
         .collect();
     works(&plugins.get("well_behaved").unwrap().module).await;
-    assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
+    assert!(
+        blocked.iter().all(|call| !call.is_finished()) || began.elapsed() > Duration::from_secs(1)
+    );
     for call in blocked {
         call.await.unwrap().unwrap();
+    }
+}
+
+/// A provider whose `Drop` blocks costs no thread of the host's.
+#[tokio::test]
+async fn what_blocks_while_it_is_dropped_blocks_its_own_thread() {
+    let place = Place::new();
+    place.put("libmisbehaving.so", &fixture("misbehaving"));
+    let plugins = place.open();
+    let module = plugins.get("misbehaving").unwrap().module;
+    // For ever, and in a test with one thread.
+    for call in ["connect", "list", "open_read"] {
+        let settings = serde_json::json!({"fault": "block_in_drop", "call": call});
+        assert_eq!(failures(&module, settings).await, [""; 0]);
+    }
+}
+
+/// All threads of a plug-in are blocked for ever: it goes on with new ones.
+#[tokio::test]
+async fn a_plug_in_whose_threads_are_all_blocked_is_given_new_ones() {
+    let place = Place::new();
+    place.put("libmisbehaving.so", &fixture("misbehaving"));
+    let module = place.open().get("misbehaving").unwrap().module;
+    let settings = serde_json::json!({"fault": "block_all", "call": "stat"});
+    let blocks = module.connect(&settings, host()).await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_millis(50), blocks.stat(At::new("/", "")));
+    assert!(waited.await.is_err());
+    let began = Instant::now();
+    let none = serde_json::json!({});
+    loop {
+        let call = module.connect(&none, host());
+        match tokio::time::timeout(Duration::from_millis(100), call).await {
+            Ok(connected) => break drop(connected.unwrap()),
+            Err(_) => assert!(began.elapsed() < Duration::from_secs(60), "it never comes back"),
+        }
     }
 }
 
@@ -489,7 +584,11 @@ fn events_arrive_with_their_own_target_and_level() {
     let settings = serde_json::json!({"greeting": "hi", "noise": 5000});
     runtime.block_on(module.connect(&settings, host())).unwrap();
     let bad = plugins.get("misbehaving").unwrap().module;
-    assert_eq!(runtime.block_on(fault(&bad, "panic_in_connect")), ["connect: Panicked"]);
+    let panics = serde_json::json!({"fault": "panic", "call": "connect"});
+    assert_eq!(
+        runtime.block_on(failures(&bad, panics)),
+        ["connect: Panicked (the provider panicked: on purpose)"]
+    );
     let text = String::from_utf8(heard.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let noise = lines.iter().filter(|line| line.contains("well_behaved::noise")).count();

@@ -99,6 +99,7 @@ pub(super) async fn scan(
         scanned: Scanned::default(),
         open: None,
         closed: Closed::default(),
+        endless: false,
         batch: Vec::new(),
         files: 0,
     };
@@ -110,7 +111,7 @@ pub(super) async fn scan(
         while let Some(folder) = left.pop() {
             let top = folder.is_empty();
             if let Err(error) = scan.folder(&folder, false, &mut left).await {
-                if top {
+                if top || scan.endless {
                     return Err(error);
                 }
                 scan.open = None;
@@ -132,6 +133,8 @@ struct Scan<'a> {
     /// A folder of which more pages are to come.
     open: Option<Folder>,
     closed: Closed,
+    /// There are more folders than there can be.
+    endless: bool,
     batch: Vec<Folder>,
     files: usize,
 }
@@ -251,8 +254,10 @@ impl Scan<'_> {
         }
         let folders = self.root.end(self.side).limits().folders;
         if self.closed.hashes.len() + left.len() > folders {
+            self.endless = true;
             let why = format!("the listing has no end: there are more than {folders} folders");
-            return Err(Error::new(ErrorKind::Unexpected, why));
+            let end = self.root.end(self.side);
+            return Err(end.named(Error::new(ErrorKind::Unexpected, why)));
         }
         if let Some(name) = leave_out_twins(&mut folder) {
             let more = folder.wrong.take().map(|why| format!("; {why}")).unwrap_or_default();
@@ -290,9 +295,9 @@ impl Scan<'_> {
 
     /// What the provider says of a folder makes no sense in part.
     fn unsound(&mut self, folder: &str, why: &str) {
-        let provider = &self.root.end(self.side).provider;
-        let why = format!("the listing of provider '{provider}' makes no sense: {why}");
-        self.failed(folder.to_owned(), &Error::new(ErrorKind::Unexpected, why));
+        let why = format!("its listing makes no sense: {why}");
+        let error = Error::new(ErrorKind::Unexpected, why);
+        self.failed(folder.to_owned(), &self.root.end(self.side).named(error));
     }
 
     fn skip(&mut self, folder: &str, name: &str, reason: &str) {

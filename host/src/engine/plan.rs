@@ -202,7 +202,8 @@ impl Planner<'_> {
         };
 
         match at(here) {
-            Some(have) if have.version == seen.fingerprint() => {
+            // A size that changes under one version was a lie before, or is one now.
+            Some(have) if have.version == seen.fingerprint() && have.size == seen.size => {
                 // Nothing new here. Is there something to do for the other end?
                 let newest = have.generation == row.generation;
                 let behind = elsewhere.is_none_or(|other| other.generation < row.generation);

@@ -286,7 +286,8 @@ impl Run {
                 None => {
                     while carrying.len() < AHEAD * width {
                         if queued.is_empty() {
-                            if self.suspect() && !carrying.is_empty() {
+                            // What never ends is no news of it.
+                            if self.suspect() && carrying.len() > self.stuck_batches() {
                                 break;
                             }
                             self.claim(large * 2 >= width, &mut queued).await?;
@@ -318,9 +319,7 @@ impl Run {
                 }
                 nap = Duration::from_secs(1);
             }
-            if self.mode == Mode::Once
-                && Side::BOTH.iter().any(|side| self.pair.stuck_at(*side) > 0)
-            {
+            if self.mode == Mode::Once && self.stuck_batches() > 0 {
                 if let Some(end) = self.all_slots_stuck() {
                     break Err(end);
                 }
@@ -350,8 +349,11 @@ impl Run {
         };
         // What is under way is finished and recorded, within a limit.
         let ending = async { while carrying.join_next().await.is_some() {} };
-        let stuck: usize = Side::BOTH.map(|side| self.pair.stuck_at(side)).iter().sum();
-        let limit = if stuck == 0 { Duration::from_secs(20) } else { Duration::from_secs(1) };
+        let limit = if self.stuck_batches() == 0 {
+            Duration::from_secs(20)
+        } else {
+            Duration::from_secs(1)
+        };
         let _ = tokio::time::timeout(limit, ending).await;
         carrying.abort_all();
         self.release_unclaimed(queued).await?;
@@ -411,6 +413,11 @@ impl Run {
     fn all_slots_stuck(&self) -> Option<End> {
         let full = |side: &Side| self.pair.stuck_at(*side) >= self.pair.width(*side);
         Side::BOTH.into_iter().find(full).map(|side| self.stuck(side))
+    }
+
+    /// Batches under way that were given up on, and do not end.
+    fn stuck_batches(&self) -> usize {
+        Side::BOTH.map(|side| self.pair.stuck_at(side)).iter().sum()
     }
 
     fn stuck(&self, side: Side) -> End {

@@ -163,9 +163,9 @@ password = "a{{b}"
     assert_eq!(&loaded.source.text()[span.start..span.end], "port");
     insta::assert_snapshot!(loaded.source.error(span, "no such port"), @r"
     error: no such port
-      --> sitesync.toml:11:1
+      --> sitesync.toml:12:1
        |
-    11 | port = 2222
+    12 | port = 2222
        | ^^^^
     ");
 }
