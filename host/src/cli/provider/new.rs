@@ -57,6 +57,8 @@ const WORKSPACE_MANIFEST: &str = include_str!("../../../../Cargo.toml");
 /// What goes with the contract besides.
 const BESIDES: &[(&str, &str)] = &[
     ("GUIDE.md", include_str!("../../../../docs/provider-guide.md")),
+    // The guide's one neighbour: a link in it leads there, here as well.
+    ("conformance.md", include_str!("../../../../docs/conformance.md")),
     ("LICENSE-APACHE", include_str!("../../../../LICENSE-APACHE")),
     ("LICENSE-MIT", include_str!("../../../../LICENSE-MIT")),
 ];
@@ -378,6 +380,15 @@ mod tests {
         let features = tokio["features"].as_array().unwrap();
         assert!(["net", "sync"].iter().all(|one| features.contains(&Value::from(*one))), "{tokio}");
         assert!(CONTRACT.iter().any(|(path, _)| *path == "src/abi/wire.rs"));
+    }
+
+    #[test]
+    fn links_of_the_guide_lead_to_what_goes_with_it() {
+        let (_, guide) = BESIDES[0];
+        let links = guide.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.starts_with('#')) {
+            assert!(BESIDES.iter().any(|(name, _)| *name == link), "{link}");
+        }
     }
 
     #[test]
