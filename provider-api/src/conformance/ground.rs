@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -71,6 +72,12 @@ impl Ground {
             "" => self.folder.clone(),
             name => join(&self.folder, name),
         }
+    }
+
+    /// The place on this machine, where the root has a path there.
+    pub(super) fn on_disk(&self, name: &str) -> PathBuf {
+        let root = self.site.info.local_path.as_deref().unwrap_or_default();
+        Path::new(root).join(self.path(name))
     }
 
     /// So many bytes, others at each call.
