@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use sitesync_provider::conformance::cases;
+use sitesync_provider::conformance::{Suite, cases};
 
 const HEAD: &str = "\
 # What is demanded of a provider
@@ -57,4 +57,11 @@ fn names_and_sentences_are_fit_to_be_shown() {
         }
     }
     assert!(names.len() >= 90);
+}
+
+/// A server may run the suite beside other work.
+#[test]
+fn a_run_may_be_spawned() {
+    fn is_send(_: impl Send) {}
+    let _: fn(Suite) = |suite| is_send(suite.run());
 }

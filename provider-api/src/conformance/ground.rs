@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::content::{content, mixed, random, same};
-use super::guest::Guest;
+use super::guest::{Caches, Guest};
 use super::outcome::{Outcome, demand, fail, refused};
 use crate::abi::client::{self, Connection, Module};
 use crate::{
@@ -41,6 +42,7 @@ pub(super) struct Site {
     pub(super) hung: AtomicBool,
     /// Requests that the provider asked for.
     pub(super) permits: Arc<AtomicU64>,
+    pub(super) caches: Caches,
 }
 
 /// What a case stands on. Cheap to clone, so that tasks of a case have one each.
@@ -73,6 +75,12 @@ impl Ground {
         }
     }
 
+    /// The place on this machine, where the root has a path there.
+    pub(super) fn on_disk(&self, name: &str) -> PathBuf {
+        let root = self.site.info.local_path.as_deref().unwrap_or_default();
+        Path::new(root).join(self.path(name))
+    }
+
     /// So many bytes, others at each call.
     pub(super) fn content(&self, len: usize) -> Bytes {
         let n = self.contents.fetch_add(1, Ordering::Relaxed);
@@ -81,17 +89,19 @@ impl Ground {
 
     /// The same ground, seen through a connection of its own, as after a restart of the host.
     pub(super) async fn reconnected(&self) -> Result<Self> {
-        self.connected(self.site.host.clone()).await
+        self.connected(self.host_of(self.site.host.site_id())?).await
     }
 
     /// The same ground, seen by another site's host.
     pub(super) async fn as_another_site(&self) -> Result<Self> {
-        self.connected(Host::new(Guest {
-            host: self.site.host.clone(),
-            site_id: format!("verify-other-{:016x}", random()),
-            permits: Arc::default(),
-        }))
-        .await
+        self.connected(self.host_of(format!("verify-other-{:016x}", random()))?).await
+    }
+
+    /// A host for one more instance.
+    fn host_of(&self, site_id: String) -> Result<Host> {
+        let Site { host, caches, permits, .. } = &*self.site;
+        let (host, permits) = (host.clone(), permits.clone());
+        Ok(Host::new(Guest { host, cache_dir: caches.next()?, site_id, permits }))
     }
 
     async fn connected(&self, host: Host) -> Result<Self> {
@@ -103,7 +113,8 @@ impl Ground {
     }
 
     pub(super) async fn connect_with(&self, settings: &serde_json::Value) -> Result<()> {
-        let call = self.site.module.connect(settings, self.site.host.clone());
+        let host = self.host_of(self.site.host.site_id())?;
+        let call = self.site.module.connect(settings, host);
         self.limited("connect", "", call).await.map(drop)
     }
 

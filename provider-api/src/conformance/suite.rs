@@ -1,7 +1,6 @@
 //! Running the cases, one after another.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::content::random;
 use super::ground::{Ground, Site};
-use super::guest::{Guest, Plain};
+use super::guest::{Caches, Guest, Plain};
 use super::outcome::Failure;
 use super::remove::remove;
 use super::{Case, CaseReport, Report, Verdict, cases};
@@ -26,6 +25,12 @@ const REMOVAL: u32 = 20;
 
 /// A run of the conformance suite, being set up.
 pub struct Suite {
+    plan: Plan,
+    told: Box<dyn FnMut(&CaseReport) + Send>,
+}
+
+/// What is to be run, on what.
+struct Plan {
     module: Module,
     settings: serde_json::Value,
     host: Host,
@@ -33,8 +38,6 @@ pub struct Suite {
     only: Vec<String>,
     seed: u64,
     limit: Duration,
-    told: Box<dyn FnMut(&CaseReport) + Send>,
-    cache: Option<Cache>,
 }
 
 impl Suite {
@@ -46,7 +49,7 @@ impl Suite {
         host: Host,
         root: impl Into<String>,
     ) -> Self {
-        Suite {
+        let plan = Plan {
             module,
             settings,
             host,
@@ -54,32 +57,29 @@ impl Suite {
             only: Vec::new(),
             seed: random(),
             limit: LIMIT,
-            told: Box::new(|_| {}),
-            cache: None,
-        }
+        };
+        Suite { plan, told: Box::new(|_| {}) }
     }
 
     /// A provider type of this very binary: what an author's own test calls. Its host has a cache
     /// folder beneath the folder for temporaries, and no limit of requests.
     #[must_use]
     pub fn of<P: Provider>(settings: serde_json::Value, root: impl Into<String>) -> Self {
-        let cache = Cache(std::env::temp_dir().join(format!("sitesync-verify-{:016x}", random())));
-        let host = Host::new(Plain { cache_dir: cache.0.clone() });
-        let suite = Suite::new(Module::in_process::<P>(), settings, host, root);
-        Suite { cache: Some(cache), ..suite }
+        let host = Host::new(Plain { cache_dir: std::env::temp_dir() });
+        Suite::new(Module::in_process::<P>(), settings, host, root)
     }
 
     /// Only cases whose name contains this. Called again, those as well.
     #[must_use]
     pub fn only(mut self, part: impl Into<String>) -> Self {
-        self.only.push(part.into());
+        self.plan.only.push(part.into());
         self
     }
 
     /// Makes random content from this, as an earlier run did whose report names it.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.plan.seed = seed;
         self
     }
 
@@ -87,7 +87,7 @@ impl Suite {
     /// take four times as long.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
+        self.plan.limit = limit;
         self
     }
 
@@ -100,22 +100,19 @@ impl Suite {
 
     /// Runs the cases. An error only if the provider can't be connected, the root can't be opened,
     /// or no folder can be made in it.
-    pub async fn run(mut self) -> Result<Report> {
-        if let Some(cache) = &self.cache {
-            cache.make()?;
-        }
-        let (site, connection) = self.open().await?;
+    pub async fn run(self) -> Result<Report> {
+        let Suite { plan, mut told } = self;
+        let (site, connection) = plan.open().await?;
         let site = Arc::new(site);
         let mut report = Report {
             provider: site.description.id.clone(),
-            root: self.root.clone(),
-            seed: self.seed,
+            root: plan.root.clone(),
+            seed: plan.seed,
             cases: Vec::new(),
             left_behind: Vec::new(),
         };
         let mut silent_since = None;
-        let chosen: Vec<_> = cases().filter(|case| self.is_chosen(case)).collect();
-        for case in chosen {
+        for case in cases().filter(|case| plan.is_chosen(case)) {
             let begun = Instant::now();
             let verdict = match silent_since {
                 Some(name) => Verdict::Fail(format!(
@@ -123,9 +120,9 @@ impl Suite {
                 )),
                 None => {
                     let ground =
-                        Ground::new(site.clone(), connection.clone(), case.name, self.seed);
-                    let verdict = tried(case, ground, self.limit).await;
-                    if site.hung.swap(false, Ordering::Relaxed) && !self.answers(&connection).await
+                        Ground::new(site.clone(), connection.clone(), case.name, plan.seed);
+                    let verdict = tried(case, ground, plan.limit).await;
+                    if site.hung.swap(false, Ordering::Relaxed) && !plan.answers(&connection).await
                     {
                         silent_since = Some(case.name);
                     }
@@ -133,10 +130,10 @@ impl Suite {
                 }
             };
             let case = CaseReport::new(case, verdict, begun.elapsed().as_secs_f64());
-            (self.told)(&case);
+            told(&case);
             report.cases.push(case);
         }
-        report.left_behind = self.clean(site, connection).await;
+        report.left_behind = plan.clean(site, connection).await;
         Ok(report)
     }
 
@@ -145,7 +142,9 @@ impl Suite {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.run())
     }
+}
 
+impl Plan {
     fn is_chosen(&self, case: &Case) -> bool {
         self.only.is_empty() || self.only.iter().any(|part| case.name.contains(part))
     }
@@ -154,9 +153,11 @@ impl Suite {
     async fn open(&self) -> Result<(Site, Connection)> {
         let description = self.module.describe()?;
         let run = random();
+        let caches = Caches::new(&self.host.cache_dir(), run);
         let permits = Arc::default();
         let host = Host::new(Guest {
             host: self.host.clone(),
+            cache_dir: caches.next()?,
             site_id: format!("verify-{run:016x}"),
             permits: Arc::clone(&permits),
         });
@@ -174,6 +175,7 @@ impl Suite {
             limit: self.limit,
             hung: AtomicBool::new(false),
             permits,
+            caches,
         };
         let folder = crate::At::new(&site.root, &site.work);
         limited(self.limit, "make a folder to work in", connection.create_folder(folder)).await?;
@@ -203,7 +205,7 @@ impl Suite {
 
 impl fmt::Debug for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Suite").field("root", &self.root).finish_non_exhaustive()
+        f.debug_struct("Suite").field("root", &self.plan.root).finish_non_exhaustive()
     }
 }
 
@@ -235,23 +237,4 @@ async fn limited<T>(
         Err(Error::new(ErrorKind::Timeout, why))
     });
     answer.map_err(|error| error.context(what))
-}
-
-/// A cache folder that goes with the run.
-struct Cache(PathBuf);
-
-impl Cache {
-    fn make(&self) -> Result<()> {
-        let mut folder = std::fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
-        Ok(folder.create(&self.0)?)
-    }
-}
-
-impl Drop for Cache {
-    fn drop(&mut self) {
-        // What stays is in the folder for temporaries.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

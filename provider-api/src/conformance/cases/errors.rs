@@ -136,15 +136,10 @@ async fn paths_with_a_nul_are_refused(t: Ground) -> Outcome {
     t.holds("file", &bytes).await
 }
 
-/// The case's folder on this machine.
-fn on_disk(t: &Ground) -> PathBuf {
-    Path::new(t.info().local_path.as_deref().unwrap_or_default()).join(t.path(""))
-}
-
 async fn absolute_paths_do_not_leave_the_root(t: Ground) -> Outcome {
     t.put("file", &t.content(10)).await?;
     for name in ["file", "new"] {
-        let path = on_disk(&t).join(name).to_string_lossy().into_owned();
+        let path = t.on_disk(name).to_string_lossy().into_owned();
         is_not_touched(&t, &path).await?;
         is_not_seen(&t, &path).await?;
     }
@@ -160,7 +155,7 @@ struct Trap {
 impl Trap {
     fn set(t: &Ground, bytes: &[u8]) -> std::io::Result<Self> {
         let outside = std::env::temp_dir().join(format!("sitesync-verify-outside-{:x}", random()));
-        let links = [on_disk(t).join("folder link"), on_disk(t).join("file link")];
+        let links = [t.on_disk("folder link"), t.on_disk("file link")];
         let trap = Trap { outside, links };
         std::fs::create_dir(&trap.outside)?;
         std::fs::write(trap.outside.join("secret"), bytes)?;

@@ -13,6 +13,7 @@ mod changes;
 mod connect;
 mod copy;
 mod delete;
+mod disk;
 mod errors;
 mod flush;
 mod folder;
@@ -70,6 +71,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         rename::CASES,
         flush::CASES,
         changes::CASES,
+        disk::CASES,
         sweep::CASES,
     ];
     groups.into_iter().flatten()

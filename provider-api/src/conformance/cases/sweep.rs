@@ -164,8 +164,7 @@ async fn nothing_of_ours_is_left_on_the_disk(t: Ground) -> Outcome {
         }
     }
     t.sweep(Vec::new()).await?;
-    let folder = t.info().local_path.as_deref().unwrap_or_default();
-    let folder = std::path::Path::new(folder).join(t.path(""));
+    let folder = t.on_disk("");
     let Ok(entries) = std::fs::read_dir(&folder) else {
         return fail(format!("the folder can't be listed at {folder:?}, its path on this machine"));
     };
