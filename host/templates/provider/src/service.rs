@@ -25,7 +25,7 @@ pub enum Refusal {
     IsFile,
     /// The folder is not empty.
     NotEmpty,
-    /// There is no such upload any more.
+    /// There is no such upload any more, or somebody else goes on with it.
     UploadGone,
 }
 
@@ -59,10 +59,19 @@ pub struct Upload {
     pub owner: String,
     /// When it began.
     pub begun: Instant,
-    /// True while somebody sends.
-    pub in_use: bool,
+    /// Whose turn it is to send; `None` for nobody's.
+    pub turn: Option<u64>,
     /// What has arrived.
     pub content: Vec<u8>,
+}
+
+/// A turn at sending an upload. Who goes on with an upload takes the turn from who had it: an old
+/// writer may not have noticed yet that it was given up.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn {
+    /// The upload's number.
+    pub upload: u64,
+    number: u64,
 }
 
 #[derive(Default)]
@@ -111,40 +120,38 @@ impl Service {
         Ok(account.items.iter().filter_map(direct).collect())
     }
 
-    /// Begins an upload, and returns its number.
-    pub fn begin(&self, path: String, size: u64, owner: String) -> u64 {
-        let upload =
-            Upload { path, size, owner, begun: Instant::now(), in_use: true, content: Vec::new() };
+    /// Begins an upload.
+    pub fn begin(&self, path: String, size: u64, owner: String) -> Turn {
         let mut account = self.account();
         let number = account.number();
+        let (begun, turn) = (Instant::now(), Some(number));
+        let upload = Upload { path, size, owner, begun, turn, content: Vec::new() };
         account.uploads.insert(number, upload);
-        number
+        Turn { upload: number, number }
     }
 
-    /// Goes on with an upload of the same file that nobody else is sending. Returns how many bytes
-    /// have arrived.
-    pub fn resume(&self, upload: u64, path: &str, size: u64) -> Option<u64> {
+    /// Goes on with an upload of the same file. Returns how many bytes have arrived, too.
+    pub fn resume(&self, upload: u64, path: &str, size: u64) -> Option<(Turn, u64)> {
         let mut account = self.account();
+        let number = account.number();
         let found = account.uploads.get_mut(&upload)?;
-        if found.in_use || found.path != path || found.size != size {
+        if found.path != path || found.size != size {
             return None;
         }
-        found.in_use = true;
-        Some(found.content.len() as u64)
+        found.turn = Some(number);
+        Some((Turn { upload, number }, found.content.len() as u64))
     }
 
     /// Takes the next bytes of an upload.
-    pub fn append(&self, upload: u64, bytes: &[u8]) -> Result<(), Refusal> {
-        let mut account = self.account();
-        let found = account.uploads.get_mut(&upload).ok_or(Refusal::UploadGone)?;
-        found.content.extend_from_slice(bytes);
+    pub fn append(&self, turn: Turn, bytes: &[u8]) -> Result<(), Refusal> {
+        self.account().held(turn)?.content.extend_from_slice(bytes);
         Ok(())
     }
 
-    /// Leaves an upload for later.
-    pub fn release(&self, upload: u64) {
-        if let Some(found) = self.account().uploads.get_mut(&upload) {
-            found.in_use = false;
+    /// Leaves an upload for later, if it still is this one's turn.
+    pub fn release(&self, turn: Turn) {
+        if let Ok(upload) = self.account().held(turn) {
+            upload.turn = None;
         }
     }
 
@@ -153,19 +160,18 @@ impl Service {
     /// may replace; without one, nothing may be there.
     pub fn commit(
         &self,
-        upload: u64,
+        turn: Turn,
         expected: Option<&str>,
         mtime_ns: Option<i64>,
     ) -> Result<Object, Refusal> {
         let mut account = self.account();
-        let found = account.uploads.get(&upload).ok_or(Refusal::UploadGone)?;
-        let path = found.path.clone();
+        let path = account.held(turn)?.path.clone();
         account.expect(&path, expected)?;
         if let Some((folder, _)) = path.rsplit_once('/') {
             account.make_folder(folder)?;
         }
         let version = account.number();
-        let content = account.uploads.remove(&upload).ok_or(Refusal::UploadGone)?.content;
+        let content = account.uploads.remove(&turn.upload).ok_or(Refusal::UploadGone)?.content;
         let object = Object { content: content.into(), mtime_ns, version };
         account.items.insert(path, Item::File(object.clone()));
         Ok(object)
@@ -174,6 +180,14 @@ impl Service {
     /// Whether what is at this path is as expected: as [`Service::commit`] has it, for an early look.
     pub fn expect(&self, path: &str, expected: Option<&str>) -> Result<(), Refusal> {
         self.account().expect(path, expected)
+    }
+
+    /// Throws an upload away, if it still is this one's turn.
+    pub fn discard(&self, turn: Turn) {
+        let mut account = self.account();
+        if account.held(turn).is_ok() {
+            account.uploads.remove(&turn.upload);
+        }
     }
 
     /// Throws uploads away; returns how many there were, and their bytes.
@@ -222,6 +236,12 @@ impl Account {
     fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
+    }
+
+    /// An upload, if it is this one's turn.
+    fn held(&mut self, turn: Turn) -> Result<&mut Upload, Refusal> {
+        let upload = self.uploads.get_mut(&turn.upload);
+        upload.filter(|upload| upload.turn == Some(turn.number)).ok_or(Refusal::UploadGone)
     }
 
     fn find(&self, path: &str) -> Result<Item, Refusal> {

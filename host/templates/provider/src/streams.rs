@@ -5,7 +5,7 @@ use sitesync_provider::{
     ReadStream, Result, SweepOptions, WriteOptions, WriteStream,
 };
 
-use crate::service::{Item, Object, Service, Upload, beneath};
+use crate::service::{Item, Object, Service, Turn, Upload, beneath};
 
 /// What sitesync gets to know of an item.
 pub(crate) fn metadata(item: &Item) -> Metadata {
@@ -57,7 +57,7 @@ pub struct Writer {
     service: Service,
     host: Host,
     how: WriteOptions,
-    upload: u64,
+    turn: Turn,
     offset: u64,
     written: u64,
 }
@@ -65,14 +65,12 @@ pub struct Writer {
 impl Writer {
     pub(crate) fn begin(service: Service, host: Host, path: String, how: WriteOptions) -> Self {
         let token = how.resume.as_deref().and_then(number);
-        let known = token.and_then(|upload| {
-            service.resume(upload, &path, how.size).map(|arrived| (upload, arrived))
-        });
+        let known = token.and_then(|upload| service.resume(upload, &path, how.size));
         // A token that means nothing any more is no error: the write begins anew, and `offset` says
         // so.
-        let (upload, offset) =
+        let (turn, offset) =
             known.unwrap_or_else(|| (service.begin(path, how.size, host.site_id()), 0));
-        Writer { service, host, how, upload, offset, written: offset }
+        Writer { service, host, how, turn, offset, written: offset }
     }
 }
 
@@ -84,7 +82,7 @@ impl WriteStream for Writer {
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.how.op.check()?;
         self.host.permit(1).await?;
-        self.service.append(self.upload, &chunk)?;
+        self.service.append(self.turn, &chunk)?;
         self.written += chunk.len() as u64;
         // Shows that work goes on: the host's timeout means 'no progress for so long'.
         self.how.op.progress(chunk.len() as u64);
@@ -93,7 +91,7 @@ impl WriteStream for Writer {
 
     /// The host stores the token, so that the upload survives the host.
     async fn checkpoint(&mut self) -> Result<Option<Vec<u8>>> {
-        Ok(Some(self.upload.to_string().into_bytes()))
+        Ok(Some(self.turn.upload.to_string().into_bytes()))
     }
 
     async fn finish(self) -> Result<Metadata> {
@@ -106,7 +104,7 @@ impl WriteStream for Writer {
         // this write long ago and sent the file again.
         self.how.op.check()?;
         let expected = expected(&self.how.expect)?;
-        match self.service.commit(self.upload, expected, self.how.mtime_ns) {
+        match self.service.commit(self.turn, expected, self.how.mtime_ns) {
             Ok(object) => Ok(metadata(&Item::File(object))),
             Err(refusal) => {
                 // To go on with it would be refused again.
@@ -117,7 +115,7 @@ impl WriteStream for Writer {
     }
 
     async fn discard(self) -> Result<()> {
-        self.service.abort(|upload, _| upload == self.upload);
+        self.service.discard(self.turn);
         Ok(())
     }
 }
@@ -125,7 +123,7 @@ impl WriteStream for Writer {
 impl Drop for Writer {
     /// A plain drop keeps what can be resumed.
     fn drop(&mut self) {
-        self.service.release(self.upload);
+        self.service.release(self.turn);
     }
 }
 
@@ -149,7 +147,7 @@ pub(crate) fn is_abandoned(
 ) -> bool {
     let kept = how.keep.iter().any(|token| self::number(token) == Some(number));
     let old = upload.owner == host.site_id() || upload.begun.elapsed() >= how.foreign_after;
-    beneath(root, &upload.path).is_some() && !upload.in_use && !kept && old
+    beneath(root, &upload.path).is_some() && upload.turn.is_none() && !kept && old
 }
 
 fn number(token: &[u8]) -> Option<u64> {
