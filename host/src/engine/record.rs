@@ -299,7 +299,9 @@ impl Writing<'_> {
         let from = self.pair.site(self.route.to.other());
         let row = unit.file(claimed.root, &claimed.folder, &claimed.name)?;
         let noticed = row.is_none_or(|row| {
-            row.haves.iter().any(|h| h.site == from && h.version == source.fingerprint())
+            row.haves.iter().any(|h| {
+                h.site == from && h.version == source.fingerprint() && h.size == source.size
+            })
         });
         if noticed {
             return Ok(());

@@ -319,10 +319,11 @@ impl Run {
                 }
                 nap = Duration::from_secs(1);
             }
-            if self.mode == Mode::Once && self.stuck_batches() > 0 {
+            if self.mode == Mode::Once && !carrying.is_empty() {
                 if let Some(end) = self.all_slots_stuck() {
                     break Err(end);
                 }
+                // Nothing tells of what gets stuck.
                 nap = Duration::from_secs(1);
             }
             if idle && carrying.is_empty() && queued.is_empty() && self.in_flight.count() == 0 {
@@ -411,7 +412,7 @@ impl Run {
 
     /// The fault of an end that takes no more work, because nothing ends there any more.
     fn all_slots_stuck(&self) -> Option<End> {
-        let full = |side: &Side| self.pair.stuck_at(*side) >= self.pair.width(*side);
+        let full = |side: &Side| self.pair.stuck_at(*side) >= self.pair.width(*side).max(1);
         Side::BOTH.into_iter().find(full).map(|side| self.stuck(side))
     }
 

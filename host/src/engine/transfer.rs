@@ -206,7 +206,7 @@ impl Route {
 
     /// Checks what the provider says it copied.
     async fn copied(&self, claimed: &Claimed, path: &str, copied: Copied) -> Outcome {
-        if copied.source.fingerprint() != claimed.source.version {
+        if !is_as_claimed(&copied.source, claimed) {
             return Outcome::SourceChanged(copied.source);
         }
         self.arrived(claimed, path, &copied.source, copied.destination).await
@@ -266,7 +266,7 @@ impl Route {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Outcome::SourceGone),
             Err(error) => return Err(error),
         };
-        if source.fingerprint() != claimed.source.version {
+        if !is_as_claimed(&source, claimed) {
             return Ok(Outcome::SourceChanged(source));
         }
         let there = match self.destination().stat(path).await {
@@ -343,7 +343,7 @@ impl Route {
         let size = claimed.source.size;
         let version = claimed.source.version.as_str();
         let meta = source.stat(path).await?;
-        unchanged(&meta, version)?;
+        unchanged(&meta, claimed)?;
         // The source's slot ends with the reading, whatever the destination still does.
         let Slots { source: reading_slot, destination: writing_slot } = slots;
         let (operation, op) = Operation::new(vec![writing_slot], |_| {});
@@ -391,7 +391,7 @@ impl Route {
                 return Err(source.named(Error::new(ErrorKind::Precondition, why)));
             }
             // As it was before: else what was read is of two contents.
-            unchanged(&source.stat(path).await?, version)
+            unchanged(&source.stat(path).await?, claimed)
         }
         .await;
         drop(reading_slot);
@@ -468,8 +468,13 @@ fn is_surprise(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Precondition)
 }
 
-fn unchanged(now: &Metadata, version: &str) -> Result<()> {
-    if now.fingerprint() == version {
+/// A version alone would do, if none of them lied: a size that was wrong once is found out here.
+fn is_as_claimed(source: &Metadata, claimed: &Claimed) -> bool {
+    source.fingerprint() == claimed.source.version && source.size == claimed.source.size
+}
+
+fn unchanged(now: &Metadata, claimed: &Claimed) -> Result<()> {
+    if is_as_claimed(now, claimed) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Precondition, "the source has changed since it was looked at"))
