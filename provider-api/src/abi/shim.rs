@@ -8,6 +8,7 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::{RErr, ROk, ROption, RString, RVec};
 use async_ffi::FutureExt;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::convert::{Place, answer, expect_from_wire};
@@ -87,37 +88,85 @@ where
 
 /// A value of the author's. Its `Drop` may panic, or block for ever: it runs on a thread of the
 /// plug-in's runtime, whoever lets go of it.
-struct Guarded<T: Send + 'static>(Option<T>);
+struct Guarded<T: Send + 'static> {
+    value: Option<T>,
+    /// Something may go on where this one ends: it waits for the drop.
+    awaited: bool,
+}
 
 impl<T: Send + 'static> Guarded<T> {
     fn new(value: T) -> Self {
-        Guarded(Some(value))
+        Guarded { value: Some(value), awaited: false }
+    }
+
+    fn awaited(value: T) -> Self {
+        Guarded { value: Some(value), awaited: true }
     }
 
     fn get(&self) -> Result<&T> {
-        self.0.as_ref().ok_or_else(finished)
+        self.value.as_ref().ok_or_else(finished)
     }
 
     fn get_mut(&mut self) -> Result<&mut T> {
-        self.0.as_mut().ok_or_else(finished)
+        self.value.as_mut().ok_or_else(finished)
     }
 
     fn take(&mut self) -> Result<T> {
-        self.0.take().ok_or_else(finished)
+        self.value.take().ok_or_else(finished)
     }
 }
 
 impl<T: Send + 'static> Drop for Guarded<T> {
     fn drop(&mut self) {
         // What never gets its turn, because the runtime is gone, is leaked: as the library is.
-        let Some(value) = self.0.take().map(ManuallyDrop::new) else { return };
+        let Some(value) = self.value.take().map(ManuallyDrop::new) else { return };
         // Not on one of the workers: it may block.
         let Some(handle) = runtime::handle() else { return };
+        let dropping = self.awaited.then(Dropping::begin);
         handle.spawn_blocking(move || {
+            let _dropping = dropping;
             if let Err(message) = guarded(move || drop(ManuallyDrop::into_inner(value))) {
                 tracing::error!(message, "a value of this provider panicked while it was dropped");
             }
         });
+    }
+}
+
+/// Drops of writers that are under way.
+static DROPPING: AtomicUsize = AtomicUsize::new(0);
+static DROPPED: Notify = Notify::const_new();
+/// What takes longer to be dropped hangs.
+const LONGEST_DROP: Duration = Duration::from_secs(10);
+
+/// One of them, until this is dropped.
+struct Dropping;
+
+impl Dropping {
+    fn begin() -> Self {
+        DROPPING.fetch_add(1, Ordering::AcqRel);
+        Dropping
+    }
+
+    /// Waits until all have ended: whoever resumes a write, or sweeps, must not meet the writer
+    /// that the host has let go of.
+    async fn all_ended() {
+        let ended = async {
+            loop {
+                let next = DROPPED.notified();
+                if DROPPING.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                next.await;
+            }
+        };
+        let _ = tokio::time::timeout(LONGEST_DROP, ended).await;
+    }
+}
+
+impl Drop for Dropping {
+    fn drop(&mut self) {
+        DROPPING.fetch_sub(1, Ordering::AcqRel);
+        DROPPED.notify_waiters();
     }
 }
 
@@ -245,12 +294,16 @@ impl<P: Provider> RawProvider for Shim<P> {
         self.at(
             at,
             move |p, at| async move {
+                Dropping::all_ended().await;
                 let writer = p.get()?.open_write(at.at(), options).await?;
                 Ok((writer.offset(), writer))
             },
             |(offset, writer)| FfiWriting {
                 offset,
-                writer: RawWriter_TO::from_value(shared(writer), TD_Opaque),
+                writer: RawWriter_TO::from_value(
+                    Stream(Arc::new(Mutex::new(Guarded::awaited(writer)))),
+                    TD_Opaque,
+                ),
             },
         )
     }
@@ -280,6 +333,7 @@ impl<P: Provider> RawProvider for Shim<P> {
         let keep = keep.into_iter().map(Into::into).collect();
         run(
             async move {
+                Dropping::all_ended().await;
                 let how = SweepOptions::new(keep, Duration::from_secs(foreign_after_s));
                 provider.get()?.sweep(&root, how).await
             },
