@@ -178,8 +178,10 @@ fn a_new_provider_passes_its_tests_and_syncs() {
     for (path, content) in &files {
         bench.write(&format!("here/{path}"), content);
     }
-    drop_in(&bench, &library);
     let _service = Serving::start(&bench);
+    let log = || fs::read_to_string(bench.path("serve.log")).expect("a log");
+    until("it says that there is no such provider", || log().contains(NAME));
+    drop_in(&bench, &library);
     until("all is there, by way of the new provider", || {
         files.keys().all(|path| bench.path("there").join(path).exists())
     });
@@ -193,7 +195,7 @@ fn a_new_provider_passes_its_tests_and_syncs() {
             bench.counts_of(project, site) == all
         });
     }
-    let log = fs::read_to_string(bench.path("serve.log")).expect("a log");
+    let log = log();
     assert!(log.contains("blue_cloud: connected") && !log.contains("hush"), "{log}");
 }
 
