@@ -8,6 +8,7 @@ mod log;
 mod output;
 mod progress;
 mod projects;
+mod provider_verify;
 mod providers;
 mod queue;
 mod serve;

@@ -1,13 +1,13 @@
 //! `sitesync providers`: the plug-ins that were found, and why some are not used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
 
 use super::ground;
 use super::output::{Table, plain, print, print_json, say};
-use super::{Exit, Failure, Global};
+use super::{Exit, Failure, Global, provider_verify};
 use crate::state_dir::StateDir;
 
 #[derive(Debug, Subcommand)]
@@ -17,10 +17,18 @@ pub(super) enum Command {
         /// The plug-in's file
         file: PathBuf,
     },
+    /// Tries a provider on a site's live storage: whether it keeps all that the contract demands
+    Verify(provider_verify::Arguments),
 }
 
 pub(super) fn work(global: &Global, command: &Command) -> Result<Exit, Failure> {
-    let Command::Trust { file } = command;
+    match command {
+        Command::Trust { file } => trust(global, file),
+        Command::Verify(arguments) => provider_verify::run(global, arguments),
+    }
+}
+
+fn trust(global: &Global, file: &Path) -> Result<Exit, Failure> {
     let state = StateDir::open(&ground::state_path(global)?)?;
     ground::plugins(global, &state)
         .admit(file)

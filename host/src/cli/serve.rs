@@ -16,7 +16,7 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
     }
     let runtime = ground::runtime()?;
     runtime.block_on(async {
-        stop_on_signals(stop);
+        stop_on_signals(stop, "what is under way is finished");
         let mut stopped = ground.engine.stop.clone();
         ground.engine.serve(projects).await;
         // With no project it still waits to be told: a service that ends looks like a failure.
@@ -27,9 +27,9 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Asks the host to go down at ctrl-c or SIGTERM; the second time the process ends at once, which
+/// Asks the host to go down at ctrl-c or SIGTERM, and says what is done before; the second time the process ends at once, which
 /// costs no more than a kill would.
-pub(super) fn stop_on_signals(stop: tokio::sync::watch::Sender<bool>) {
+pub(super) fn stop_on_signals(stop: tokio::sync::watch::Sender<bool>, before: &'static str) {
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};
         let (Ok(mut term), Ok(mut interrupt)) =
@@ -49,7 +49,7 @@ pub(super) fn stop_on_signals(stop: tokio::sync::watch::Sender<bool>) {
                 std::process::exit(1);
             }
             told = true;
-            say("stopping: what is under way is finished; once more to stop at once");
+            say(format_args!("stopping: {before}; once more to stop at once"));
             stop.send_replace(true);
         }
     });

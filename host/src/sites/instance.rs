@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use sitesync_provider::abi::client::{Connection, Module};
+use sitesync_provider::conformance::Suite;
 use sitesync_provider::{
     BoxFuture, Description, Error, ErrorKind, Host, HostServices, Result, RootInfo,
 };
@@ -144,6 +145,13 @@ impl Instance {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// The conformance suite for a root of this instance: over a connection of its own, with the
+    /// same settings and at the same rate.
+    #[must_use]
+    pub fn conformance(&self, root: &str) -> Suite {
+        Suite::new(self.module, self.settings.clone(), self.host.clone(), root)
     }
 
     /// The connection; made on the first call, and again after a failure.
