@@ -56,8 +56,8 @@ impl ReadOptions {
 pub struct WriteOptions {
     /// How many bytes will come. If it were others, nothing becomes visible: an error, `Corrupt`.
     pub size: u64,
-    /// The modification time to set, ns since the epoch. Kept within the root's `mtime_step_ns`; a
-    /// time that cannot be kept is refused.
+    /// The modification time to set, ns since the epoch. Kept within the root's `mtime_step_ns`; one
+    /// that is out of the storage's range becomes its nearest, or is refused.
     pub mtime_ns: Option<i64>,
     /// The source's Unix permission bits; what becomes of them is the site's setting.
     pub mode: Option<u32>,

@@ -83,6 +83,13 @@ impl Ground {
         Path::new(root).join(self.path(name))
     }
 
+    /// Waits until the storage's clock has ticked: two changes in one tick can't be told apart by
+    /// time, and the host lets files settle for longer than that.
+    pub(super) async fn tick(&self) {
+        let step = Duration::from_nanos(self.site.info.mtime_step_ns);
+        tokio::time::sleep(step + Duration::from_millis(50)).await;
+    }
+
     /// So many bytes, others at each call.
     pub(super) fn content(&self, len: usize) -> Bytes {
         let n = self.contents.fetch_add(1, Ordering::Relaxed);

@@ -15,6 +15,8 @@ pub(crate) struct Filesystem {
     /// Names this very filesystem; the same after a restart wherever the kernel has such an id.
     pub(crate) id: String,
     longest_name: u32,
+    /// Its inodes have no room for parts of a second.
+    whole_seconds: bool,
 }
 
 impl Filesystem {
@@ -35,7 +37,8 @@ impl Filesystem {
             id => format!("{name}:{id:016x}"),
         };
         let longest_name = u32::try_from(statfs.f_namelen).ok().filter(|&n| n > 0).unwrap_or(255);
-        Ok(Filesystem { name, id, longest_name: longest_name.min(255) })
+        let whole_seconds = name == "ext4" && has_small_inodes(folder);
+        Ok(Filesystem { name, id, longest_name: longest_name.min(255), whole_seconds })
     }
 
     /// The type without `fuse.` and version: `nfs4` is `nfs`.
@@ -80,6 +83,7 @@ impl Filesystem {
     /// The step of modification times, in ns.
     pub(crate) fn mtime_step_ns(&self) -> u64 {
         match self.family() {
+            _ if self.whole_seconds => 1_000_000_000,
             "vfat" => 2_000_000_000,
             "hfs" | "fuse" => 1_000_000_000,
             "exfat" => 10_000_000,
@@ -157,6 +161,13 @@ impl Mount {
     }
 }
 
+/// True for an ext4 with inodes of 128 bytes. Such a one has no time of birth either, which lies in
+/// the same extra room as the parts of a second.
+fn has_small_inodes(folder: BorrowedFd<'_>) -> bool {
+    fs::statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME)
+        .is_ok_and(|found| found.stx_mask & StatxFlags::BTIME.bits() == 0)
+}
+
 /// The type by the number that statfs(2) lists.
 fn by_magic(magic: u64) -> &'static str {
     match magic & 0xffff_ffff {
@@ -193,8 +204,12 @@ mod tests {
 
     #[test]
     fn kinds_say_what_follows() {
-        let of =
-            |name: &str| Filesystem { name: name.into(), id: String::new(), longest_name: 255 };
+        let of = |name: &str| Filesystem {
+            name: name.into(),
+            id: String::new(),
+            longest_name: 255,
+            whole_seconds: false,
+        };
         for name in ["nfs4", "cifs", "smb3", "fuse.sshfs", "fuse"] {
             assert!(of(name).is_network() && of(name).syncs_per_file(), "{name}");
         }

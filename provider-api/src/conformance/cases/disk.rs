@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use super::{Case, case, needs};
 use crate::conformance::ground::{Ground, Item, by_folder};
@@ -76,13 +75,6 @@ fn put(t: &Ground, name: &str, bytes: &[u8]) -> Outcome {
     did("write a file", fs::write(path, bytes))
 }
 
-/// Until a disk's clock has ticked: two changes in one tick can't be told apart by time, and the
-/// host lets files settle for longer than that.
-async fn tick(t: &Ground) {
-    let step = Duration::from_nanos(t.info().mtime_step_ns);
-    tokio::time::sleep(step + Duration::from_millis(50)).await;
-}
-
 /// Writes other bytes in place, and puts the time back.
 fn rewrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::options().write(true).open(path)?;
@@ -116,7 +108,7 @@ async fn a_file_that_was_put_there_is_not_overwritten(t: Ground) -> Outcome {
 /// A file that was changed in place since it was written: its version before, and what it holds.
 async fn changed(t: &Ground, name: &str) -> Outcome<(Metadata, Vec<u8>)> {
     let was = t.put(name, &t.content(4096)).await?;
-    tick(t).await;
+    t.tick().await;
     let theirs = t.content(4096).to_vec();
     did("change a file", rewrite(&t.on_disk(name), &theirs))?;
     Ok((was, theirs))
@@ -214,7 +206,7 @@ async fn a_source_that_changes_during_a_copy_is_not_mixed(t: Ground) -> Outcome 
     }
     let bytes = t.content(24 << 20);
     let source = t.put("source", &bytes).await?;
-    tick(&t).await;
+    t.tick().await;
     let op = Op::new(ChangeAtProgress {
         path: t.on_disk("source"),
         at: bytes.len() as u64 - 8,

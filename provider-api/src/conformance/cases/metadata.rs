@@ -39,15 +39,15 @@ pub(super) const CASES: &[Case] = &[
     ),
     case!(
         "metadata",
-        times_before_1970_are_kept_or_refused,
+        times_before_1970_do_not_turn_into_others,
         needs::mtime,
-        "Files with broken clocks exist; a wrong sign must neither panic nor give another time."
+        "Files with broken clocks exist: a storage keeps their time, its nearest one, or refuses."
     ),
     case!(
         "metadata",
-        times_far_ahead_are_kept_or_refused,
+        times_far_ahead_do_not_turn_into_others,
         needs::mtime,
-        "Where 32 bits of seconds end, a time must not begin anew in 1901."
+        "Where 32 bits of seconds end, a time is kept, held there or refused, and not begun anew in 1901."
     ),
     case!(
         "metadata",
@@ -162,29 +162,34 @@ async fn a_replaced_file_gets_the_new_time(t: Ground) -> Outcome {
     same_time(&t, t.stat("file").await?.mtime_ns, new)
 }
 
-/// Demands that each of these times is kept, or refused with nothing visible.
-async fn kept_or_refused(t: &Ground, times: &[i64]) -> Outcome {
+/// Demands that each of these times is kept, or becomes the storage's nearest one, on the way to
+/// `end`; or that it is refused, with nothing visible.
+async fn kept_or_nearest(t: &Ground, times: &[i64], end: i64) -> Outcome {
     for (n, mtime) in times.iter().copied().enumerate() {
         let name = format!("{n}");
-        match put_at(t, &name, mtime).await {
-            Ok(_) => same_time(t, t.stat(&name).await?.mtime_ns, mtime)?,
-            Err(error) => {
-                refused_somehow::<()>("that time", Err(error))?;
-                t.absent(&name).await?;
-            }
+        if let Err(error) = put_at(t, &name, mtime).await {
+            refused_somehow::<()>("that time", Err(error))?;
+            t.absent(&name).await?;
+            continue;
+        }
+        let Some(got) = t.stat(&name).await?.mtime_ns else {
+            return fail("the file has no modification time");
+        };
+        if !(mtime.min(end)..=mtime.max(end)).contains(&got) {
+            same_time(t, Some(got), mtime)?;
         }
     }
     Ok(())
 }
 
-async fn times_before_1970_are_kept_or_refused(t: Ground) -> Outcome {
-    kept_or_refused(&t, &[-SECOND, -1, -1_000_000_000 * SECOND, -SECOND - 500_000_000]).await
+async fn times_before_1970_do_not_turn_into_others(t: Ground) -> Outcome {
+    kept_or_nearest(&t, &[-SECOND, -1, -1_000_000_000 * SECOND, -SECOND - 500_000_000], 0).await
 }
 
-async fn times_far_ahead_are_kept_or_refused(t: Ground) -> Outcome {
+async fn times_far_ahead_do_not_turn_into_others(t: Ground) -> Outcome {
     // The last second of 31 bits, the next, and the years 2106 and 2200.
     let seconds = [2_147_483_647, 2_147_483_648, 4_294_967_296, 7_258_118_400];
-    kept_or_refused(&t, &seconds.map(|seconds| seconds * SECOND)).await
+    kept_or_nearest(&t, &seconds.map(|seconds| seconds * SECOND), seconds[0] * SECOND).await
 }
 
 async fn a_file_without_a_time_arrives(t: Ground) -> Outcome {

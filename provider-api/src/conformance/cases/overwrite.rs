@@ -297,6 +297,7 @@ async fn a_file_written_anew_is_not_the_deleted_one(t: Ground) -> Outcome {
             "the provider gives no version; the host makes one of size and time",
         );
     }
+    t.tick().await;
     t.delete("file", DeleteOptions::default()).await?;
     t.put("file", &two).await?;
     let answer = t.replace("file", &three, &old).await;
