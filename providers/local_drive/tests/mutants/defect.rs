@@ -64,10 +64,8 @@ defects! {
     KeepsDiscarded => "a_token_of_a_discarded_write_begins_anew",
     /// A checkpoint spoils the byte that comes next.
     CheckpointSpoils => "checkpoints_do_no_harm",
-    /// Times before 1970 become 1970.
-    ClampsOldTimes => "times_before_1970_are_kept_or_refused",
     /// Seconds are kept in 32 bits.
-    WrapsFarTimes => "times_far_ahead_are_kept_or_refused",
+    WrapsFarTimes => "times_far_ahead_do_not_turn_into_others",
     /// Something of ours stays beside each file, and no sweep knows it.
     LeavesDebris => "nothing_of_ours_is_left_on_the_disk",
     /// An operation is held on to after its end.

@@ -357,7 +357,6 @@ impl Provider for Mutant {
             (Some(Defect::RefusesDeep), _) if path.split('/').count() > 12 => {
                 return Err(Error::new(ErrorKind::InvalidPath, "too deep"));
             }
-            (Some(Defect::ClampsOldTimes), _) => how.mtime_ns = how.mtime_ns.map(|ns| ns.max(0)),
             (Some(Defect::WrapsFarTimes), _) => {
                 let wrap = 1_000_000_000 << 32;
                 how.mtime_ns = how.mtime_ns.map(|ns| ns.rem_euclid(wrap));
