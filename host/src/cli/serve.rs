@@ -25,7 +25,7 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
     }
     let runtime = ground::runtime()?;
     runtime.block_on(async {
-        stop_on_signals(stop);
+        stop_on_signals(stop, "what is under way is finished");
         let telling = tokio::spawn(tell(ground.engine.sites.clone(), ground.state.clone()));
         let mut stopped = ground.engine.stop.clone();
         ground.engine.serve(projects).await;
@@ -54,9 +54,12 @@ async fn tell(sites: Arc<Sites>, state: PathBuf) {
     }
 }
 
-/// Asks the host to go down at ctrl-c or SIGTERM; the second time the process ends at once, which
-/// costs no more than a kill would.
-pub(super) fn stop_on_signals(stop: tokio::sync::watch::Sender<bool>) {
+/// Asks the host to go down at ctrl-c or SIGTERM, and says what is done before; the second time the
+/// process ends at once, which costs no more than a kill would.
+pub(in crate::cli) fn stop_on_signals(
+    stop: tokio::sync::watch::Sender<bool>,
+    before: &'static str,
+) {
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};
         let (Ok(mut term), Ok(mut interrupt)) =
@@ -76,7 +79,7 @@ pub(super) fn stop_on_signals(stop: tokio::sync::watch::Sender<bool>) {
                 std::process::exit(1);
             }
             told = true;
-            say("stopping: what is under way is finished; once more to stop at once");
+            say(format_args!("stopping: {before}; once more to stop at once"));
             stop.send_replace(true);
         }
     });

@@ -33,7 +33,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let runtime = ground::runtime()?;
     let summary = runtime.block_on(async {
         let bar = if arguments.json { None } else { Bar::follow(ground.engine.progress.clone()) };
-        super::serve::stop_on_signals(stop);
+        super::serve::stop_on_signals(stop, "what is under way is finished");
         let summary = ground.engine.sync(projects).await;
         drop(bar);
         summary

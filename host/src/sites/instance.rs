@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use sitesync_provider::abi::client::Connection;
+use sitesync_provider::conformance::Suite;
 use sitesync_provider::{
     BoxFuture, Description, Error, ErrorKind, Host, HostServices, Result, RootInfo,
 };
@@ -175,6 +176,13 @@ impl Instance {
         }
         *link = Link::new(provider.clone());
         self.storages.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The conformance suite for a root of this instance: over a connection of its own, with the
+    /// same settings and at the same rate.
+    #[must_use]
+    pub fn conformance(&self, root: &str) -> Suite {
+        Suite::new(self.link().provider.module, self.settings.clone(), self.host.clone(), root)
     }
 
     /// The connection of a link; made on the first call, and again after a failure.

@@ -23,6 +23,8 @@ use crate::{
 /// How long something may take that is known to take long: a sweep, a barrier. The host gives both
 /// more than other calls.
 const LONG: u32 = 3;
+/// Names of a listing that has no end, counted with 10 for each answer.
+const ENDLESS: usize = 200_000;
 /// What was left is foreign, and never this old.
 const NEVER: Duration = Duration::from_secs(50 * 365 * 86_400);
 
@@ -190,7 +192,7 @@ impl Ground {
     pub(super) async fn list_path(&self, path: &str, recursive: bool) -> Result<Listing> {
         let call = self.connection.list(self.at(path), recursive);
         let raw = self.limited("list", path, call).await?;
-        Ok(Listing { raw, ground: self.clone(), path: path.to_owned() })
+        Ok(Listing { raw, ground: self.clone(), path: path.to_owned(), seen: 0 })
     }
 
     pub(super) async fn open_read(&self, name: &str, how: ReadOptions) -> Result<Reading> {
@@ -427,11 +429,21 @@ pub(super) struct Listing {
     raw: client::Listing,
     ground: Ground,
     path: String,
+    seen: usize,
 }
 
 impl Listing {
+    /// The next pages. `Corrupt` if it has no end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Page>>> {
-        self.ground.limited("list on", &self.path, self.raw.next()).await
+        let pages = self.ground.limited("list on", &self.path, self.raw.next()).await?;
+        // No case makes so much; pages without names count as well.
+        let names: usize = pages.iter().flatten().map(|page| page.entries.len()).sum();
+        self.seen += 10 + names;
+        if self.seen > ENDLESS {
+            let why = format!("list {:?}: it goes on and on", self.path);
+            return Err(Error::new(ErrorKind::Corrupt, why));
+        }
+        Ok(pages)
     }
 
     /// All that is left.

@@ -54,15 +54,19 @@ pub struct Report {
     pub seed: u64,
     /// Every case that was chosen, in the order of the run.
     pub cases: Vec<CaseReport>,
+    /// True if the run was ended before all of them were tried; see `Suite::stop`.
+    pub stopped: bool,
     /// Paths beneath the root that could not be removed again, each with the reason.
     pub left_behind: Vec<String>,
 }
 
 impl Report {
-    /// True if no case failed, and at least one passed.
+    /// True if no case failed, at least one passed, and all that were chosen were tried.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.failed().next().is_none() && self.count(|verdict| *verdict == Verdict::Pass) > 0
+        !self.stopped
+            && self.failed().next().is_none()
+            && self.count(|verdict| *verdict == Verdict::Pass) > 0
     }
 
     /// The cases that failed.

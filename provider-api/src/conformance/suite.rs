@@ -14,19 +14,21 @@ use super::outcome::Failure;
 use super::remove::remove;
 use super::{Case, CaseReport, Report, Verdict, cases};
 use crate::abi::client::{Connection, Module};
-use crate::{Error, ErrorKind, Host, OURS, Provider, Result, RootInfo};
+use crate::{BoxFuture, Error, ErrorKind, Host, OURS, Provider, Result, RootInfo};
 
 /// How long a call may take, unless [`Suite::limit`] says otherwise.
 const LIMIT: Duration = Duration::from_secs(30);
 /// A case may take this many times as long as a call.
 const CASE: u32 = 4;
-/// Removing what was made may take this many times as long as a call.
+/// Removing what was made may take this many times as long as a call, or twice as long as making it:
+/// each file is a request, and the host may allow few.
 const REMOVAL: u32 = 20;
 
 /// A run of the conformance suite, being set up.
 pub struct Suite {
     plan: Plan,
     told: Box<dyn FnMut(&CaseReport) + Send>,
+    stop: BoxFuture<'static, ()>,
 }
 
 /// What is to be run, on what.
@@ -58,7 +60,7 @@ impl Suite {
             seed: random(),
             limit: LIMIT,
         };
-        Suite { plan, told: Box::new(|_| {}) }
+        Suite { plan, told: Box::new(|_| {}), stop: Box::pin(std::future::pending()) }
     }
 
     /// A provider type of this very binary: what an author's own test calls. Its host has a cache
@@ -69,7 +71,7 @@ impl Suite {
         Suite::new(Module::in_process::<P>(), settings, host, root)
     }
 
-    /// Only cases whose name contains this. Called again, those as well.
+    /// Only cases of this theme, or whose name contains this. Called again, those as well.
     #[must_use]
     pub fn only(mut self, part: impl Into<String>) -> Self {
         self.plan.only.push(part.into());
@@ -98,10 +100,19 @@ impl Suite {
         self
     }
 
+    /// Ends the run early, once this future does: the case under way is dropped, and the folder of
+    /// the run is removed as ever.
+    #[must_use]
+    pub fn stop(mut self, when: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.stop = Box::pin(when);
+        self
+    }
+
     /// Runs the cases. An error only if the provider can't be connected, the root can't be opened,
     /// or no folder can be made in it.
     pub async fn run(self) -> Result<Report> {
-        let Suite { plan, mut told } = self;
+        let Suite { plan, mut told, mut stop } = self;
+        let begun = Instant::now();
         let (site, connection) = plan.open().await?;
         let site = Arc::new(site);
         let mut report = Report {
@@ -109,6 +120,7 @@ impl Suite {
             root: plan.root.clone(),
             seed: plan.seed,
             cases: Vec::new(),
+            stopped: false,
             left_behind: Vec::new(),
         };
         let mut silent_since = None;
@@ -121,7 +133,13 @@ impl Suite {
                 None => {
                     let ground =
                         Ground::new(site.clone(), connection.clone(), case.name, plan.seed);
-                    let verdict = tried(case, ground, plan.limit).await;
+                    let verdict = tokio::select! {
+                        verdict = tried(case, ground, plan.limit) => verdict,
+                        () = &mut stop => {
+                            report.stopped = true;
+                            break;
+                        }
+                    };
                     if site.hung.swap(false, Ordering::Relaxed) && !plan.answers(&connection).await
                     {
                         silent_since = Some(case.name);
@@ -133,7 +151,8 @@ impl Suite {
             told(&case);
             report.cases.push(case);
         }
-        report.left_behind = plan.clean(site, connection).await;
+        let most = (plan.limit * REMOVAL).max(begun.elapsed() * 2);
+        report.left_behind = plan.clean(site, connection, most).await;
         Ok(report)
     }
 
@@ -146,7 +165,8 @@ impl Suite {
 
 impl Plan {
     fn is_chosen(&self, case: &Case) -> bool {
-        self.only.is_empty() || self.only.iter().any(|part| case.name.contains(part))
+        let fits = |part: &String| case.group == part || case.name.contains(part);
+        self.only.is_empty() || self.only.iter().any(fits)
     }
 
     /// Connects, opens the root, and makes the folder of the run.
@@ -193,10 +213,10 @@ impl Plan {
         !answer.is_err_and(|error| error.kind() == ErrorKind::Timeout)
     }
 
-    async fn clean(&self, site: Arc<Site>, connection: Connection) -> Vec<String> {
+    async fn clean(&self, site: Arc<Site>, connection: Connection, most: Duration) -> Vec<String> {
         let work = site.work.clone();
         let ground = Ground::new(site, connection, "", self.seed);
-        match tokio::time::timeout(self.limit * REMOVAL, remove(&ground, &work)).await {
+        match tokio::time::timeout(most, remove(&ground, &work)).await {
             Ok(left) => left,
             Err(_) => vec![format!("{work}: it took too long to remove")],
         }

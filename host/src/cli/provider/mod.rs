@@ -2,6 +2,7 @@
 
 mod new;
 mod trust;
+mod verify;
 
 use clap::Subcommand;
 
@@ -13,11 +14,14 @@ pub(super) enum Command {
     New(new::Arguments),
     /// Admits the content of a plug-in's file: where `trust = "pinned"`, no other is loaded
     Trust(trust::Arguments),
+    /// Tries a provider on a site's live storage: whether it keeps all that the contract demands
+    Verify(verify::Arguments),
 }
 
 pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::New(arguments) => new::run(global, arguments),
         Command::Trust(arguments) => trust::run(global, arguments),
+        Command::Verify(arguments) => verify::run(global, arguments),
     }
 }

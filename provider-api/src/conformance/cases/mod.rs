@@ -21,6 +21,7 @@ mod list;
 mod metadata;
 mod names;
 mod needs;
+mod others;
 mod overwrite;
 mod race;
 mod read;
@@ -73,6 +74,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         changes::CASES,
         disk::CASES,
         sweep::CASES,
+        others::CASES,
     ];
     groups.into_iter().flatten()
 }
