@@ -71,6 +71,7 @@ impl Place {
             ours: vec![path("state")],
             stop: stopped,
             progress: Arc::new(Progress::default()),
+            under_way: Arc::default(),
         };
         Place { folder, settings: loaded.settings, sites, engine, _stop: stop }
     }

@@ -223,6 +223,7 @@ fn place(text: &str, limits: Limits) -> Place {
         ours: vec![Path::new("/nowhere").to_owned()],
         stop: stopped,
         progress: Arc::new(Progress::default()),
+        under_way: Arc::default(),
     };
     Place { _folder: folder, settings: loaded.settings, sites, engine, _stop: stop }
 }

@@ -92,10 +92,11 @@ impl Setup {
         self
     }
 
-    /// A further setting of the remote site: a text.
+    /// A further line in the table of the remote site.
     #[must_use]
-    pub fn remote_text(mut self, key: &str, value: &str) -> Self {
-        self.remote_lines.push_str(&format!("{key} = {value:?}\n"));
+    pub fn remote_line(mut self, line: &str) -> Self {
+        self.remote_lines.push_str(line);
+        self.remote_lines.push('\n');
         self
     }
 
@@ -125,6 +126,9 @@ impl Setup {
             fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
         }
         studio.plug_in("local_drive")?;
+        if self.remote == "misbehaving" {
+            studio.plug_in(self.remote)?;
+        }
         let mut toml = "[sync]\n".to_owned();
         for (key, value) in &self.sync {
             writeln!(toml, "{key} = {value}")?;

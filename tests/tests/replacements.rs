@@ -79,7 +79,7 @@ fn many_replacements_under_load() -> Result<()> {
         .text("rescan", "1h")
         .download("requested")
         .remote("misbehaving")
-        .remote_text("journal", &written.to_string_lossy())
+        .remote_line(&format!("journal = {written:?}"))
         .build()?;
     for n in 0..files {
         studio.write(

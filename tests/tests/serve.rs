@@ -82,6 +82,40 @@ fn it_ends_when_told_at_any_time() -> Result<()> {
     Ok(())
 }
 
+/// A file that a provider was given up on, and still works at, is nobody else's: not even after its
+/// pair was opened anew.
+#[test]
+fn what_does_not_end_stays_claimed_when_its_pair_is_opened_anew() -> Result<()> {
+    let fault =
+        "fault = \"late_rename\"\ncall = \"finish\"\nonly = \"victim\"\ntimes = 2\nseconds = 25";
+    let setup = Setup::default().loop_delay("1s").text("rescan", "1s").remote("misbehaving");
+    let studio = setup.remote_line(fault).remote_line("timeout = \"1s\"").build()?;
+    add(&studio, &["victim.exr"])?;
+    let mut host = studio.spawn_serve()?;
+    let says = |host: &mut Running, words: &str| {
+        eventually(words, LIMIT, || {
+            ensure!(host.is_alive()?, "it has ended: {}", host.stderr()?);
+            Ok(host.stderr()?.contains(words).then_some(()))
+        })
+    };
+    says(&mut host, "still works on something that was given up")?;
+    let away = studio.path().join("away");
+    fs::rename(studio.studio(), &away)?;
+    says(&mut host, "trying again in")?;
+    fs::rename(&away, studio.studio())?;
+    says(&mut host, "went on after an interruption")?;
+    add(&studio, &["another.exr"])?;
+    eventually("the other file is there", LIMIT, || {
+        Ok(studio.remote().join("another.exr").exists().then_some(()))
+    })?;
+    let in_progress = studio.run(&["queue", "--json", "--state", "in_progress"])?;
+    let late = studio.remote().join("victim.exr").exists();
+    assert!(late || in_progress.stdout.contains("victim.exr"), "{in_progress:?}");
+    until_synced(&studio, &mut host, 2)?;
+    assert_eq!(fs::read(studio.remote().join("victim.exr"))?, b"victim.exr");
+    end(&studio, host)
+}
+
 /// What the catalog says of every file's places, apart from unfinished work.
 fn haves(studio: &Studio) -> Result<Vec<String>> {
     let catalog = studio.catalog()?;

@@ -391,9 +391,9 @@ pub trait Unit: View {
     /// sets their `sent` to the size and mtime of the source as known here. A ready job whose
     /// source no longer has the newest generation is skipped.
     fn claim(&mut self, filter: &ClaimFilter) -> Result<Vec<Claimed>>;
-    /// Jobs to this site that are in progress become ready again: for when no transfer of theirs
-    /// can be running.
-    fn release(&mut self, project: ProjectId, to: SiteId) -> Result<usize>;
+    /// Jobs to this site that are in progress become ready again, but for files that a transfer
+    /// still holds. Returns how many.
+    fn release(&mut self, project: ProjectId, to: SiteId, held: &[FileId]) -> Result<usize>;
     /// Failed jobs of a project become ready again with no tries; conflicts stay.
     fn reset_failed(&mut self, project: ProjectId) -> Result<usize>;
     /// Stores the latest host time.

@@ -221,7 +221,13 @@ impl Unit for Work<'_> {
         claim::claim(self, filter)
     }
 
-    fn release(&mut self, project: ProjectId, to: SiteId) -> Result<usize> {
+    fn release(&mut self, project: ProjectId, to: SiteId, held: &[FileId]) -> Result<usize> {
+        if !held.is_empty() {
+            let mut left = self.files_in_progress(project, to)?;
+            left.retain(|file| !held.contains(file));
+            left.iter().try_for_each(|file| self.set_state(*file, to, Bucket::Ready))?;
+            return Ok(left.len());
+        }
         self.count_all((Bucket::InProgress, Bucket::Ready), project, Some(to))?;
         let sql = "UPDATE job INDEXED BY job_order SET state = ?1
              WHERE project = ?3 AND to_site = ?4 AND state = ?2";

@@ -218,6 +218,15 @@ impl Work<'_> {
         Ok(())
     }
 
+    pub(super) fn files_in_progress(&self, project: ProjectId, to: SiteId) -> Result<Vec<FileId>> {
+        let mut find = self.conn.prepare_cached(
+            "SELECT file FROM job INDEXED BY job_order
+             WHERE project = ?1 AND to_site = ?2 AND state = ?3",
+        )?;
+        let found = find.query_map((project, to, Bucket::InProgress), |row| row.get(0))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Counts jobs of one state as another: for a change of many that one statement makes.
     pub(super) fn count_all(
         &mut self,

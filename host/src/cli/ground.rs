@@ -188,6 +188,7 @@ impl Ground {
             ours: ours(global, &settings.plugins, &config, &state),
             stop,
             progress: Arc::new(Progress::default()),
+            under_way: Arc::default(),
         };
         Ok(Ground { settings, engine, state: state.path().to_owned(), _lock: lock })
     }

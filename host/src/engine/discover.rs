@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::names;
 use super::pair::{Pair, RootPair, Side};
 use super::progress::{Note, Progress};
+use crate::sites::Capability;
 use crate::sites::Listed;
 
 /// Files of one message to the planner: small folders travel together.
@@ -103,9 +104,18 @@ pub(super) async fn scan(
         batch: Vec::new(),
         files: 0,
     };
-    if scan.root.end(side).info.can.recursive_list {
-        scan.folder("", true, &mut Vec::new()).await?;
-    } else {
+    let end = root.end(side);
+    let mut whole = end.can(Capability::RecursiveList);
+    if whole {
+        match scan.folder("", true, &mut Vec::new()).await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                end.cannot(Capability::RecursiveList);
+                whole = false;
+            }
+            listed => listed?,
+        }
+    }
+    if !whole {
         // Depth first: what is still to be listed is bounded by depth times breadth.
         let mut left = vec![String::new()];
         while let Some(folder) = left.pop() {

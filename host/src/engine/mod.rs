@@ -25,5 +25,6 @@ mod schedule;
 mod survey;
 mod token;
 mod transfer;
+mod under_way;
 
 pub use schedule::{Engine, Mode, Summary};

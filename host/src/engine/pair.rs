@@ -9,7 +9,7 @@ use sitesync_provider::ErrorKind;
 use super::clock::Dice;
 use crate::catalog::{ProjectId, RootId, SiteId, Sqlite};
 use crate::settings;
-use crate::sites::{Fault, OpenRoot, Sites, establish, read_identity};
+use crate::sites::{Capability, Fault, OpenRoot, Sites, establish, read_identity};
 
 /// One of the two ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,7 +84,7 @@ impl RootPair {
     /// True if copies between the ends need not pass through the host.
     #[must_use]
     pub fn same_instance(&self) -> bool {
-        self.ends[0].same_instance(&self.ends[1]) && self.ends[0].info.can.server_copy
+        self.ends[0].same_instance(&self.ends[1]) && self.ends[0].can(Capability::ServerCopy)
     }
 
     /// Looks again whether the root at this end is the one that was opened. A disk that was

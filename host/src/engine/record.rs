@@ -84,16 +84,29 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Records until the channel ends. An error is the catalog's, and ends the run.
-    pub(super) async fn run(mut self, mut arrivals: mpsc::Receiver<Arrived>) -> Result<()> {
-        while let Some(first) = arrivals.recv().await {
+    /// Records until the channel ends, or is to be closed. An error is the catalog's, and ends the
+    /// run.
+    pub(super) async fn run(
+        mut self,
+        mut arrivals: mpsc::Receiver<Arrived>,
+        closing: Arc<Notify>,
+    ) -> Result<()> {
+        loop {
+            let first = tokio::select! {
+                biased;
+                first = arrivals.recv() => first,
+                () = closing.notified() => {
+                    arrivals.close();
+                    continue;
+                }
+            };
+            let Some(first) = first else { return Ok(()) };
             let group = self.gather(first, &mut arrivals).await;
             let files = group.iter().map(|(_, finished)| finished.len()).sum();
             let recorded = self.record(group).await;
             self.in_flight.recorded(files);
             recorded?;
         }
-        Ok(())
     }
 
     async fn gather(&self, first: Arrived, arrivals: &mut mpsc::Receiver<Arrived>) -> Vec<Arrived> {

@@ -15,7 +15,7 @@ use super::record::{Arrived, InFlight, Recorder};
 use super::schedule::{Engine, Mode, REOPEN};
 use super::token::Token;
 use super::transfer::Route;
-use crate::catalog::{self, ClaimFilter, Claimed, Job, JobState, QueueFilter, STALE};
+use crate::catalog::{self, ClaimFilter, Claimed, FileId, Job, JobState, QueueFilter, STALE};
 use crate::sites::{Fault, Parked};
 
 /// Files and bytes of one claim,
@@ -129,8 +129,10 @@ impl Run {
                     "went on after an interruption"
                 );
             }
-            self.claim_unrecorded(side).await?;
-            self.engine.catalog.write(move |unit| unit.release(project, site)).await?;
+            // Looked at once: what ends meanwhile puts its own work back.
+            let held = self.engine.under_way.of(site);
+            self.claim_unrecorded(side, &held).await?;
+            self.engine.catalog.write(move |unit| unit.release(project, site, &held)).await?;
         }
         if self.mode == Mode::Once {
             // Somebody asked for it, now: what was given up is tried again.
@@ -141,14 +143,15 @@ impl Run {
 
     /// What was brought to its place and not recorded is noted as ours before anything else: a
     /// later claim forgets what was sent before it, and it would be taken for somebody else's.
-    async fn claim_unrecorded(&self, side: Side) -> Result<(), End> {
+    async fn claim_unrecorded(&self, side: Side, held: &[FileId]) -> Result<(), End> {
         let (project, site) = (self.pair.project, self.pair.site(side));
         let filter =
             QueueFilter { states: vec![JobState::InProgress], limit: usize::MAX, offset: 0 };
-        let interrupted = self.engine.catalog.read(|view| view.queue(project, &filter))?;
+        let mut interrupted = self.engine.catalog.read(|view| view.queue(project, &filter))?;
+        interrupted.retain(|row| row.job.to == site && !held.contains(&row.file));
         let roots = self.pair.roots();
         let mut ours = Vec::new();
-        for row in interrupted.into_iter().filter(|row| row.job.to == site) {
+        for row in interrupted {
             let root = roots.iter().find(|root| root.name == row.root);
             let (Some(root), Some(sent)) = (root, row.job.sent) else { continue };
             let end = root.end(side);
@@ -199,13 +202,15 @@ impl Run {
             drained: drained.clone(),
             failures: Vec::new(),
         };
-        let recording = tokio::spawn(recorder.run(arrivals));
+        let closing = Arc::new(Notify::new());
+        let recording = tokio::spawn(recorder.run(arrivals, closing.clone()));
         let watching = self.clone();
         let surveying = tokio::spawn(async move { watching.watch().await });
         let renewing = self.clone();
         let renewing = tokio::spawn(async move { renewing.renew().await });
         let transferred = self.transfer(to_record, &drained).await;
         renewing.abort();
+        closing.notify_one();
         // Transfers end by themselves only when there is nothing left, or with a fault; either way
         // the survey has nobody to work for any more.
         let surveyed = if transferred.is_ok() && self.mode == Mode::Once {
@@ -299,9 +304,17 @@ impl Run {
                         let larges = batch.iter().filter(|c| c.source.size >= LARGE).count();
                         large += larges;
                         let to_record = to_record.clone();
+                        let files = batch.iter().map(|claimed| claimed.file);
+                        let under_way = self.engine.under_way.clone();
+                        let held = under_way.hold(self.pair.site(route.to), files);
                         carrying.spawn(async move {
                             let finished = route.clone().carry(batch).await;
-                            let _ = to_record.send((route, finished)).await;
+                            if let Err(late) = to_record.send((route, finished)).await {
+                                let (route, finished) = late.0;
+                                route.put_back(finished).await;
+                                under_way.put_back.notify_waiters();
+                            }
+                            drop(held);
                             larges
                         });
                     }
@@ -343,6 +356,7 @@ impl Run {
             tokio::select! {
                 Some(carried) = carrying.join_next() => large -= carried.unwrap_or_default(),
                 () = self.planned.notified() => {}
+                () = self.engine.under_way.put_back.notified() => {}
                 () = self.in_flight.changed.notified() => {}
                 () = tokio::time::sleep(nap) => {}
                 _ = stop.wait_for(|stopped| *stopped) => {}
@@ -356,7 +370,8 @@ impl Run {
             Duration::from_secs(1)
         };
         let _ = tokio::time::timeout(limit, ending).await;
-        carrying.abort_all();
+        // What has not ended by then keeps its files; nobody waits for it any more.
+        carrying.detach_all();
         self.release_unclaimed(queued).await?;
         result
     }

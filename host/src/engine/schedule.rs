@@ -12,6 +12,7 @@ use super::clock::{Dice, HostTime};
 use super::pair::Pair;
 use super::progress::{Note, Progress};
 use super::run::{End, Run};
+use super::under_way::UnderWay;
 use crate::catalog::{self, FileState, Sqlite};
 use crate::settings;
 use crate::sites::{Fault, Sites};
@@ -73,6 +74,8 @@ pub struct Engine {
     pub stop: watch::Receiver<bool>,
     /// What it has done so far.
     pub progress: Arc<Progress>,
+    /// Files that transfers hold.
+    pub under_way: Arc<UnderWay>,
 }
 
 impl Engine {

@@ -16,9 +16,9 @@ use super::pair::{Pair, RootPair, Side};
 use super::plan::is_sent;
 use super::progress::Progress;
 use super::token::Token;
-use crate::catalog::{Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
+use crate::catalog::{self, Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
 use crate::settings::Verify;
-use crate::sites::{OpenRoot, Operation, Slot, is_site_fault};
+use crate::sites::{Capability, OpenRoot, Operation, Slot, is_site_fault};
 
 /// Bytes per read and write of a streamed file: large, because a hop between threads costs.
 const CHUNK: usize = 1 << 20;
@@ -170,9 +170,14 @@ impl Route {
             }
         };
         let mut finished = Vec::with_capacity(batch.len());
+        let mut refused = Vec::new();
         for (claimed, path) in batch.into_iter().zip(&paths) {
             let result = if must_meet(&claimed) { None } else { results.next() };
             let outcome = match result {
+                Some(Err(error)) if error.kind() == ErrorKind::Unsupported => {
+                    refused.push(claimed);
+                    continue;
+                }
                 Some(Ok(copied)) => self.copied(&claimed, path, copied).await,
                 Some(Err(error)) if is_surprise(&error) => self.meet(&claimed, path, error).await,
                 Some(Err(error)) => Outcome::Failed(error),
@@ -182,6 +187,12 @@ impl Route {
                 }
             };
             finished.push(Finished { claimed, outcome, token: None });
+        }
+        if !refused.is_empty() {
+            self.source().cannot(Capability::ServerCopy);
+            drop(operation);
+            let slots = self.slots(refused.iter().map(|c| c.source.size).sum()).await;
+            finished.extend(self.stream_all(refused, slots).await);
         }
         finished
     }
@@ -418,6 +429,20 @@ impl Route {
         let file = claimed.file;
         if let Err(error) = self.catalog.write(move |unit| unit.put_job(file, &job)).await {
             tracing::warn!(%error, "an upload's place can't be kept");
+        }
+    }
+
+    /// What ended when its run was over already: tried again by the next, which looks at what has
+    /// become of it.
+    pub(super) async fn put_back(&self, finished: Vec<Finished>) {
+        let put_back = move |unit: &mut dyn catalog::Unit| {
+            finished.into_iter().try_for_each(|one| {
+                let (state, sent) = (JobState::Ready, Some(one.claimed.source.sent()));
+                unit.put_job(one.claimed.file, &Job { state, sent, ..one.claimed.job })
+            })
+        };
+        if let Err(error) = self.catalog.write(put_back).await {
+            tracing::warn!(%error, "work that ended late stays as it was until the next start");
         }
     }
 

@@ -34,7 +34,7 @@ pub use identity::{Identity, establish, read_identity};
 pub use instance::{Instance, Storage};
 pub use limits::Limits;
 pub use listing::{Listed, Listing};
-pub use open_root::{OpenRoot, Reading, Writing};
+pub use open_root::{Capability, OpenRoot, Reading, Writing};
 pub use operation::Operation;
 pub use slots::Slot;
 

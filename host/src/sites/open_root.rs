@@ -1,6 +1,7 @@
 //! One root of a project at a site, with the layers around every provider call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sitesync_provider::abi::client;
 use sitesync_provider::{
@@ -15,6 +16,17 @@ use crate::settings;
 
 /// Bytes of a token that stands for an unfinished write: the catalog keeps it.
 const LONGEST_TOKEN: usize = 64 << 10;
+
+/// Something that a root may be able to do, and that is done in another way if it can't.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// Copies within the provider: else they pass through the host.
+    ServerCopy,
+    /// Listings of trees: else folder by folder.
+    RecursiveList,
+    /// A barrier: else what is finished is durable.
+    Flush,
+}
 
 /// A root of a project at a site.
 #[derive(Debug)]
@@ -33,6 +45,8 @@ pub struct OpenRoot {
     connection: client::Connection,
     settings: serde_json::Value,
     layers: Layers,
+    /// By [`Capability`]: it was declared, and turned out not to be there.
+    cannot: [AtomicBool; 3],
 }
 
 impl OpenRoot {
@@ -73,6 +87,7 @@ impl OpenRoot {
             connection,
             settings,
             layers: Layers::new(who, storage, limits),
+            cannot: Default::default(),
         })
     }
 
@@ -194,10 +209,35 @@ impl OpenRoot {
     /// Makes durable what was finished here before this call. Nothing to do where the provider
     /// says that what it finished is durable already.
     pub async fn flush(&self) -> Result<()> {
-        if !self.info.can.flush {
+        if !self.can(Capability::Flush) {
             return Ok(());
         }
-        self.layers.barrier(self.connection.flush(&[&self.root])).await
+        match self.layers.barrier(self.connection.flush(&[&self.root])).await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                self.cannot(Capability::Flush);
+                Ok(())
+            }
+            flushed => flushed,
+        }
+    }
+
+    /// Whether the root can do this, as far as is known.
+    #[must_use]
+    pub fn can(&self, what: Capability) -> bool {
+        let declared = match what {
+            Capability::ServerCopy => self.info.can.server_copy,
+            Capability::RecursiveList => self.info.can.recursive_list,
+            Capability::Flush => self.info.can.flush,
+        };
+        declared && !self.cannot[what as usize].load(Ordering::Relaxed)
+    }
+
+    /// It said that it can, and answered `Unsupported`: from now on it is not asked again.
+    pub fn cannot(&self, what: Capability) {
+        if !self.cannot[what as usize].swap(true, Ordering::Relaxed) {
+            let (site, provider) = (&self.site, &self.provider);
+            tracing::warn!(site, provider, "it says that it can do {what:?}, and cannot");
+        }
     }
 
     /// An error of this site that was noticed outside: it begins with the site and its provider.

@@ -145,7 +145,7 @@ fn take(unit: &mut dyn Unit, step: &Step, files: &mut Vec<FileId>) -> Result<()>
         }
         Step::Release => [1, 2, 3]
             .into_iter()
-            .try_for_each(|site| unit.release(ProjectId(1), SiteId(site)).map(drop)),
+            .try_for_each(|site| unit.release(ProjectId(1), SiteId(site), &[]).map(drop)),
         Step::Reset => unit.reset_failed(ProjectId(1)).map(drop),
         Step::End(_) | Step::Reopen => Ok(()),
     };

@@ -274,7 +274,7 @@ fn claims_by_priority_then_age() {
         });
     }
     assert_eq!(t.names(t.filter()), ["urgent", "early", "tie", "late", "low"]);
-    assert_eq!(t.write(move |unit| unit.release(project, to)), 5);
+    assert_eq!(t.write(move |unit| unit.release(project, to, &[])), 5);
     assert_eq!(t.names(ClaimFilter { files: 0, ..t.filter() }), [""; 0]);
     let oldest = ClaimFilter { oldest_first: true, files: 3, ..t.filter() };
     assert_eq!(t.names(oldest.clone()), ["low", "early", "tie"]);
@@ -291,7 +291,12 @@ fn claims_within_bounds() {
     // The first is given whatever its size; the one that reaches the bound is the last.
     assert_eq!(t.names(ClaimFilter { bytes: 0, ..t.filter() }), ["0"]);
     assert_eq!(t.names(ClaimFilter { bytes: 51, ..t.filter() }), ["1", "2"]);
-    t.write(move |unit| unit.release(project, to));
+    // What a transfer still holds is left to it.
+    let held = t.file("0").id;
+    assert_eq!(t.write(move |unit| unit.release(project, to, &[held])), 2);
+    t.recount();
+    assert_eq!(t.names(ClaimFilter { bytes: 0, ..t.filter() }), ["1"]);
+    assert_eq!(t.write(move |unit| unit.release(project, to, &[])), 2);
     assert_eq!(t.names(ClaimFilter { largest: Some(20), ..t.filter() }), ["2", "3", "4"]);
     assert_eq!(t.names(ClaimFilter { files: 1, ..t.filter() }), ["0"]);
     assert_eq!(t.names(ClaimFilter { to: t.a, ..t.filter() }), [""; 0]);
