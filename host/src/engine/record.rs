@@ -134,7 +134,7 @@ impl Recorder {
         group
     }
 
-    async fn record(&mut self, mut group: Vec<Arrived>) -> Result<()> {
+    pub(super) async fn record(&mut self, mut group: Vec<Arrived>) -> Result<()> {
         self.make_durable(&mut group).await;
         let moment = Moment { now: self.time.now(), wall_ns: self.time.wall_ns() };
         let jitter = self.dice.jitter(BACKOFF_MS);

@@ -191,18 +191,8 @@ impl Run {
     pub(super) async fn go(self: Arc<Self>) -> Result<(), End> {
         let (to_record, arrivals) = mpsc::channel(64);
         let drained = Arc::new(Notify::new());
-        let recorder = Recorder {
-            pair: self.pair.clone(),
-            catalog: self.engine.catalog.clone(),
-            time: self.engine.time.clone(),
-            dice: self.engine.dice.clone(),
-            progress: self.engine.progress.clone(),
-            in_flight: self.in_flight.clone(),
-            recorded: self.recorded.clone(),
-            drained: drained.clone(),
-            failures: Vec::new(),
-        };
         let closing = Arc::new(Notify::new());
+        let recorder = self.recorder(drained.clone());
         let recording = tokio::spawn(recorder.run(arrivals, closing.clone()));
         let watching = self.clone();
         let surveying = tokio::spawn(async move { watching.watch().await });
@@ -225,6 +215,28 @@ impl Run {
         let recorded = recording.await.unwrap_or(Err(catalog::Error::Closed));
         recorded?;
         surveyed.and(transferred)
+    }
+
+    fn recorder(&self, drained: Arc<Notify>) -> Recorder {
+        Recorder {
+            pair: self.pair.clone(),
+            catalog: self.engine.catalog.clone(),
+            time: self.engine.time.clone(),
+            dice: self.engine.dice.clone(),
+            progress: self.engine.progress.clone(),
+            in_flight: self.in_flight.clone(),
+            recorded: self.recorded.clone(),
+            drained,
+            failures: Vec::new(),
+        }
+    }
+
+    /// Records what ended when the run was over already.
+    async fn record_late(&self, arrived: Arrived) {
+        if let Err(error) = self.recorder(Arc::default()).record(vec![arrived]).await {
+            tracing::warn!(%error, "work that ended late stays as it was until the next start");
+        }
+        self.engine.under_way.late.notify_waiters();
     }
 
     /// In a service, goes on through new generations of providers as they come. One through which
@@ -255,7 +267,7 @@ impl Run {
 
     /// Claims and carries until nothing is left (`Once`), or until stopped.
     async fn transfer(
-        &self,
+        self: &Arc<Self>,
         to_record: mpsc::Sender<Arrived>,
         drained: &Notify,
     ) -> Result<(), End> {
@@ -305,14 +317,12 @@ impl Run {
                         large += larges;
                         let to_record = to_record.clone();
                         let files = batch.iter().map(|claimed| claimed.file);
-                        let under_way = self.engine.under_way.clone();
-                        let held = under_way.hold(self.pair.site(route.to), files);
+                        let run = self.clone();
+                        let held = self.engine.under_way.hold(self.pair.site(route.to), files);
                         carrying.spawn(async move {
                             let finished = route.clone().carry(batch).await;
                             if let Err(late) = to_record.send((route, finished)).await {
-                                let (route, finished) = late.0;
-                                route.put_back(finished).await;
-                                under_way.put_back.notify_waiters();
+                                run.record_late(late.0).await;
                             }
                             drop(held);
                             larges
@@ -356,7 +366,7 @@ impl Run {
             tokio::select! {
                 Some(carried) = carrying.join_next() => large -= carried.unwrap_or_default(),
                 () = self.planned.notified() => {}
-                () = self.engine.under_way.put_back.notified() => {}
+                () = self.engine.under_way.late.notified() => {}
                 () = self.in_flight.changed.notified() => {}
                 () = tokio::time::sleep(nap) => {}
                 _ = stop.wait_for(|stopped| *stopped) => {}

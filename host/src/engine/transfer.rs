@@ -16,7 +16,7 @@ use super::pair::{Pair, RootPair, Side};
 use super::plan::is_sent;
 use super::progress::Progress;
 use super::token::Token;
-use crate::catalog::{self, Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
+use crate::catalog::{Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
 use crate::settings::Verify;
 use crate::sites::{Capability, OpenRoot, Operation, Slot, is_site_fault};
 
@@ -429,20 +429,6 @@ impl Route {
         let file = claimed.file;
         if let Err(error) = self.catalog.write(move |unit| unit.put_job(file, &job)).await {
             tracing::warn!(%error, "an upload's place can't be kept");
-        }
-    }
-
-    /// What ended when its run was over already: tried again by the next, which looks at what has
-    /// become of it.
-    pub(super) async fn put_back(&self, finished: Vec<Finished>) {
-        let put_back = move |unit: &mut dyn catalog::Unit| {
-            finished.into_iter().try_for_each(|one| {
-                let (state, sent) = (JobState::Ready, Some(one.claimed.source.sent()));
-                unit.put_job(one.claimed.file, &Job { state, sent, ..one.claimed.job })
-            })
-        };
-        if let Err(error) = self.catalog.write(put_back).await {
-            tracing::warn!(%error, "work that ended late stays as it was until the next start");
         }
     }
 

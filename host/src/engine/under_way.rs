@@ -14,8 +14,8 @@ use crate::catalog::{FileId, SiteId};
 #[derive(Debug, Default)]
 pub struct UnderWay {
     files: Mutex<HashSet<(SiteId, FileId)>>,
-    /// Told when work was put back that had outlived its run.
-    pub(super) put_back: Notify,
+    /// Told when something was recorded that had outlived its run.
+    pub(super) late: Notify,
 }
 
 /// Files of one batch, until this is dropped.
