@@ -1,8 +1,8 @@
 //! A provider that keeps files in a folder and does that well, but for what its settings say: any
 //! fault that a host can contain, in the call and at the path that they name.
 //!
-//! [`settings`] says what can go wrong, [`act`] does what any call can do wrong, [`streams`] what
-//! goes wrong in readers, writers and listers; [`store`] is what is right.
+//! [`settings`] says what can go wrong, `act` does what any call can do wrong, [`streams`] what
+//! goes wrong in readers, writers and listers; `store` is what is right.
 
 mod act;
 pub mod settings;
