@@ -26,14 +26,16 @@ pub struct Running {
     pub plugins: Vec<Report>,
     /// Every storage that it works with.
     pub storages: Vec<StorageHealth>,
+    /// Why changed settings are not in force.
+    pub settings_refused: Option<String>,
 }
 
 impl Running {
     /// This very process, with these sites.
     #[must_use]
-    pub fn here(sites: &Sites) -> Self {
+    pub fn here(sites: &Sites, settings_refused: Option<String>) -> Self {
         let (plugins, storages) = (sites.plugins().report(), sites.health());
-        Running { pid: std::process::id(), plugins, storages }
+        Running { pid: std::process::id(), plugins, storages, settings_refused }
     }
 
     /// Why the storage of a site is left alone, if it is.

@@ -1,5 +1,6 @@
 //! What a command stands on: settings, state folder, plug-ins, catalog, sites.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,6 +37,19 @@ pub(super) fn load_settings(global: &Global) -> Result<(PathBuf, Loaded), Failur
         tracing::info!("{note}");
     }
     Ok((path, loaded))
+}
+
+/// What tells one state of the settings' files from another.
+pub(super) type Stamp = Vec<(PathBuf, Option<(u64, u64, i64, i64)>)>;
+
+/// The files from which settings are read, as they are now.
+pub(super) fn stamp(global: &Global) -> Stamp {
+    let look = |path: PathBuf| {
+        let found = std::fs::metadata(&path).ok();
+        let found = found.map(|m| (m.ino(), m.size(), m.mtime(), m.mtime_nsec()));
+        (path, found)
+    };
+    candidates(global).into_iter().map(look).collect()
 }
 
 /// The state folder's path, whether it is there or not.

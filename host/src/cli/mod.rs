@@ -33,7 +33,7 @@ struct Cli {
     command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Global {
     /// The settings file [default: ./sitesync.toml, the user's, or /etc/sitesync/sitesync.toml]
     #[arg(long, global = true, value_name = "FILE", env = "SITESYNC_CONFIG")]

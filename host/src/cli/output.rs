@@ -1,6 +1,6 @@
 //! What all commands share in speaking to people and to programs.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -37,6 +37,13 @@ pub struct Failure {
     pub exit: Exit,
     message: String,
     hint: Option<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.hint.iter().try_for_each(|hint| write!(f, " ({hint})"))
+    }
 }
 
 impl Failure {

@@ -1,22 +1,28 @@
 //! `sitesync serve`: the service, in the foreground.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::ground::{self, Ground};
 use super::output::say;
 use super::{Exit, Failure, Global};
 use crate::running::Running;
+use crate::settings::{Project, Settings};
 use crate::sites::Sites;
 
 /// How often other commands are told what is new.
 const TELL: Duration = Duration::from_secs(1);
+/// How often the settings' files are looked at.
+const FOLLOW: Duration = Duration::from_millis(500);
 
 pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
-    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (stop, stopped) = watch::channel(false);
     let ground = Ground::open(global, stopped)?;
     let projects = ground::chosen(&ground.settings, &[])?;
+    let follow = Follow::new(global, &ground);
     let names: Vec<&str> = projects.iter().map(|project| project.name.as_str()).collect();
     if names.is_empty() {
         say("no project has anything to do; `sitesync projects` says why");
@@ -26,12 +32,17 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
     let runtime = ground::runtime()?;
     runtime.block_on(async {
         stop_on_signals(stop, "what is under way is finished");
-        let telling = tokio::spawn(tell(ground.engine.sites.clone(), ground.state.clone()));
+        let (wanted, projects) = watch::channel(projects);
+        let refused = Arc::<Mutex<Option<String>>>::default();
+        let telling = tell(ground.engine.sites.clone(), refused.clone(), ground.state.clone());
+        let telling = tokio::spawn(telling);
+        let following = tokio::spawn(follow.run(wanted, refused));
         let mut stopped = ground.engine.stop.clone();
         ground.engine.serve(projects).await;
         // With no project it still waits to be told: a service that ends looks like a failure.
         let _ = stopped.wait_for(|stopped| *stopped).await;
         telling.abort();
+        following.abort();
     });
     tracing::info!("the service has ended");
     runtime.shutdown_background();
@@ -39,11 +50,12 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Tells other commands how the service fares, as long as it lives.
-async fn tell(sites: Arc<Sites>, state: PathBuf) {
+async fn tell(sites: Arc<Sites>, refused: Arc<Mutex<Option<String>>>, state: PathBuf) {
     let mut told = None;
     loop {
         tokio::time::sleep(TELL).await;
-        let running = tokio::task::block_in_place(|| Running::here(&sites));
+        let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = tokio::task::block_in_place(|| Running::here(&sites, refused));
         if told.as_ref() == Some(&running) {
             continue;
         }
@@ -51,6 +63,80 @@ async fn tell(sites: Arc<Sites>, state: PathBuf) {
             Ok(()) => told = Some(running),
             Err(error) => tracing::warn!(%error, "other commands can't be told how it fares"),
         }
+    }
+}
+
+/// Takes up settings that have changed, while the service runs.
+struct Follow {
+    global: Global,
+    settings: Settings,
+    sites: Arc<Sites>,
+    seen: ground::Stamp,
+}
+
+impl Follow {
+    fn new(global: &Global, ground: &Ground) -> Self {
+        Follow {
+            global: global.clone(),
+            settings: ground.settings.clone(),
+            sites: ground.engine.sites.clone(),
+            seen: ground::stamp(global),
+        }
+    }
+
+    /// Looks for changes, and takes them up at once when it is asked to by SIGHUP. Settings that are
+    /// wrong are refused as a whole: those from before stay in force, and `refused` says why.
+    async fn run(
+        mut self,
+        wanted: watch::Sender<Vec<Project>>,
+        refused: Arc<Mutex<Option<String>>>,
+    ) {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut asked = signal(SignalKind::hangup()).ok();
+        let mut last = self.seen.clone();
+        loop {
+            let hangup = async {
+                match &mut asked {
+                    Some(asked) => asked.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let asked = tokio::select! {
+                () = tokio::time::sleep(FOLLOW) => false,
+                _ = hangup => true,
+            };
+            let now = ground::stamp(&self.global);
+            // Twice the same: nobody is in the middle of writing.
+            let changed = now != self.seen && now == last;
+            last = now.clone();
+            if !changed && !asked {
+                continue;
+            }
+            self.seen = now;
+            let taken = tokio::task::block_in_place(|| self.take_up(&wanted));
+            let why = taken.err().map(|failure| failure.to_string());
+            if let Some(why) = &why {
+                tracing::error!(
+                    "changed settings are refused, those from before stay in force: {why}"
+                );
+            }
+            *refused.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        }
+    }
+
+    fn take_up(&mut self, wanted: &watch::Sender<Vec<Project>>) -> Result<(), Failure> {
+        let (_, loaded) = ground::load_settings(&self.global)?;
+        let settings = loaded.settings;
+        let projects = ground::chosen(&settings, &[])?;
+        if settings.host != self.settings.host || settings.plugins != self.settings.plugins {
+            tracing::warn!("what changed in [host] or [plugins] counts after a restart");
+        }
+        self.sites.reconfigure(&settings);
+        let names: Vec<&str> = projects.iter().map(|project| project.name.as_str()).collect();
+        tracing::info!(projects = names.join(", "), "the settings were read again");
+        wanted.send_replace(projects);
+        self.settings = settings;
+        Ok(())
     }
 }
 

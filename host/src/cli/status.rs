@@ -20,13 +20,20 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let (_, loaded) = ground::load_settings(global)?;
+    let state = ground::state_path(global)?;
+    let running = state_dir::holder(&state);
+    let (_, loaded) = ground::load_settings(global).map_err(|failure| match &running {
+        Some((pid, _)) => failure.hint(format_args!(
+            "process {pid} is running, and goes on with its former settings until these are right"
+        )),
+        None => failure,
+    })?;
     let settings = loaded.settings;
     let names = ground::names(&settings, arguments.project.as_deref())?;
     let catalog = ground::catalog_to_read(global)?;
-    let state = ground::state_path(global)?;
-    let running = state_dir::holder(&state);
-    let storages = Running::ask(&state).map(|service| service.storages).unwrap_or_default();
+    let service = Running::ask(&state);
+    let refused = service.as_ref().and_then(|service| service.settings_refused.clone());
+    let storages = service.map(|service| service.storages).unwrap_or_default();
     let mut table = Table::new(&["project", "site", "state", "files", "size"]);
     let mut projects = Vec::new();
     for name in &names {
@@ -62,7 +69,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     if arguments.json {
         let running = running.map(|(pid, since)| json!({"pid": pid, "since": since}));
         let parked: Vec<_> = storages.iter().filter(|one| one.parked.is_some()).collect();
-        print_json(&json!({"running": running, "projects": projects, "parked": parked}));
+        print_json(&json!({
+            "running": running, "projects": projects, "parked": parked,
+            "settings_refused": refused,
+        }));
         return Ok(Exit::Done);
     }
     if names.is_empty() {
@@ -73,6 +83,12 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     for (storage, parked) in storages.iter().filter_map(|one| Some((one, one.parked.as_ref()?))) {
         let (sites, why) = (storage.sites.join(", "), plain(&parked.to_string()));
         print(format_args!("\n{sites}: {why}\n"));
+    }
+    if let Some(refused) = refused {
+        print(format_args!(
+            "\nthe service goes on with its former settings, because the changed ones are wrong:\n\
+             {refused}\n"
+        ));
     }
     match running {
         Some((pid, since)) => print(format_args!("\nrunning: process {pid}, since {since}\n")),

@@ -1,12 +1,13 @@
 //! What runs when: every project once, or each for as long as the service lives.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::clock::{Dice, HostTime};
 use super::pair::Pair;
@@ -130,7 +131,10 @@ impl Engine {
 
     /// Keeps these projects in sync until the host is stopped. A pair whose site is offline is
     /// tried again at growing intervals; no pair waits for another.
-    pub async fn serve(&self, projects: Vec<settings::Project>) {
+    ///
+    /// `projects` may change meanwhile: a project that is new begins, one that is gone ends, and one
+    /// that changed ends and begins anew. What is under way is finished as it was begun.
+    pub async fn serve(&self, mut projects: watch::Receiver<Vec<settings::Project>>) {
         let surveys = Arc::new(Semaphore::new(SURVEYS));
         let sites = self.sites.clone();
         let looking = tokio::spawn(async move {
@@ -140,15 +144,41 @@ impl Engine {
                 let _ = tokio::task::spawn_blocking(move || sites.look_again()).await;
             }
         });
-        let mut pairs = JoinSet::new();
-        for project in projects {
-            let (engine, surveys) = (self.clone(), surveys.clone());
-            pairs.spawn(async move { engine.keep(project, surveys).await });
+        let mut stop = self.stop.clone();
+        let mut kept: HashMap<String, Kept> = HashMap::new();
+        while !*stop.borrow() {
+            let wanted: Vec<_> = projects.borrow_and_update().iter().map(placeless).collect();
+            for (name, kept) in &kept {
+                if !wanted.iter().any(|project| project.name == *name) {
+                    kept.end();
+                }
+            }
+            for project in wanted {
+                if kept.get(&project.name).is_some_and(|kept| kept.goes_on_with(&project)) {
+                    continue;
+                }
+                let before = kept.remove(&project.name);
+                let name = project.name.clone();
+                kept.insert(name, Kept::begin(self, project, surveys.clone(), before));
+            }
+            let changed = async {
+                if projects.changed().await.is_err() {
+                    // Nobody will change them any more.
+                    std::future::pending().await
+                }
+            };
+            tokio::select! {
+                () = changed => {}
+                _ = stop.wait_for(|stopped| *stopped) => {}
+            }
         }
-        while pairs.join_next().await.is_some() {}
+        for (_, kept) in kept {
+            let _ = kept.task.await;
+        }
         looking.abort();
     }
 
+    /// One project, until the host or this project is to stop.
     async fn keep(self, project: settings::Project, surveys: Arc<Semaphore>) {
         let mut stop = self.stop.clone();
         let mut replaced = self.sites.replaced();
@@ -193,4 +223,57 @@ impl Engine {
         run.recover().await?;
         run.clone().go().await
     }
+}
+
+/// A project that is kept in sync.
+struct Kept {
+    project: settings::Project,
+    end: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Kept {
+    /// Begins with a project once `before`, which is the same in other settings, has ended.
+    fn begin(
+        engine: &Engine,
+        project: settings::Project,
+        surveys: Arc<Semaphore>,
+        before: Option<Kept>,
+    ) -> Self {
+        let (end, ended) = watch::channel(false);
+        let mut host_stops = engine.stop.clone();
+        let engine = Engine { stop: ended, ..engine.clone() };
+        let (kept, ending) = (project.clone(), end.clone());
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                before.end();
+                let _ = before.task.await;
+            }
+            let with_the_host = async {
+                let _ = host_stops.wait_for(|stopped| *stopped).await;
+                ending.send_replace(true);
+                std::future::pending().await
+            };
+            tokio::select! {
+                () = engine.keep(kept, surveys) => {}
+                () = with_the_host => {}
+            }
+        });
+        Kept { project, end, task }
+    }
+
+    /// Ends once what is under way is finished.
+    fn end(&self) {
+        self.end.send_replace(true);
+    }
+
+    /// True if nothing has changed for it.
+    fn goes_on_with(&self, project: &settings::Project) -> bool {
+        self.project == *project && !*self.end.borrow()
+    }
+}
+
+/// A project, wherever it stands in a file.
+fn placeless(project: &settings::Project) -> settings::Project {
+    settings::Project { span: settings::Span::default(), ..project.clone() }
 }

@@ -175,6 +175,11 @@ impl Instance {
             return;
         }
         *link = Link::new(provider.clone());
+        self.forget_storages();
+    }
+
+    /// What is opened from now on has storages anew, as the settings have them by now.
+    pub(crate) fn forget_storages(&self) {
         self.storages.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 

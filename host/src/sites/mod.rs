@@ -24,7 +24,7 @@ mod sound;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use sitesync_provider::ErrorKind;
 
@@ -100,7 +100,7 @@ impl Fault {
 #[derive(Debug)]
 pub struct Sites {
     plugins: Arc<Plugins>,
-    configured: HashMap<String, settings::Site>,
+    configured: RwLock<HashMap<String, Arc<settings::Site>>>,
     instances: Mutex<HashMap<String, Arc<Instance>>>,
     /// By name of a provider: what was last found under it.
     served: Mutex<HashMap<String, Build>>,
@@ -132,7 +132,7 @@ impl Sites {
     ) -> Self {
         Sites {
             plugins,
-            configured: settings.sites.clone().into_iter().collect(),
+            configured: RwLock::new(configured(settings)),
             instances: Mutex::default(),
             served: Mutex::default(),
             replaced: tokio::sync::watch::Sender::default(),
@@ -160,13 +160,13 @@ impl Sites {
             message: refusal.to_string(),
             hint: Some("`sitesync providers` shows what was found and why it was refused".into()),
         })?;
-        let key = instance::key(configured, &provider.description);
-        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = instance::key(&configured, &provider.description);
+        let mut instances = self.lock_instances();
         if let Some(instance) = instances.get(&key) {
             instance.renew(&provider);
             return Ok(instance.clone());
         }
-        let made = Instance::new(&key, configured, provider, &self.ground);
+        let made = Instance::new(&key, &configured, provider, &self.ground);
         instances.insert(key, made.clone());
         Ok(made)
     }
@@ -175,7 +175,7 @@ impl Sites {
     #[must_use]
     pub fn health(&self) -> Vec<StorageHealth> {
         let now = std::time::Instant::now();
-        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let instances = self.lock_instances();
         let mut health: Vec<_> = instances.values().flat_map(|one| one.health(now)).collect();
         health.sort_by(|a, b| (&a.sites, &a.storage).cmp(&(&b.sites, &b.storage)));
         health
@@ -185,18 +185,43 @@ impl Sites {
     pub async fn open(&self, site: &str, root: &str) -> Result<Arc<OpenRoot>, Fault> {
         // The first use of a provider loads it, which may take as long as a trial.
         let instance = tokio::task::block_in_place(|| self.instance(site))?;
-        OpenRoot::open(&instance, self.configured(site)?, root)
+        OpenRoot::open(&instance, &self.configured(site)?, root)
             .await
             .map(Arc::new)
             .map_err(|error| Fault::new(site, &error))
     }
 
-    /// True if what begins at this root's site now would go through the same generation of the
-    /// provider.
+    /// True if what begins at this root's site now would be done as through this root: with the
+    /// same settings, and through the same generation of the provider.
     #[must_use]
     pub fn is_current(&self, root: &OpenRoot) -> bool {
-        tokio::task::block_in_place(|| self.instance(&root.site))
+        let same = self.configured(&root.site).is_ok_and(|now| now == *root.configured());
+        same && tokio::task::block_in_place(|| self.instance(&root.site))
             .is_ok_and(|instance| root.goes_through(&instance.link()))
+    }
+
+    /// The sites of other settings count from now on; whoever waits for [`Sites::replaced`] is told.
+    /// A site whose connection stays as it was keeps it. May block, as `instance` may.
+    pub fn reconfigure(&self, settings: &settings::Settings) {
+        let now = configured(settings);
+        let before = {
+            let mut configured = self.configured.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *configured, now.clone())
+        };
+        for (name, before) in before.iter().filter(|(name, before)| now.get(*name) != Some(before))
+        {
+            let Ok(provider) = self.plugins.get(&before.provider) else { continue };
+            let key = instance::key(before, &provider.description);
+            let mut instances = self.lock_instances();
+            let rate = now.get(name).and_then(|now| now.requests_per_second);
+            if rate != before.requests_per_second {
+                // The limiter is the connection's own.
+                instances.remove(&key);
+            } else if let Some(instance) = instances.get(&key) {
+                instance.forget_storages();
+            }
+        }
+        self.replaced.send_modify(|times| *times += 1);
     }
 
     /// The plug-ins that stand behind the sites.
@@ -220,14 +245,16 @@ impl Sites {
         self.plugins.retire();
     }
 
-    /// Changes whenever a provider that was asked for came, was replaced or went.
+    /// Changes whenever a provider that was asked for came, was replaced or went, and when the
+    /// settings of sites changed.
     #[must_use]
     pub fn replaced(&self) -> tokio::sync::watch::Receiver<u64> {
         self.replaced.subscribe()
     }
 
-    fn configured(&self, site: &str) -> Result<&settings::Site, Fault> {
-        self.configured.get(site).ok_or_else(|| Fault {
+    fn configured(&self, site: &str) -> Result<Arc<settings::Site>, Fault> {
+        let configured = self.configured.read().unwrap_or_else(PoisonError::into_inner);
+        configured.get(site).cloned().ok_or_else(|| Fault {
             site: site.to_owned(),
             kind: ErrorKind::InvalidSettings,
             message: "there is no such site in the settings".to_owned(),
@@ -235,9 +262,26 @@ impl Sites {
         })
     }
 
+    fn lock_instances(&self) -> MutexGuard<'_, HashMap<String, Arc<Instance>>> {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock_served(&self) -> MutexGuard<'_, HashMap<String, Build>> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The sites of these settings as they matter here: roots are the projects', and where something
+/// stands in a file makes no difference.
+fn configured(settings: &settings::Settings) -> HashMap<String, Arc<settings::Site>> {
+    let bare = |site: &settings::Site| {
+        let mut site = site.clone();
+        site.roots.clear();
+        site.span = None;
+        site.key_spans.clear();
+        Arc::new(site)
+    };
+    settings.sites.iter().map(|(name, site)| (name.clone(), bare(site))).collect()
 }
 
 /// Which build of a provider its name stands for; `None` if none does.

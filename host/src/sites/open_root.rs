@@ -43,6 +43,7 @@ pub struct OpenRoot {
     pub storage: Arc<Storage>,
     link: Arc<Link>,
     connection: client::Connection,
+    configured: Arc<settings::Site>,
     settings: serde_json::Value,
     layers: Layers,
     /// By [`Capability`]: it was declared, and turned out not to be there.
@@ -52,7 +53,7 @@ pub struct OpenRoot {
 impl OpenRoot {
     pub(crate) async fn open(
         instance: &Instance,
-        site: &settings::Site,
+        site: &Arc<settings::Site>,
         root: &str,
     ) -> Result<Self> {
         let link = instance.link();
@@ -85,6 +86,7 @@ impl OpenRoot {
             storage: storage.clone(),
             link,
             connection,
+            configured: site.clone(),
             settings,
             layers: Layers::new(who, storage, limits),
             cannot: Default::default(),
@@ -103,6 +105,11 @@ impl OpenRoot {
     #[must_use]
     pub fn same_instance(&self, other: &OpenRoot) -> bool {
         self.goes_through(&other.link)
+    }
+
+    /// The site's settings as they were when this was opened.
+    pub(crate) fn configured(&self) -> &Arc<settings::Site> {
+        &self.configured
     }
 
     /// True if its calls go through this link.
