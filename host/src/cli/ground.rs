@@ -105,14 +105,16 @@ pub(super) fn load_settings(global: &Global) -> Result<(Files, Loaded), Failure>
 /// What tells one state of the settings' files from another.
 pub(super) type Stamp = Vec<(PathBuf, Option<(u64, u64, i64, i64)>)>;
 
-/// The files from which settings are read, as they are now.
-pub(super) fn stamp(global: &Global) -> Stamp {
+/// The files from which settings are read, as they are now, and the folders of which projects are
+/// made.
+pub(super) fn stamp(global: &Global, settings: &Settings) -> Stamp {
     let look = |path: PathBuf| {
         let found = std::fs::metadata(&path).ok();
         let found = found.map(|m| (m.ino(), m.size(), m.mtime(), m.mtime_nsec()));
         (path, found)
     };
-    candidates(global).into_iter().map(look).collect()
+    let files = candidates(global).into_iter().chain(local_file(global));
+    files.chain(settings.folders.iter().cloned()).map(look).collect()
 }
 
 /// The state folder's path, whether it is there or not.

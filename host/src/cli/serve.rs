@@ -80,7 +80,7 @@ impl Follow {
             global: global.clone(),
             settings: ground.settings.clone(),
             sites: ground.engine.sites.clone(),
-            seen: ground::stamp(global),
+            seen: ground::stamp(global, &ground.settings),
         }
     }
 
@@ -105,7 +105,7 @@ impl Follow {
                 () = tokio::time::sleep(FOLLOW) => false,
                 _ = hangup => true,
             };
-            let now = ground::stamp(&self.global);
+            let now = ground::stamp(&self.global, &self.settings);
             // Twice the same: nobody is in the middle of writing.
             let changed = now != self.seen && now == last;
             last = now.clone();
