@@ -6,7 +6,8 @@ use serde_json::json;
 use super::ground;
 use super::output::{counted, print, print_json, say};
 use super::{Exit, Failure, Global};
-use crate::settings::{Context, Settings};
+use crate::settings::{Context, Errors, Loaded, Problem, Settings, Site, provider};
+use crate::state_dir::StateDir;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -21,7 +22,9 @@ pub(super) enum Command {
 pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
     let Command::Check { json: as_json } = command;
     let path = Settings::find(&ground::candidates(global))?;
-    let (settings, errors, notes) = match Settings::load(&path, &Context::from_process()) {
+    let checked = Settings::load(&path, &Context::from_process())
+        .and_then(|loaded| providers(global, loaded));
+    let (settings, errors, notes) = match checked {
         Ok(loaded) => (Some(loaded.settings), Vec::new(), loaded.notes),
         Err(wrong) => (None, wrong.errors, wrong.notes),
     };
@@ -60,4 +63,38 @@ pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
         ));
     }
     Ok(Exit::Done)
+}
+
+/// Checks what is the provider's own of every site in the file.
+fn providers(global: &Global, mut loaded: Loaded) -> Result<Loaded, Errors> {
+    let written = |site: &&Site| site.span.is_some();
+    let state = ground::state_path(global).and_then(|path| Ok(StateDir::open(&path)?));
+    let notes = match state {
+        Ok(state) => {
+            let plugins = ground::plugins(global, &loaded.settings.plugins, &state);
+            ground::check_providers(
+                &loaded,
+                &plugins,
+                loaded.settings.sites.values().filter(written),
+            )
+        }
+        // Plug-ins are not loaded without a folder of the host's own.
+        Err(failure) => {
+            let (why, remedy) = (failure.message(), "name another with `--state-dir`");
+            let note = |site| provider::unchecked(&loaded, site, why, remedy);
+            Ok(loaded.settings.sites.values().filter(written).map(note).collect())
+        }
+    };
+    let told = std::mem::take(&mut loaded.notes);
+    match notes {
+        Ok(notes) => loaded.notes = [told, notes].concat(),
+        Err(mut wrong) => {
+            // What looked like a slip turned out to be one.
+            let known = |note: &Problem| wrong.errors.iter().any(|error| error.place == note.place);
+            let told: Vec<Problem> = told.into_iter().filter(|note| !known(note)).collect();
+            wrong.notes.splice(..0, told);
+            return Err(wrong);
+        }
+    }
+    Ok(loaded)
 }

@@ -21,6 +21,7 @@ mod model;
 mod nearest;
 mod overlap;
 mod pattern;
+pub mod provider;
 mod read;
 mod resolve;
 mod roots;
@@ -29,6 +30,7 @@ mod sites;
 mod source;
 #[cfg(test)]
 mod tests;
+mod toml_text;
 pub mod units;
 
 pub use context::{Context, Platform};

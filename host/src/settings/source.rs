@@ -1,5 +1,7 @@
 //! The text of a settings file, and the way from an offset in it to a line that can be shown.
 
+use std::collections::BTreeSet;
+
 use super::error::{Level, Place, Problem};
 
 /// Longest part of a line that is shown, in characters.
@@ -27,6 +29,8 @@ impl From<std::ops::Range<usize>> for Span {
 pub struct Source {
     name: String,
     text: String,
+    /// Keys that hold a secret, besides those that sound like it.
+    secret: BTreeSet<String>,
 }
 
 // Not derived: the text may hold a password.
@@ -40,7 +44,14 @@ impl Source {
     /// Wraps a text.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Source { name: name.into(), text: text.into() }
+        Source { name: name.into(), text: text.into(), secret: BTreeSet::new() }
+    }
+
+    /// Hides the values of these keys as well, wherever a line is shown.
+    #[must_use]
+    pub(super) fn hiding(mut self, keys: BTreeSet<String>) -> Self {
+        self.secret.extend(keys);
+        self
     }
 
     /// Returns what problems call the file.
@@ -79,7 +90,7 @@ impl Source {
         let start_in_line = (start - line_start).min(line.len());
         let end_in_line = (end - line_start).min(line.len());
 
-        let open = secret_from(line).unwrap_or(line.len());
+        let open = self.secret_from(line).unwrap_or(line.len());
         let mut shown = Vec::new();
         let (mut from, mut to) = (None, None);
         for (at, character) in line[..open].char_indices() {
@@ -122,6 +133,20 @@ impl Source {
         }
         at
     }
+
+    /// Returns where the value of a key begins that, by its name, holds a secret.
+    fn secret_from(&self, line: &str) -> Option<usize> {
+        let mut from = 0;
+        while let Some(equals) = line[from..].find('=').map(|at| from + at) {
+            let key = line[from..equals].trim_end().trim_end_matches(['"', '\'']);
+            let key = key.rsplit(['{', ',', '.', '"', '\'', ' ', '\t']).next().unwrap_or(key);
+            if is_secret(key) || self.secret.contains(key) {
+                return Some(equals + 1);
+            }
+            from = equals + 1;
+        }
+        None
+    }
 }
 
 fn render(character: char, into: &mut Vec<char>) {
@@ -136,20 +161,6 @@ fn render(character: char, into: &mut Vec<char>) {
         character if character.is_control() => into.extend(character.escape_default()),
         character => into.push(character),
     }
-}
-
-/// Returns where the value of a key begins that, by its name, holds a secret.
-fn secret_from(line: &str) -> Option<usize> {
-    let mut from = 0;
-    while let Some(equals) = line[from..].find('=').map(|at| from + at) {
-        let key = line[from..equals].trim_end().trim_end_matches(['"', '\'']);
-        let key = key.rsplit(['{', ',', '.', '"', '\'', ' ', '\t']).next().unwrap_or(key);
-        if is_secret(key) {
-            return Some(equals + 1);
-        }
-        from = equals + 1;
-    }
-    None
 }
 
 /// Whether a key, by its name, holds a secret itself (and does not say where it is).

@@ -2,6 +2,7 @@
 
 mod disk;
 mod good;
+mod provider;
 mod wrong;
 
 use super::{Context, Errors, Loaded, Platform, Settings};
