@@ -8,21 +8,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::Value as Json;
 use sitesync_provider::Description;
 use sitesync_provider::settings::{
     Choice, Field as Declaration, Fields as Declarations, Kind, Scope,
 };
-use toml::de::{DeTable, DeValue};
 
 use super::Loaded;
 use super::context::Platform;
 use super::error::{Errors, Problem};
+use super::layers::Layer;
 use super::model::Site;
 use super::nearest;
 use super::read::{Field, Report, described, fields};
 use super::sections::SITE;
-use super::source::Span;
+use super::source::{Source, Span};
+use super::tree::{Node, Table, Value};
 
 /// What a provider declares of the settings of its sites.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,16 +50,22 @@ pub fn check(
     declared: &BTreeMap<String, Arc<Declared>>,
 ) -> Result<Vec<Problem>, Errors> {
     let secret = declared.values().flat_map(|declared| secrets(&declared.fields)).collect();
-    let source = loaded.source.clone().hiding(secret);
-    let mut report = Report::new(&source);
-    // Whatever is no table was refused when the file was read.
-    let (document, _) = DeTable::parse_recoverable(source.text());
-    let tables = document.get_ref().get("sites").and_then(|sites| sites.get_ref().as_table());
+    let sources: Vec<Source> =
+        loaded.sources.iter().map(|source| source.clone().hiding(&secret)).collect();
+    let mut report = Report::new(&sources);
     for (name, declared) in declared {
         let Some(site) = loaded.settings.sites.get(name) else { continue };
-        let table = tables.and_then(|tables| tables.get(name.as_str()));
-        let table = table.and_then(|table| table.get_ref().as_table()).map(fields);
-        check_site(site, &table.unwrap_or_default(), declared, &mut report);
+        let mut given = BTreeSet::new();
+        for document in loaded.origins.layers().each() {
+            let sites = document.table.table("sites");
+            let Some(table) = sites.and_then(|sites| sites.table(name)) else { continue };
+            let own = fields(table).into_iter().filter(|field| !SITE.contains(&field.name));
+            for field in own {
+                given.insert(field.name);
+                check_setting(&field, site, document.layer, declared, &mut report);
+            }
+        }
+        check_missing(site, &given, declared, &mut report);
     }
     let (errors, notes) = report.finish();
     if errors.is_empty() { Ok(notes) } else { Err(Errors::new(errors, notes)) }
@@ -68,24 +75,45 @@ pub fn check(
 #[must_use]
 pub fn unchecked(loaded: &Loaded, site: &Site, why: &str, remedy: &str) -> Problem {
     let message = format!("the settings of site `{}` are kept, and not checked: {why}", site.name);
-    loaded.source.note(site.span.unwrap_or_default(), message).help(remedy)
+    let span = site.span.unwrap_or_default();
+    loaded.source(span).note(span, message).help(remedy)
 }
 
-fn check_site(site: &Site, table: &[Field<'_>], declared: &Declared, report: &mut Report<'_>) {
+fn check_setting(
+    field: &Field<'_>,
+    site: &Site,
+    layer: Layer,
+    declared: &Declared,
+    report: &mut Report<'_>,
+) {
     let Declared { provider, fields } = declared;
-    let own: Vec<&Field<'_>> = table.iter().filter(|field| !SITE.contains(&field.name)).collect();
-    for field in &own {
-        match fields.get(field.name) {
-            Some(declaration) => {
-                renamed(field, declaration, provider, report);
-                Check { declaration, report }.value(field, field.name, &declaration.kind);
-            }
-            None => unknown(field, declared, report),
-        }
+    let Some(declaration) = fields.get(field.name) else {
+        return unknown(field, declared, report);
+    };
+    if !may_stand(declaration.scope, &site.name, layer) {
+        let message = format!("`{}` of site `{}` is for the studio to set", field.name, site.name);
+        let open = fields.fields.iter().filter(|field| field.scope == Scope::Local);
+        let open: Vec<&str> = open.map(|field| field.name.as_str()).collect();
+        let hint = format!("move it to [sites.{}] in the studio's file", site.name);
+        let hint = match open.as_slice() {
+            [] => hint,
+            open => format!("{hint}; a machine may set {}", nearest::listed(open)),
+        };
+        return report.error(field.key, message, hint);
     }
+    renamed(field, declaration, provider, report);
+    Check { declaration, report }.value(field, field.name, &declaration.kind);
+}
+
+fn check_missing(
+    site: &Site,
+    given: &BTreeSet<&str>,
+    declared: &Declared,
+    report: &mut Report<'_>,
+) {
     let Some(span) = site.span else { return };
-    let given: BTreeSet<&str> = own.iter().map(|field| field.name).collect();
-    for missing in missing(fields, &given) {
+    for missing in missing(&declared.fields, given) {
+        let provider = &declared.provider;
         report.error(
             span,
             format!("site `{}` has no `{}`, which `{provider}` needs", site.name, missing.name),
@@ -94,11 +122,10 @@ fn check_site(site: &Site, table: &[Field<'_>], declared: &Declared, report: &mu
     }
 }
 
-/// Whether a value of this scope may stand in a machine's own layer (`local.toml`), outside of a
-/// project there. The site `local` is the machine's own, and has no such limit.
-#[must_use]
-pub fn is_local(scope: Scope, site: &str) -> bool {
-    site == "local" || scope == Scope::Local
+/// Whether a value of this scope may stand in a layer, as a value of `[sites.NAME]`. The site
+/// `local` is the machine's own: there, all may.
+fn may_stand(scope: Scope, site: &str, layer: Layer) -> bool {
+    layer != Layer::Local || scope == Scope::Local || site == "local"
 }
 
 fn unknown(field: &Field<'_>, declared: &Declared, report: &mut Report<'_>) {
@@ -135,65 +162,66 @@ struct Check<'a, 'r, 's> {
 impl Check<'_, '_, '_> {
     /// `name` is what the value is called.
     fn value(&mut self, field: &Field<'_>, name: &str, kind: &Kind) {
-        if let DeValue::Table(table) = field.value
+        if let Value::Paths(table) | Value::Table(table) = field.value
             && matches!(kind, Kind::Text { .. } | Kind::Choice(_))
-            && table.iter().any(|(key, _)| is_platform(key.get_ref()))
+            && table.nodes.keys().any(|key| is_platform(key))
         {
             return self.platforms(field, &fields(table), name, kind);
         }
         match (kind, field.value) {
-            (Kind::Any, _) | (Kind::Boolean, DeValue::Boolean(_)) => {}
-            (Kind::Text { least, most }, DeValue::String(text)) => {
+            (Kind::Any, _) | (Kind::Boolean, Value::Boolean(_)) => {}
+            (Kind::Text { least, most }, Value::String(text)) => {
                 let count = text.chars().count() as u64;
                 if !within(&count, Some(least), most.as_ref()) && !has_placeholder(text) {
                     self.wrong_length(field, name, count, *least, *most);
                 }
             }
             // Handed on as text.
-            (Kind::Text { .. }, DeValue::Datetime(_)) => {}
-            (Kind::Choice(choices), DeValue::String(text)) => {
+            (Kind::Text { .. }, Value::Datetime(_)) => {}
+            (Kind::Choice(choices), Value::String(text)) => {
                 let known = choices.iter().any(|choice| choice.value == *text);
                 if !known && !has_placeholder(text) {
                     self.no_choice(field, name, text, choices);
                 }
             }
-            (Kind::Integer { least, most }, DeValue::Integer(integer)) => {
-                let value = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
+            (Kind::Integer { least, most }, Value::Integer(integer)) => {
+                let value = i128::from_str_radix(&integer.digits, integer.radix).ok();
                 if !value.is_some_and(|value| within(&value, least.as_ref(), most.as_ref())) {
-                    self.out_of_range(field, name, &integer.to_string(), *least, *most);
+                    self.out_of_range(field, name, &integer.text, *least, *most);
                 }
             }
-            (Kind::Number { least, most }, DeValue::Integer(_) | DeValue::Float(_)) => {
+            (Kind::Number { least, most }, Value::Integer(_) | Value::Float(_)) => {
                 let text = match field.value {
-                    DeValue::Integer(integer) => integer.to_string(),
-                    DeValue::Float(float) => float.to_string(),
+                    Value::Integer(integer) => &integer.text,
+                    Value::Float(text) => text,
                     _ => return,
                 };
                 let value: Option<f64> = text.parse().ok();
                 // What is no plain number (`inf`, `0xff`) is the reader's and the provider's.
                 let out = value.is_some_and(|value| !within(&value, least.as_ref(), most.as_ref()));
                 if out {
-                    self.out_of_range(field, name, &text, *least, *most);
+                    self.out_of_range(field, name, text, *least, *most);
                 }
             }
-            (Kind::List(kind), DeValue::Array(array)) => {
+            (Kind::List(kind), Value::Array(array)) => {
                 let name = format!("an entry of `{name}`");
-                for value in array.iter() {
-                    let span = value.span().into();
-                    self.value(&Field { value: value.get_ref(), span, ..*field }, &name, kind);
+                for Node { value, span, .. } in array {
+                    self.value(&Field { value, span: *span, ..*field }, &name, kind);
                 }
             }
-            (Kind::Map(kind), DeValue::Table(table)) => {
+            (Kind::Map(kind), Value::Table(table) | Value::Paths(table)) => {
                 for inner in fields(table) {
                     self.value(&inner, &format!("{name}.{}", inner.name), kind);
                 }
             }
-            (Kind::Table(known), DeValue::Table(table)) => self.table(field, table, name, known),
+            (Kind::Table(known), Value::Table(table) | Value::Paths(table)) => {
+                self.table(field, table, name, known)
+            }
             _ => self.wrong_type(field, name, kind),
         }
     }
 
-    fn table(&mut self, field: &Field<'_>, table: &DeTable<'_>, name: &str, known: &Declarations) {
+    fn table(&mut self, field: &Field<'_>, table: &Table, name: &str, known: &Declarations) {
         let table = fields(table);
         for inner in &table {
             match known.get(inner.name) {
@@ -368,7 +396,7 @@ fn wanted(kind: &Kind) -> String {
 /// A line that sets a setting.
 fn example(field: &Declaration) -> String {
     let empty =
-        |value: &Value| value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty);
+        |value: &Json| value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty);
     let default = field.default.as_ref().filter(|value| !empty(value));
     let value = default.map_or_else(|| example_of(&field.kind), super::toml_text::of);
     format!("{} = {value}", field.name)
@@ -381,7 +409,7 @@ fn example_of(kind: &Kind) -> String {
         Kind::Number { least, .. } => least.unwrap_or(1.0).max(1.0).to_string(),
         Kind::Choice(choices) => {
             let first = choices.first().map(|choice| choice.value.clone());
-            super::toml_text::of(&Value::String(first.unwrap_or_default()))
+            super::toml_text::of(&Json::String(first.unwrap_or_default()))
         }
         Kind::List(of) => format!("[{}]", example_of(of)),
         Kind::Table(fields) => {

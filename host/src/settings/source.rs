@@ -3,32 +3,40 @@
 use std::collections::BTreeSet;
 
 use super::error::{Level, Place, Problem};
+use super::layers::Layer;
 
 /// Longest part of a line that is shown, in characters.
 const SHOWN: usize = 120;
 /// How much of a longer line is shown before the place.
 const BEFORE: usize = 40;
 
-/// A part of a [`Source`], in bytes.
+/// A part of one of the [`Source`]s, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
+    /// Which source, by its place in [`Loaded::sources`](super::Loaded::sources); 0 is what is
+    /// built in.
+    pub document: u32,
     /// The first byte.
     pub start: usize,
     /// The first byte after it.
     pub end: usize,
 }
 
-impl From<std::ops::Range<usize>> for Span {
-    fn from(range: std::ops::Range<usize>) -> Self {
-        Span { start: range.start, end: range.end }
+impl Span {
+    pub(super) fn new(document: u32, range: std::ops::Range<usize>) -> Self {
+        Span { document, start: range.start, end: range.end }
     }
 }
 
-/// A settings file's name and text.
+/// A document's name and text: a settings file, or what stands for one.
 #[derive(Clone)]
 pub struct Source {
+    layer: Layer,
     name: String,
     text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    exposed: Option<u32>,
     /// Keys that hold a secret, besides those that sound like it.
     secret: BTreeSet<String>,
 }
@@ -43,15 +51,34 @@ impl std::fmt::Debug for Source {
 impl Source {
     /// Wraps a text.
     #[must_use]
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Source { name: name.into(), text: text.into(), secret: BTreeSet::new() }
+    pub fn new(layer: Layer, name: impl Into<String>, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
+        Source { layer, name: name.into(), text, lines, exposed: None, secret: BTreeSet::new() }
+    }
+
+    /// Notes that anybody can read the file, whose permission bits these are.
+    pub(super) fn exposed(mut self, mode: Option<u32>) -> Self {
+        self.exposed = mode;
+        self
+    }
+
+    /// Returns the file's permission bits, if anybody can read it.
+    pub(super) fn is_exposed(&self) -> Option<u32> {
+        self.exposed
     }
 
     /// Hides the values of these keys as well, wherever a line is shown.
-    #[must_use]
-    pub(super) fn hiding(mut self, keys: BTreeSet<String>) -> Self {
-        self.secret.extend(keys);
+    pub(super) fn hiding(mut self, keys: &BTreeSet<String>) -> Self {
+        self.secret.extend(keys.iter().cloned());
         self
+    }
+
+    /// Returns the layer that it belongs to.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        self.layer
     }
 
     /// Returns what problems call the file.
@@ -84,7 +111,8 @@ impl Source {
     pub fn place(&self, span: Span) -> Place {
         let start = self.boundary(span.start);
         let end = self.boundary(span.end).max(start);
-        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let number = self.lines.partition_point(|begin| *begin <= start);
+        let line_start = self.lines[number - 1];
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
         let line = self.text[line_start..line_end].trim_end_matches('\r');
         let start_in_line = (start - line_start).min(line.len());
@@ -118,7 +146,7 @@ impl Source {
         }
         let caret = from - cut + usize::from(cut > 0);
         Place {
-            line: self.text[..start].matches('\n').count() + 1,
+            line: number,
             column: line[..start_in_line].chars().count() + 1,
             width: (to - from).min(text.chars().count().saturating_sub(caret)).max(1),
             caret,

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sitesync_provider::Description;
-use sitesync_provider::settings::Scope;
 
-use super::good;
-use crate::settings::Problem;
+use super::{context, good};
 use crate::settings::provider::{self, Declared};
+use crate::settings::{Layer, Problem, Source};
 
 /// A provider that has a bit of everything.
 #[derive(Deserialize, JsonSchema)]
@@ -240,12 +239,29 @@ fn a_provider_without_settings_says_so() {
 
 #[test]
 fn a_machine_sets_what_the_provider_opens_for_it() {
-    for (scope, site, allowed) in [
-        (Scope::Studio, "cloud", false),
-        (Scope::Project, "cloud", false),
-        (Scope::Local, "cloud", true),
-        (Scope::Studio, "local", true),
-    ] {
-        assert_eq!(provider::is_local(scope, site), allowed, "{scope:?} {site}");
-    }
+    const STUDIO: &str = "[sites.cloud]\nprovider = \"cloud\"\naccount = \"anna\"\n";
+    let declared = Arc::new(described::<Settings>("cloud"));
+    let declared = BTreeMap::from(["cloud", "local"].map(|site| (site.into(), declared.clone())));
+    let told = |layer: Layer, lines: &str| {
+        let documents = vec![
+            Source::new(Layer::System, "sitesync.toml", STUDIO),
+            Source::new(layer, "local.toml", format!("[sites.cloud]\n{lines}\n")),
+        ];
+        let loaded = crate::settings::Settings::check(documents, &context()).expect(lines);
+        match provider::check(&loaded, &declared) {
+            Ok(_) => "fine".to_owned(),
+            Err(wrong) => wrong.to_string(),
+        }
+    };
+    let own = "credentials_file = \"/home/anna/key.json\"\nkey = \"{USER}\"";
+    assert_eq!(told(Layer::Local, own), "fine");
+    let local = "[sites.local]\nprovider = \"cloud\"\naccount = \"me\"\ntrash = true";
+    assert_eq!(told(Layer::Local, local), "fine");
+    assert_eq!(told(Layer::Environment, "account = \"me\""), "fine");
+    assert_eq!(told(Layer::Flags, "trash = true"), "fine");
+    // A wrong value is told where it stands, also where another one counts.
+    insta::assert_snapshot!(
+        [told(Layer::Local, "account = \"me\"\ntrash = 3"), told(Layer::Local, "key = 3"),]
+            .join("\n\n")
+    );
 }

@@ -1,34 +1,23 @@
 //! `sitesync config check`: whether the settings are right.
 
-use clap::Subcommand;
 use serde_json::json;
 
-use super::ground;
-use super::output::{counted, print, print_json, say};
-use super::{Exit, Failure, Global};
+use super::super::ground;
+use super::super::output::{counted, print, print_json, say};
+use super::super::{Exit, Failure, Global};
 use crate::settings::{Context, Errors, Loaded, Problem, Settings, Site, provider};
 use crate::state_dir::StateDir;
 
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Says whether the settings are right, and all that is wrong with them
-    Check {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
-    let Command::Check { json: as_json } = command;
-    let path = Settings::find(&ground::candidates(global))?;
-    let checked = Settings::load(&path, &Context::from_process())
+pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
+    let files = ground::files(global)?;
+    let path = files.system.clone();
+    let checked = Settings::load(&files, &Context::from_process())
         .and_then(|loaded| providers(global, loaded));
     let (settings, errors, notes) = match checked {
         Ok(loaded) => (Some(loaded.settings), Vec::new(), loaded.notes),
         Err(wrong) => (None, wrong.errors, wrong.notes),
     };
-    if *as_json {
+    if as_json {
         let shown = |problem: &crate::settings::Problem| {
             json!({
                 "file": problem.file, "line": problem.place.as_ref().map(|place| place.line),

@@ -1,0 +1,46 @@
+//! `sitesync config`: what the settings are, and whether they are right; one file a command.
+
+mod check;
+mod path;
+mod show;
+
+use clap::Subcommand;
+
+use super::{Exit, Failure, Global};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Says whether the settings are right, and all that is wrong with them
+    Check {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows every value that holds; secrets as `***`
+    Show {
+        /// Only what holds for this project
+        project: Option<String>,
+        /// With the file, line and layer that each comes from
+        #[arg(long)]
+        origin: bool,
+        /// As JSON, a value a line, with where it comes from
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows where settings are looked for, and what of it counts
+    Path {
+        /// As JSON: one document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Check { json } => check::run(global, *json),
+        Command::Show { project, origin, json } => {
+            show::run(global, project.as_deref(), *origin, *json)
+        }
+        Command::Path { json } => path::run(global, *json),
+    }
+}
