@@ -74,7 +74,10 @@ fn settings_in_the_documentation_are_right() {
             bench.settings_text(&text);
             let run = bench.run(&["config", "check"]);
             assert_eq!(run.code, 0, "{}:{at}\n{}", page.path.display(), run.stderr);
-            assert_eq!(run.stderr, "", "{}:{at} has notes", page.path.display());
+            // Examples may use providers that are not part of this repository.
+            let noted = |note: &&str| !note.contains("are kept, and not checked: there is no");
+            let notes: Vec<&str> = run.stderr.split_terminator("\n\n").filter(noted).collect();
+            assert_eq!(notes, [""; 0], "{}:{at} has notes", page.path.display());
             checked += 1;
         }
     }

@@ -15,11 +15,13 @@
 //! against sites) -> `model`.
 
 mod context;
+pub mod editor;
 mod error;
 mod expand;
 mod file;
 mod foreign;
 mod given;
+mod keys;
 mod layers;
 mod model;
 mod nearest;
@@ -28,6 +30,7 @@ mod overlap;
 mod pattern;
 pub mod provider;
 mod read;
+pub mod reference;
 mod resolve;
 mod roots;
 mod sections;

@@ -29,6 +29,7 @@ use super::tree::{Node, Table, Value};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Declared {
     provider: String,
+    label: String,
     fields: Declarations,
 }
 
@@ -36,7 +37,25 @@ impl Declared {
     /// Returns what a provider says of itself, for sites that name it so.
     #[must_use]
     pub fn of(description: &Description) -> Self {
-        Declared { provider: description.id.clone(), fields: description.fields() }
+        Declared {
+            provider: description.id.clone(),
+            label: description.label.clone(),
+            fields: description.fields(),
+        }
+    }
+
+    /// Returns the provider's id.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    pub(super) fn label(&self) -> &str {
+        &self.label
+    }
+
+    pub(super) fn fields(&self) -> &Declarations {
+        &self.fields
     }
 }
 
@@ -86,7 +105,7 @@ fn check_setting(
     declared: &Declared,
     report: &mut Report<'_>,
 ) {
-    let Declared { provider, fields } = declared;
+    let Declared { provider, fields, .. } = declared;
     let Some(declaration) = fields.get(field.name) else {
         return unknown(field, declared, report);
     };
@@ -129,7 +148,7 @@ fn may_stand(scope: Scope, site: &str, layer: Layer) -> bool {
 }
 
 fn unknown(field: &Field<'_>, declared: &Declared, report: &mut Report<'_>) {
-    let Declared { provider, fields } = declared;
+    let Declared { provider, fields, .. } = declared;
     let message = format!("provider `{provider}` has no setting `{}`", field.name.escape_debug());
     let names = fields.fields.iter().map(|field| field.name.as_str());
     let near = nearest::nearest(field.name, names.clone().chain(SITE));

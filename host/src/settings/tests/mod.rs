@@ -2,6 +2,7 @@
 
 mod disk;
 mod good;
+mod keys;
 mod provider;
 mod wrong;
 
