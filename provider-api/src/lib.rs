@@ -25,6 +25,7 @@ mod metadata;
 mod options;
 mod provider;
 mod root;
+pub mod settings;
 
 pub use at::{At, Known, check_name, check_path, join};
 pub use bytes::Bytes;

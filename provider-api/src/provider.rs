@@ -63,7 +63,8 @@ pub struct Description {
     pub slots: u32,
     /// See [`About::requests_per_second`].
     pub requests_per_second: u32,
-    /// JSON Schema of the settings, with the extensions that [`Provider::Settings`] describes.
+    /// JSON Schema of the settings, with the extensions of [`crate::settings`];
+    /// [`Description::fields`] reads it.
     pub settings: serde_json::Value,
 }
 
@@ -131,9 +132,9 @@ pub trait ListStream: Send + 'static {
 /// - It never leaves the root.
 pub trait Provider: Sized + Send + Sync + 'static {
     /// The site's settings, apart from what the host itself knows. Each field has a doc comment,
-    /// and may carry, by `#[schemars(extend("x-..." = ...))]`: `x-scope` (`studio`, `project`,
-    /// `local`), `x-part` (`connection`, the default, or `site`), `x-secret` (true). Sites whose
-    /// `connection` fields are equal share an instance.
+    /// and may carry, by `#[schemars(extend("x-..." = ...))]`, what [`crate::settings`] lists: who
+    /// may set it, what it belongs to, whether it is secret. Sites whose `connection` fields are
+    /// equal share an instance.
     type Settings: DeserializeOwned + JsonSchema + Send + Sync;
     /// A file being read.
     type Reader: ReadStream;

@@ -1,5 +1,6 @@
 //! What a command stands on: settings, state folder, plug-ins, catalog, sites.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +11,11 @@ use crate::catalog::Sqlite;
 use crate::engine::Engine;
 use crate::engine::clock::{Dice, HostTime, SystemClock};
 use crate::engine::progress::Progress;
-use crate::plugins::{self, Plugins};
-use crate::settings::{self, Context, Files, Found, Level, Loaded, Problem, Project, Settings};
+use crate::plugins::{self, Plugins, Refusal};
+use crate::settings::provider::{self, Declared};
+use crate::settings::{
+    self, Context, Errors, Files, Found, Level, Loaded, Problem, Project, Settings, Site,
+};
 use crate::sites::Sites;
 use crate::state_dir::{StateDir, StateLock};
 
@@ -232,6 +236,57 @@ pub(super) fn idle_because(settings: &Settings, project: &Project) -> Option<Str
     })
 }
 
+/// The sites between which an enabled project's files travel.
+fn in_use(settings: &Settings) -> BTreeSet<&str> {
+    let busy = |project: &&Project| settings.enabled && idle_because(settings, project).is_none();
+    let busy = settings.projects.values().filter(busy);
+    busy.flat_map(|project| [project.active_site.as_str(), &project.remote_site]).collect()
+}
+
+/// Checks what is the providers' own in the settings of the sites that are used. Notes are told.
+pub(super) fn check_in_use(loaded: &Loaded, plugins: &Plugins) -> Result<(), Errors> {
+    let used = in_use(&loaded.settings);
+    let sites = loaded.settings.sites.values();
+    let sites = sites.filter(|site| used.contains(site.name.as_str()));
+    for note in check_providers(loaded, plugins, sites)? {
+        tracing::info!("{note}");
+    }
+    Ok(())
+}
+
+/// Checks what is the provider's own in the settings of these sites, and loads their providers for
+/// that. Returns what is worth knowing.
+pub(super) fn check_providers<'a>(
+    loaded: &Loaded,
+    plugins: &Plugins,
+    sites: impl Iterator<Item = &'a Site>,
+) -> Result<Vec<Problem>, Errors> {
+    let mut providers = BTreeMap::new();
+    let mut declared = BTreeMap::new();
+    let mut unchecked = Vec::new();
+    for site in sites {
+        let found = providers.entry(site.provider.as_str()).or_insert_with(|| {
+            let provider = plugins.get(&site.provider)?;
+            Ok::<_, Refusal>(Arc::new(Declared::of(&provider.description)))
+        });
+        match found {
+            Ok(known) => {
+                declared.insert(site.name.clone(), known.clone());
+            }
+            Err(Refusal { reason, remedy, .. }) => {
+                unchecked.push(provider::unchecked(loaded, site, reason, remedy));
+            }
+        }
+    }
+    match provider::check(loaded, &declared) {
+        Ok(notes) => Ok([unchecked, notes].concat()),
+        Err(mut wrong) => {
+            wrong.notes.splice(..0, unchecked);
+            Err(wrong)
+        }
+    }
+}
+
 /// Everything that a command which moves files needs. Holds the lock of the state folder.
 #[derive(Debug)]
 pub(super) struct Ground {
@@ -249,12 +304,13 @@ impl Ground {
         stop: tokio::sync::watch::Receiver<bool>,
     ) -> Result<Self, Failure> {
         let (files, loaded) = load_settings(global)?;
-        let settings = loaded.settings;
         let state = StateDir::open(&state_path(global)?)?;
+        let plugins = Arc::new(plugins(global, &loaded.settings.plugins, &state));
+        check_in_use(&loaded, &plugins)?;
+        let settings = loaded.settings;
         let lock = state.lock()?;
         let site_id = state.site_id()?;
         let catalog = Sqlite::open(state.path())?;
-        let plugins = Arc::new(plugins(global, &settings.plugins, &state));
         let dice = Arc::new(Dice::from_system());
         let last = catalog.read(|view| view.last_time())?;
         let sites =

@@ -59,6 +59,10 @@ impl Failure {
         self
     }
 
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(super) fn print(&self) {
         // Problems of the settings come with their own shape.
         let text = self.message.trim_end();

@@ -126,6 +126,7 @@ impl Follow {
 
     fn take_up(&mut self, wanted: &watch::Sender<Vec<Project>>) -> Result<(), Failure> {
         let (_, loaded) = ground::load_settings(&self.global)?;
+        ground::check_in_use(&loaded, self.sites.plugins())?;
         let settings = loaded.settings;
         let projects = ground::chosen(&settings, &[])?;
         if settings.host != self.settings.host || settings.plugins != self.settings.plugins {

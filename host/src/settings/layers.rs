@@ -102,6 +102,11 @@ impl Layers {
         Layers { each, merged }
     }
 
+    /// Returns the documents, one a layer, in the order of their layers.
+    pub(super) fn each(&self) -> &[Document] {
+        &self.each
+    }
+
     /// Returns all layers merged. What holds for a project is [`Layers::project`].
     pub(super) fn merged(&self) -> &Table {
         &self.merged

@@ -15,12 +15,14 @@
 //! against sites) -> `model`.
 
 mod context;
+pub mod editor;
 mod error;
 mod expand;
 mod file;
 mod folders;
 mod foreign;
 mod given;
+mod keys;
 mod layers;
 mod model;
 mod nearest;
@@ -28,7 +30,9 @@ mod old;
 mod origin;
 mod overlap;
 mod pattern;
+pub mod provider;
 mod read;
+pub mod reference;
 mod resolve;
 mod roots;
 mod scope;
@@ -39,6 +43,7 @@ mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod toml_text;
 mod tree;
 pub mod units;
 

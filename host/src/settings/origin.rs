@@ -54,6 +54,11 @@ impl Origins {
         Origins { layers: Arc::new(layers), sources }
     }
 
+    /// Returns the layers.
+    pub(super) fn layers(&self) -> &Layers {
+        &self.layers
+    }
+
     /// Returns all values that hold for everything: those outside of `[projects]`.
     #[must_use]
     pub fn shared(&self) -> Vec<Effective> {

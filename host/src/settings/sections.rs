@@ -15,9 +15,9 @@ use super::sites::read_sites;
 use super::source::Span;
 use super::tree::Table;
 
-const TOP: [&str; 6] = ["enabled", "host", "plugins", "sync", "sites", "projects"];
-const HOST: [&str; 3] = ["listen", "serves", "site_id"];
-const PLUGINS: [&str; 2] = ["folders", "trust"];
+pub(super) const TOP: [&str; 6] = ["enabled", "host", "plugins", "sync", "sites", "projects"];
+pub(super) const HOST: [&str; 3] = ["listen", "serves", "site_id"];
+pub(super) const PLUGINS: [&str; 2] = ["folders", "trust"];
 pub(super) const SYNC: [&str; 13] = [
     "enabled",
     "retry_count",
@@ -43,7 +43,7 @@ pub(super) const SITE: [&str; 8] = [
     "mounted",
     "timeout",
 ];
-const PROJECT_SITE: [&str; 2] = ["enabled", "root"];
+pub(super) const PROJECT_SITE: [&str; 2] = ["enabled", "root"];
 
 /// Whether every folder is a project.
 const LISTING: [(&str, bool); 2] = [("listed", false), ("folders", true)];

@@ -1,5 +1,7 @@
 //! The text of a settings file, and the way from an offset in it to a line that can be shown.
 
+use std::collections::BTreeSet;
+
 use super::error::{Level, Place, Problem};
 use super::layers::Layer;
 
@@ -35,6 +37,8 @@ pub struct Source {
     /// Where each line begins.
     lines: Vec<usize>,
     exposed: Option<u32>,
+    /// Keys that hold a secret, besides those that sound like it.
+    secret: BTreeSet<String>,
 }
 
 // Not derived: the text may hold a password.
@@ -51,7 +55,7 @@ impl Source {
         let text = text.into();
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
-        Source { layer, name: name.into(), text, lines, exposed: None }
+        Source { layer, name: name.into(), text, lines, exposed: None, secret: BTreeSet::new() }
     }
 
     /// Notes that anybody can read the file, whose permission bits these are.
@@ -63,6 +67,12 @@ impl Source {
     /// Returns the file's permission bits, if anybody can read it.
     pub(super) fn is_exposed(&self) -> Option<u32> {
         self.exposed
+    }
+
+    /// Hides the values of these keys as well, wherever a line is shown.
+    pub(super) fn hiding(mut self, keys: &BTreeSet<String>) -> Self {
+        self.secret.extend(keys.iter().cloned());
+        self
     }
 
     /// Returns the layer that it belongs to.
@@ -108,7 +118,7 @@ impl Source {
         let start_in_line = (start - line_start).min(line.len());
         let end_in_line = (end - line_start).min(line.len());
 
-        let open = secret_from(line).unwrap_or(line.len());
+        let open = self.secret_from(line).unwrap_or(line.len());
         let mut shown = Vec::new();
         let (mut from, mut to) = (None, None);
         for (at, character) in line[..open].char_indices() {
@@ -151,6 +161,20 @@ impl Source {
         }
         at
     }
+
+    /// Returns where the value of a key begins that, by its name, holds a secret.
+    fn secret_from(&self, line: &str) -> Option<usize> {
+        let mut from = 0;
+        while let Some(equals) = line[from..].find('=').map(|at| from + at) {
+            let key = line[from..equals].trim_end().trim_end_matches(['"', '\'']);
+            let key = key.rsplit(['{', ',', '.', '"', '\'', ' ', '\t']).next().unwrap_or(key);
+            if is_secret(key) || self.secret.contains(key) {
+                return Some(equals + 1);
+            }
+            from = equals + 1;
+        }
+        None
+    }
 }
 
 fn render(character: char, into: &mut Vec<char>) {
@@ -165,20 +189,6 @@ fn render(character: char, into: &mut Vec<char>) {
         character if character.is_control() => into.extend(character.escape_default()),
         character => into.push(character),
     }
-}
-
-/// Returns where the value of a key begins that, by its name, holds a secret.
-fn secret_from(line: &str) -> Option<usize> {
-    let mut from = 0;
-    while let Some(equals) = line[from..].find('=').map(|at| from + at) {
-        let key = line[from..equals].trim_end().trim_end_matches(['"', '\'']);
-        let key = key.rsplit(['{', ',', '.', '"', '\'', ' ', '\t']).next().unwrap_or(key);
-        if is_secret(key) {
-            return Some(equals + 1);
-        }
-        from = equals + 1;
-    }
-    None
 }
 
 /// Whether a key, by its name, holds a secret itself (and does not say where it is).

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use sitesync_provider::abi::client::Connection;
 use sitesync_provider::conformance::Suite;
+use sitesync_provider::settings::Part;
 use sitesync_provider::{
     BoxFuture, Description, Error, ErrorKind, Host, HostServices, Result, RootInfo,
 };
@@ -20,21 +21,20 @@ use crate::plugins::Provider;
 use crate::settings;
 
 /// What an instance is known by: the provider and every setting that belongs to its connection.
-/// Settings that the provider declares as `x-part: site` are left out; the content of a file that
+/// Settings that the provider declares as the site's ([`Part::Site`]) are left out; the content of a file that
 /// holds a secret counts, not its path.
 pub(crate) fn key(site: &settings::Site, description: &Description) -> String {
     let mut digest = Sha256::new();
-    let fields = description.settings.get("properties");
+    let fields = description.fields();
     // A map of serde_json is sorted by key.
     for (name, value) in &site.settings {
-        let schema = fields.and_then(|fields| fields.get(name));
-        let said = |extension: &str| schema.and_then(|s| s.get(extension)).cloned();
-        if said("x-part").is_some_and(|part| part == "site") {
+        let field = fields.get(name);
+        if field.is_some_and(|field| field.part == Part::Site) {
             continue;
         }
         digest.update(name.as_bytes());
         digest.update([0]);
-        let secret = said("x-secret").is_some_and(|secret| secret == true);
+        let secret = field.is_some_and(|field| field.secret);
         match value.as_str().map(std::fs::read) {
             Some(Ok(content)) if secret => digest.update(Sha256::digest(&content)),
             _ => digest.update(value.to_string().as_bytes()),

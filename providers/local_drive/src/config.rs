@@ -2,29 +2,27 @@
 //! sites that differ in them still share one instance.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Settings of a site on a mounted disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Settings {
-    /// What becomes of a file's permissions: `inherit` follows the folder and the umask and keeps
-    /// the execute bit, `keep` gives the file the permissions it has at its source.
-    #[schemars(extend("x-part" = "site"))]
+    /// What becomes of a file's permissions.
+    #[schemars(title = "Permissions", extend("x-scope" = "studio", "x-part" = "site"))]
     pub permissions: Permissions,
-    /// What becomes of symbolic links: `skip` reports them and leaves them alone, `follow` treats
-    /// them as what they point to, within the root.
-    #[schemars(extend("x-part" = "site"))]
+    /// What becomes of symbolic links.
+    #[schemars(title = "Symbolic links", extend("x-scope" = "studio", "x-part" = "site"))]
     pub symlinks: Symlinks,
 }
 
 /// What becomes of a file's permissions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Permissions {
-    /// As the folder, its ACL and the umask have it; the execute bit is kept.
+    /// As umask, default ACL and setgid folder have it; the execute bits are kept.
     #[default]
     Inherit,
     /// As at the source; never setuid, setgid or sticky.
@@ -32,14 +30,14 @@ pub enum Permissions {
 }
 
 /// What becomes of symbolic links.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Symlinks {
     /// Reported and left alone.
     #[default]
     Skip,
-    /// Treated as what they point to, within the root.
+    /// Treated as what they point to, as long as that is within the root and no circle.
     Follow,
 }
 

@@ -5,11 +5,14 @@ use serde_json::json;
 use super::super::ground;
 use super::super::output::{counted, print, print_json, say};
 use super::super::{Exit, Failure, Global};
+use crate::settings::{Errors, Loaded, Problem, Site, provider};
+use crate::state_dir::StateDir;
 
 pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let files = ground::files(global)?;
     let path = files.system.clone();
-    let (settings, errors, notes) = match ground::load(&files) {
+    let checked = ground::load(&files).and_then(|loaded| providers(global, loaded));
+    let (settings, errors, notes) = match checked {
         Ok(loaded) => (Some(loaded.settings), Vec::new(), loaded.notes),
         Err(wrong) => (None, wrong.errors, wrong.notes),
     };
@@ -48,4 +51,38 @@ pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
         ));
     }
     Ok(Exit::Done)
+}
+
+/// Checks what is the provider's own of every site in the file.
+fn providers(global: &Global, mut loaded: Loaded) -> Result<Loaded, Errors> {
+    let written = |site: &&Site| site.span.is_some();
+    let state = ground::state_path(global).and_then(|path| Ok(StateDir::open(&path)?));
+    let notes = match state {
+        Ok(state) => {
+            let plugins = ground::plugins(global, &loaded.settings.plugins, &state);
+            ground::check_providers(
+                &loaded,
+                &plugins,
+                loaded.settings.sites.values().filter(written),
+            )
+        }
+        // Plug-ins are not loaded without a folder of the host's own.
+        Err(failure) => {
+            let (why, remedy) = (failure.message(), "name another with `--state-dir`");
+            let note = |site| provider::unchecked(&loaded, site, why, remedy);
+            Ok(loaded.settings.sites.values().filter(written).map(note).collect())
+        }
+    };
+    let told = std::mem::take(&mut loaded.notes);
+    match notes {
+        Ok(notes) => loaded.notes = [told, notes].concat(),
+        Err(mut wrong) => {
+            // What looked like a slip turned out to be one.
+            let known = |note: &Problem| wrong.errors.iter().any(|error| error.place == note.place);
+            let told: Vec<Problem> = told.into_iter().filter(|note| !known(note)).collect();
+            wrong.notes.splice(..0, told);
+            return Err(wrong);
+        }
+    }
+    Ok(loaded)
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod path;
+mod schema;
 mod show;
 
 use clap::Subcommand;
@@ -27,6 +28,8 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Prints the JSON Schema of sitesync.toml, with the providers that are installed: for editors
+    Schema,
     /// Shows where settings are looked for, and what of it counts
     Path {
         /// As JSON: one document
@@ -41,6 +44,7 @@ pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
         Command::Show { project, origin, json } => {
             show::run(global, project.as_deref(), *origin, *json)
         }
+        Command::Schema => schema::run(global),
         Command::Path { json } => path::run(global, *json),
     }
 }

@@ -2,6 +2,8 @@
 
 mod disk;
 mod good;
+mod keys;
+mod provider;
 mod wrong;
 
 use super::{Context, Errors, Loaded, Platform, Settings};
