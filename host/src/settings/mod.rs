@@ -13,6 +13,7 @@
 //! layers merge between `sections` and `resolve`.
 
 mod context;
+pub mod edit;
 mod error;
 mod expand;
 mod file;
