@@ -1,5 +1,7 @@
 //! `sitesync config check`: whether the settings are right.
 
+mod edit;
+
 use clap::Subcommand;
 use serde_json::json;
 
@@ -16,10 +18,18 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Sets a key in the settings file: all else in it stays as it is
+    Set(edit::Set),
+    /// Takes a key out of the settings file
+    Unset(edit::Unset),
 }
 
 pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
-    let Command::Check { json: as_json } = command;
+    let as_json = match command {
+        Command::Check { json } => json,
+        Command::Set(arguments) => return edit::set(global, arguments),
+        Command::Unset(arguments) => return edit::unset(global, arguments),
+    };
     let path = Settings::find(&ground::candidates(global))?;
     let (settings, errors, notes) = match Settings::load(&path, &Context::from_process()) {
         Ok(loaded) => (Some(loaded.settings), Vec::new(), loaded.notes),

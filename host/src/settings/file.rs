@@ -92,7 +92,7 @@ fn other_writers(_: &Metadata) -> Option<String> {
 }
 
 /// Returns a path as a shell takes it.
-fn quoted(path: &str) -> String {
+pub(super) fn quoted(path: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "/._-+@".contains(character);
     // What begins with `-` would be an option.
     let path = if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };

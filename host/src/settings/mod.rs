@@ -25,6 +25,7 @@ mod pattern;
 mod read;
 mod resolve;
 mod roots;
+pub mod save;
 mod sections;
 mod sites;
 mod source;
@@ -35,7 +36,9 @@ pub mod units;
 pub use context::{Context, Platform};
 pub use error::{Errors, Level, Place, Problem};
 pub use model::{Host, Plugins, Project, ProjectSite, Settings, Site, Sync, Travel, Trust, Verify};
+pub(crate) use nearest::nearest;
 pub use pattern::name_matches;
+pub(crate) use source::is_secret;
 pub use source::{Source, Span};
 
 use std::path::{Path, PathBuf};

@@ -153,7 +153,7 @@ fn secret_from(line: &str) -> Option<usize> {
 }
 
 /// Whether a key, by its name, holds a secret itself (and does not say where it is).
-pub(super) fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     const SECRET: [&str; 6] = ["password", "passwd", "passphrase", "secret", "token", "api_key"];
     const HARMLESS: [&str; 4] = ["_file", "_path", "_env", "_folder"];
     let key = key.to_ascii_lowercase();
