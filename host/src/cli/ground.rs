@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::engine::clock::{Dice, HostTime, SystemClock};
 use crate::engine::progress::Progress;
 use crate::plugins::{self, Plugins};
-use crate::settings::{self, Context, Loaded, Project, Settings};
+use crate::settings::{self, Context, Files, Loaded, Project, Settings};
 use crate::sites::Sites;
 use crate::state_dir::{StateDir, StateLock};
 
@@ -28,14 +28,37 @@ pub(super) fn candidates(global: &Global) -> Vec<PathBuf> {
     candidates
 }
 
+/// Where this machine's own settings are, whether they are there or not.
+pub(super) fn local_file(global: &Global) -> Result<PathBuf, Failure> {
+    match &global.local {
+        Some(file) => Ok(file.clone()),
+        None => Ok(state_path(global)?.join("local.toml")),
+    }
+}
+
+/// Where the settings of this command come from.
+pub(super) fn files(global: &Global) -> Result<Files, Failure> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let local = local_file(global)?;
+    // One that was named must be there; the usual one need not.
+    let is_there = global.local.is_some() || std::fs::symlink_metadata(&local).is_ok();
+    Ok(Files {
+        system: Settings::find(&candidates(global))?,
+        local: is_there.then_some(local),
+        environment: variable(settings::VARIABLE).unwrap_or_default(),
+        site_id: variable(settings::SITE_ID_VARIABLE),
+        flags: global.set.clone(),
+    })
+}
+
 /// The settings, checked. Notes are told.
-pub(super) fn load_settings(global: &Global) -> Result<(PathBuf, Loaded), Failure> {
-    let path = Settings::find(&candidates(global))?;
-    let loaded = Settings::load(&path, &Context::from_process())?;
+pub(super) fn load_settings(global: &Global) -> Result<(Files, Loaded), Failure> {
+    let files = files(global)?;
+    let loaded = Settings::load(&files, &Context::from_process())?;
     for note in &loaded.notes {
         tracing::info!("{note}");
     }
-    Ok((path, loaded))
+    Ok((files, loaded))
 }
 
 /// The state folder's path, whether it is there or not.
@@ -169,7 +192,7 @@ impl Ground {
         global: &Global,
         stop: tokio::sync::watch::Receiver<bool>,
     ) -> Result<Self, Failure> {
-        let (config, loaded) = load_settings(global)?;
+        let (files, loaded) = load_settings(global)?;
         let settings = loaded.settings;
         let state = StateDir::open(&state_path(global)?)?;
         let lock = state.lock()?;
@@ -185,7 +208,7 @@ impl Ground {
             sites: Arc::new(sites),
             time: Arc::new(HostTime::new(Box::new(SystemClock::default()), last)),
             dice,
-            ours: ours(global, &settings.plugins, &config, &state),
+            ours: ours(global, &settings.plugins, &files, &state),
             stop,
             progress: Arc::new(Progress::default()),
         };
@@ -197,12 +220,13 @@ impl Ground {
 fn ours(
     global: &Global,
     plugins: &settings::Plugins,
-    config: &Path,
+    files: &Files,
     state: &StateDir,
 ) -> Vec<PathBuf> {
     let mut ours = plugin_folders(global, plugins, state.path());
     ours.push(state.path().to_owned());
-    ours.push(config.to_owned());
+    ours.push(files.system.clone());
+    ours.extend(files.local.clone());
     ours.extend(std::env::current_exe().ok());
     ours.retain(|path| path.exists());
     ours

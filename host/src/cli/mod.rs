@@ -38,6 +38,13 @@ struct Global {
     /// The settings file [default: ./sitesync.toml, the user's, or /etc/sitesync/sitesync.toml]
     #[arg(long, global = true, value_name = "FILE", env = "SITESYNC_CONFIG")]
     config: Option<PathBuf>,
+    /// This machine's own settings [default: local.toml in the state folder]
+    // Not `--local`, which is where `config set` writes to.
+    #[arg(long = "local-file", global = true, value_name = "FILE", env = "SITESYNC_LOCAL")]
+    local: Option<PathBuf>,
+    /// Sets one value, for this command only: `--set sync.retry_count=5`; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Where catalog, site id and caches are kept
     #[arg(long, global = true, value_name = "DIR", env = "SITESYNC_STATE_DIR")]
     state_dir: Option<PathBuf>,

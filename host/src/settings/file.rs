@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::{Errors, Level, Problem};
+use super::layers::Layer;
 use super::source::{Source, Span};
 
 /// Largest file that is read, in bytes. Thousands of projects fit.
@@ -35,7 +36,7 @@ fn not_found(candidates: &[PathBuf]) -> Problem {
 }
 
 /// Reads a settings file that only its owner can write.
-pub(super) fn read(path: &Path) -> Result<Source, Errors> {
+pub(super) fn read(path: &Path, layer: Layer) -> Result<Source, Errors> {
     let name = path.display().to_string();
     let refuse = |message: String| Problem::new(Level::Error, name.clone(), message);
     let unreadable = |error: std::io::Error| match error.kind() {
@@ -49,7 +50,8 @@ pub(super) fn read(path: &Path) -> Result<Source, Errors> {
     }
     let file = File::open(path).map_err(unreadable)?;
     // Of what was opened, not of what the name may stand for by now.
-    if let Some(who) = other_writers(&file.metadata().map_err(unreadable)?) {
+    let metadata = file.metadata().map_err(unreadable)?;
+    if let Some(who) = other_writers(&metadata) {
         let problem = refuse(format!("the settings file can be written by {who}"));
         return Err(problem.help(format!("run `chmod go-w {}`", quoted(&name))).into());
     }
@@ -60,14 +62,17 @@ pub(super) fn read(path: &Path) -> Result<Source, Errors> {
         let largest = super::units::format_bytes(LARGEST);
         return Err(refuse(format!("the settings file is larger than {largest}")).into());
     }
-    String::from_utf8(bytes).map(|text| Source::new(name.clone(), text)).map_err(|error| {
-        let start = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        Source::new(name, text)
-            .error(Span { start, end: start + 1 }, "this is not UTF-8")
-            .help("save the file as UTF-8")
-            .into()
-    })
+    let exposed = exposed(&metadata);
+    String::from_utf8(bytes)
+        .map(|text| Source::new(layer, name.clone(), text).exposed(exposed))
+        .map_err(|error| {
+            let start = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            Source::new(layer, name, text)
+                .error(Span::new(0, start..start + 1), "this is not UTF-8")
+                .help("save the file as UTF-8")
+                .into()
+        })
 }
 
 /// Returns who else can write a file. Whoever can write the settings decides which folders this
@@ -88,6 +93,20 @@ fn other_writers(metadata: &Metadata) -> Option<String> {
 
 #[cfg(not(unix))]
 fn other_writers(_: &Metadata) -> Option<String> {
+    None
+}
+
+/// Returns the permission bits of a file that anybody can read.
+#[cfg(unix)]
+fn exposed(metadata: &Metadata) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = metadata.permissions().mode() & 0o7777;
+    (mode & 0o004 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+fn exposed(_: &Metadata) -> Option<u32> {
     None
 }
 

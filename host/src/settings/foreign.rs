@@ -1,13 +1,12 @@
 //! A provider's own settings: what they mean is not known here, so they are handed on as JSON,
 //! with variables filled in and path tables resolved.
 
-use toml::de::DeValue;
-
-use super::context::{Context, Platform};
+use super::context::Context;
 use super::expand::{Trouble, expand};
 use super::read::{Field, Report, fields};
 use super::roots::platform_path;
 use super::source::{Span, is_secret};
+use super::tree::Value;
 
 /// Returns a provider's value as JSON, filled in. What only this machine lacks goes to `troubles`.
 pub(super) fn foreign(
@@ -16,71 +15,67 @@ pub(super) fn foreign(
     report: &mut Report<'_>,
     context: &Context,
 ) -> Option<serde_json::Value> {
-    use serde_json::Value;
+    use serde_json::Value as Json;
 
     match field.value {
-        DeValue::String(text) => match expand(text, None, context) {
-            Ok(text) => Some(Value::String(text)),
+        Value::String(text) => match expand(text, None, context) {
+            Ok(text) => Some(Json::String(text)),
             Err(trouble) => {
                 troubles.push((field.span, discreet(field.name, text, trouble)));
                 None
             }
         },
-        DeValue::Boolean(value) => Some(Value::Bool(*value)),
-        DeValue::Datetime(value) => Some(Value::String(value.to_string())),
-        DeValue::Integer(integer) => {
-            let (text, radix) = (integer.as_str(), integer.radix());
-            let value = i64::from_str_radix(text, radix).map(Value::from);
-            let value = value.or_else(|_| u64::from_str_radix(text, radix).map(Value::from)).ok();
+        Value::Boolean(value) => Some(Json::Bool(*value)),
+        Value::Datetime(value) => Some(Json::String(value.clone())),
+        Value::Integer(integer) => {
+            let (text, radix) = (integer.digits.as_str(), integer.radix);
+            let value = i64::from_str_radix(text, radix).map(Json::from);
+            let value = value.or_else(|_| u64::from_str_radix(text, radix).map(Json::from)).ok();
             if value.is_none() {
                 let message = format!("`{}` is too large a number", field.name);
                 report.error(field.span, message, "it must fit into 64 bits");
             }
             value
         }
-        DeValue::Float(float) => {
-            let value = float.as_str().parse().ok().and_then(serde_json::Number::from_f64);
+        Value::Float(float) => {
+            let value = float.parse().ok().and_then(serde_json::Number::from_f64);
             if value.is_none() {
                 let message = format!("`{}` is not a finite number", field.name);
                 report.error(field.span, message, "write a number such as `1.5`");
             }
-            value.map(Value::Number)
+            value.map(Json::Number)
         }
-        DeValue::Array(array) => {
+        Value::Array(array) => {
             let mut values = Vec::new();
             for value in array.iter() {
-                let item = Field { value: value.get_ref(), span: value.span().into(), ..*field };
+                let item = Field { value: &value.value, span: value.span, ..*field };
                 values.extend(foreign(&item, troubles, report, context));
             }
-            Some(Value::Array(values))
+            Some(Json::Array(values))
         }
-        DeValue::Table(table) => {
-            let table = fields(table);
-            let is_platform = |field: &Field<'_>| {
-                Platform::NAMES.contains(&field.name) && matches!(field.value, DeValue::String(_))
-            };
-            if !table.is_empty() && table.iter().all(is_platform) {
-                return match platform_path(field, &table, report, context.platform)? {
-                    Ok(path) => match expand(&path, None, context) {
-                        Ok(path) => Some(Value::String(path)),
-                        Err(trouble) => {
-                            troubles.push((field.span, trouble));
-                            None
-                        }
-                    },
+        Value::Paths(paths) => {
+            match platform_path(field, &fields(paths), report, context.platform)? {
+                Ok(path) => match expand(&path, None, context) {
+                    Ok(path) => Some(Json::String(path)),
                     Err(trouble) => {
-                        troubles.push((field.key, trouble));
+                        troubles.push((field.span, trouble));
                         None
                     }
-                };
+                },
+                Err(trouble) => {
+                    troubles.push((field.key, trouble));
+                    None
+                }
             }
+        }
+        Value::Table(table) => {
             let mut values = serde_json::Map::new();
-            for field in &table {
+            for field in &fields(table) {
                 if let Some(value) = foreign(field, troubles, report, context) {
                     values.insert(field.name.to_owned(), value);
                 }
             }
-            Some(Value::Object(values))
+            Some(Json::Object(values))
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Settings {
     pub plugins: Plugins,
     /// Every project's defaults.
     pub sync: Sync,
+    /// Which projects there are.
+    pub listing: Listing,
     /// By name; `studio` and `local` are always there.
     pub sites: BTreeMap<String, Site>,
     /// By name.
@@ -35,11 +37,18 @@ pub struct Host {
     pub listen: SocketAddr,
     /// Sites that it acts for besides `local`; `*` for all. [`Host::serves_site`] asks.
     pub serves: Vec<String>,
+    /// The name under which other machines see this machine's site; `None` for the one that the
+    /// state folder keeps.
+    pub site_id: Option<String>,
 }
 
 impl Default for Host {
     fn default() -> Self {
-        Host { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7788)), serves: vec!["*".into()] }
+        Host {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7788)),
+            serves: vec!["*".into()],
+            site_id: None,
+        }
     }
 }
 
@@ -69,6 +78,16 @@ pub enum Trust {
     Owner,
     /// Of these, only those whose content was admitted.
     Pinned,
+}
+
+/// Which projects there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Listing {
+    /// Those that the settings name.
+    #[default]
+    Listed,
+    /// Those, and every folder where the active site keeps its projects.
+    Folders,
 }
 
 /// Which files travel in one direction.
@@ -179,7 +198,7 @@ impl fmt::Debug for Site {
 }
 
 impl Site {
-    /// Returns a site that nobody configured: on this machine's disks, without roots.
+    /// Returns a site of which nothing was read yet: on this machine's disks, without roots.
     pub(super) fn built_in(name: &str) -> Self {
         Site {
             name: name.into(),

@@ -4,38 +4,33 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use toml::de::{DeTable, DeValue};
-
 use super::error::{Level, Problem};
 use super::nearest;
 use super::source::{Source, Span};
+use super::tree::{Table, Value};
 use super::units;
 
 /// How many errors, and how many notes, are told of one file.
 const MOST: usize = 500;
 
-/// A key with its value, as it stands in the file.
+/// A key with its value, as it stands in a document.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
     pub(super) name: &'a str,
     pub(super) key: Span,
-    pub(super) value: &'a DeValue<'a>,
+    pub(super) value: &'a Value,
     pub(super) span: Span,
 }
 
-/// A table's fields in the order of the file.
+/// A table's fields in the order of the documents.
 pub(super) type Fields<'a> = Vec<Field<'a>>;
 
-/// Returns a table's fields in the order of the file.
-pub(super) fn fields<'a>(table: &'a DeTable<'a>) -> Fields<'a> {
-    let mut fields: Fields<'a> = table
+/// Returns a table's fields in the order of the documents.
+pub(super) fn fields(table: &Table) -> Fields<'_> {
+    let mut fields: Fields<'_> = table
+        .nodes
         .iter()
-        .map(|(key, value)| Field {
-            name: key.get_ref(),
-            key: key.span().into(),
-            value: value.get_ref(),
-            span: value.span().into(),
-        })
+        .map(|(name, node)| Field { name, key: node.key, value: &node.value, span: node.span })
         .collect();
     fields.sort_by_key(|field| field.key);
     fields
@@ -48,17 +43,23 @@ pub(super) fn set<T>(slot: &mut T, value: Option<T>) {
     }
 }
 
-/// All that was found in one file so far.
+/// All that was found in the documents so far.
 pub(super) struct Report<'s> {
-    pub(super) source: &'s Source,
+    sources: &'s [Source],
     found: Vec<(Span, Problem)>,
     known: HashSet<(Span, String)>,
     counts: [usize; 2],
 }
 
 impl<'s> Report<'s> {
-    pub(super) fn new(source: &'s Source) -> Self {
-        Report { source, found: Vec::new(), known: HashSet::new(), counts: [0; 2] }
+    /// `sources` are what the numbers in spans stand for; there is at least one.
+    pub(super) fn new(sources: &'s [Source]) -> Self {
+        Report { sources, found: Vec::new(), known: HashSet::new(), counts: [0; 2] }
+    }
+
+    /// Returns the document that a span is of.
+    pub(super) fn source(&self, span: Span) -> &'s Source {
+        &self.sources[span.document as usize]
     }
 
     pub(super) fn error(
@@ -67,11 +68,11 @@ impl<'s> Report<'s> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.add(span, self.source.error(span, message).help(hint));
+        self.add(span, self.source(span).error(span, message).help(hint));
     }
 
     pub(super) fn note(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(span, self.source.note(span, message).help(hint));
+        self.add(span, self.source(span).note(span, message).help(hint));
     }
 
     pub(super) fn add(&mut self, span: Span, problem: Problem) {
@@ -86,9 +87,9 @@ impl<'s> Report<'s> {
         }
     }
 
-    /// Returns errors and notes in the order of the file.
+    /// Returns errors and notes in the order of the documents.
     pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<Problem>) {
-        self.found.sort_by_key(|(span, _)| span.start);
+        self.found.sort_by_key(|(span, _)| (span.document, span.start));
         let (mut errors, mut notes): (Vec<_>, Vec<_>) = self
             .found
             .into_iter()
@@ -98,7 +99,8 @@ impl<'s> Report<'s> {
             let more = self.counts[level as usize] - told.len();
             if more > 0 {
                 let message = format!("{more} more are not shown");
-                told.push(Problem::new(level, self.source.name(), message));
+                let file = told.last().map(|last| last.file.clone()).unwrap_or_default();
+                told.push(Problem::new(level, file, message));
             }
         }
         (errors, notes)
@@ -120,10 +122,10 @@ impl<'s> Report<'s> {
     }
 
     pub(super) fn table<'a>(&mut self, field: &Field<'a>, example: &str) -> Option<Fields<'a>> {
-        match field.value {
-            DeValue::Table(table) => Some(fields(table)),
-            other => {
-                let found = described(other);
+        match field.value.table() {
+            Some(table) => Some(fields(table)),
+            None => {
+                let found = described(field.value);
                 self.error(
                     field.span,
                     format!("`{}` must be a table, not {found}", field.name),
@@ -136,7 +138,7 @@ impl<'s> Report<'s> {
 
     pub(super) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
         match field.value {
-            DeValue::Boolean(value) => Some(*value),
+            Value::Boolean(value) => Some(*value),
             _ => {
                 self.wrong_type(field, "`true` or `false`", "true");
                 None
@@ -146,7 +148,7 @@ impl<'s> Report<'s> {
 
     pub(super) fn string(&mut self, field: &Field<'_>, example: &str) -> Option<String> {
         match field.value {
-            DeValue::String(text) if text.is_empty() => {
+            Value::String(text) if text.is_empty() => {
                 self.error(
                     field.span,
                     format!("`{}` is empty", field.name),
@@ -154,7 +156,7 @@ impl<'s> Report<'s> {
                 );
                 None
             }
-            DeValue::String(text) => Some(text.to_string()),
+            Value::String(text) => Some(text.to_string()),
             _ => {
                 self.wrong_type(field, "a string", &format!("\"{example}\""));
                 None
@@ -168,21 +170,21 @@ impl<'s> Report<'s> {
         field: &Field<'_>,
         example: &str,
     ) -> Option<Vec<(String, Span)>> {
-        let DeValue::Array(array) = field.value else {
+        let Value::Array(array) = field.value else {
             self.wrong_type(field, "an array of strings", &format!("[\"{example}\"]"));
             return None;
         };
         let mut strings: Vec<(String, Span)> = Vec::new();
         for value in array.iter() {
-            let span = Span::from(value.span());
-            let item = Field { name: field.name, key: field.key, value: value.get_ref(), span };
+            let span = value.span;
+            let item = Field { name: field.name, key: field.key, value: &value.value, span };
             match item.value {
-                DeValue::String(text) if !text.is_empty() => {
+                Value::String(text) if !text.is_empty() => {
                     if !strings.iter().any(|(known, _)| known == text) {
                         strings.push((text.to_string(), span));
                     }
                 }
-                DeValue::String(_) => {
+                Value::String(_) => {
                     self.error(span, format!("`{}` has an empty entry", field.name), "remove it");
                 }
                 _ => self.wrong_type(&item, "an array of strings", &format!("[\"{example}\"]")),
@@ -197,16 +199,16 @@ impl<'s> Report<'s> {
         allowed: RangeInclusive<u32>,
         example: u32,
     ) -> Option<u32> {
-        let DeValue::Integer(integer) = field.value else {
+        let Value::Integer(integer) = field.value else {
             self.wrong_type(field, "a whole number", &example.to_string());
             return None;
         };
-        let value = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let value = i128::from_str_radix(&integer.digits, integer.radix).ok();
         let value = value.and_then(|value| u32::try_from(value).ok());
         match value.filter(|value| allowed.contains(value)) {
             Some(value) => Some(value),
             None => {
-                self.out_of_range(field, &integer.to_string(), allowed.start(), allowed.end());
+                self.out_of_range(field, &integer.text, allowed.start(), allowed.end());
                 None
             }
         }
@@ -218,8 +220,8 @@ impl<'s> Report<'s> {
         allowed: RangeInclusive<f64>,
     ) -> Option<f64> {
         let text = match field.value {
-            DeValue::Integer(integer) if integer.radix() == 10 => integer.to_string(),
-            DeValue::Float(float) => float.to_string(),
+            Value::Integer(integer) if integer.radix == 10 => integer.text.clone(),
+            Value::Float(float) => float.clone(),
             _ => {
                 self.wrong_type(field, "a number", "2.5");
                 return None;
@@ -241,11 +243,11 @@ impl<'s> Report<'s> {
         allowed: RangeInclusive<Duration>,
     ) -> Option<Duration> {
         let (text, value) = match field.value {
-            DeValue::Integer(integer) => {
-                let seconds = u64::from_str_radix(integer.as_str(), integer.radix());
-                (integer.to_string(), seconds.ok().map(Duration::from_secs))
+            Value::Integer(integer) => {
+                let seconds = u64::from_str_radix(&integer.digits, integer.radix);
+                (integer.text.clone(), seconds.ok().map(Duration::from_secs))
             }
-            DeValue::String(text) => match units::parse_duration(text) {
+            Value::String(text) => match units::parse_duration(text) {
                 Ok(duration) => (text.to_string(), Some(duration)),
                 Err(error) => {
                     self.not_a(field, text, &error);
@@ -274,10 +276,10 @@ impl<'s> Report<'s> {
         allowed: RangeInclusive<u64>,
     ) -> Option<u64> {
         let (text, value) = match field.value {
-            DeValue::Integer(integer) => {
-                (integer.to_string(), u64::from_str_radix(integer.as_str(), integer.radix()).ok())
+            Value::Integer(integer) => {
+                (integer.text.clone(), u64::from_str_radix(&integer.digits, integer.radix).ok())
             }
-            DeValue::String(text) => {
+            Value::String(text) => {
                 match units::parse_bytes(text.strip_suffix("/s").unwrap_or(text)) {
                     Ok(bytes) => (text.to_string(), Some(bytes)),
                     Err(error) => {
@@ -309,7 +311,7 @@ impl<'s> Report<'s> {
     ) -> Option<T> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let first = names.first().copied().unwrap_or_default();
-        let DeValue::String(text) = field.value else {
+        let Value::String(text) = field.value else {
             self.wrong_type(field, "a string", &format!("\"{first}\""));
             return None;
         };
@@ -352,14 +354,14 @@ impl<'s> Report<'s> {
 }
 
 /// Returns what a value is, with its article.
-pub(super) fn described(value: &DeValue<'_>) -> &'static str {
+pub(super) fn described(value: &Value) -> &'static str {
     match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "an array",
-        DeValue::Table(_) => "a table",
+        Value::String(_) => "a string",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number with a fraction",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "an array",
+        Value::Table(_) | Value::Paths(_) => "a table",
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::context::Context;
 use super::expand::{Trouble, expand};
-use super::model::{Project, ProjectSite, Settings, Site};
+use super::model::{Project, ProjectSite, Settings};
 use super::nearest::{listed, nearest};
 use super::overlap::{self, Folder};
 use super::read::Report;
@@ -15,15 +15,16 @@ use super::source::Span;
 type Resolved = BTreeMap<String, (Root, Result<String, Trouble>)>;
 
 /// Puts the sections together. What is wrong is in the report; then the value is not to be used.
-pub(super) fn resolve(sections: Sections, report: &mut Report<'_>, context: &Context) -> Settings {
-    let Sections { enabled, host, plugins, sync, mut sites, projects, mentions } = sections;
-    for name in ["studio", "local"] {
-        sites.entry(name.into()).or_insert_with(|| SiteSection {
-            site: Site::built_in(name),
-            roots: BTreeMap::new(),
-            troubles: Vec::new(),
-        });
-    }
+///
+/// `file` is where a project would be added.
+pub(super) fn resolve(
+    sections: Sections,
+    file: &str,
+    report: &mut Report<'_>,
+    context: &Context,
+) -> Settings {
+    let Sections { enabled, host, site_id, plugins, sync, listing, mut sites, projects, mentions } =
+        sections;
     for section in sites.values_mut() {
         let sound = section.roots.iter().filter_map(|(name, root)| {
             root.path.as_ref().ok().map(|path| (name.clone(), path.clone()))
@@ -31,10 +32,13 @@ pub(super) fn resolve(sections: Sections, report: &mut Report<'_>, context: &Con
         section.site.roots = sound.collect();
     }
     check_mentions(&mentions, &sites, report);
+    if let (Some(span), Some(id)) = (site_id, &host.site_id) {
+        check_site_id(id, span, &sites, report);
+    }
     if projects.is_empty() {
         let problem = super::Problem::new(
             super::Level::Note,
-            report.source.name(),
+            file,
             "no project is configured: nothing to do",
         );
         report.add(Span::default(), problem.help("add a table [projects.NAME]"));
@@ -65,7 +69,7 @@ pub(super) fn resolve(sections: Sections, report: &mut Report<'_>, context: &Con
         }
     }
     let sites = sites.into_iter().map(|(name, section)| (name, section.site)).collect();
-    Settings { enabled, host, plugins, sync: sync.values, sites, projects: done }
+    Settings { enabled, host, plugins, sync: sync.values, listing, sites, projects: done }
 }
 
 fn check_mentions(
@@ -80,6 +84,22 @@ fn check_mentions(
             None => format!("there are {}; [sites.NAME] adds one", listed(&known)),
         };
         report.error(*span, format!("there is no site `{}`", name.escape_debug()), hint);
+    }
+}
+
+/// The id is how the catalog knows this machine's site, so no other may have that name.
+fn check_site_id(
+    id: &str,
+    span: Span,
+    sites: &BTreeMap<String, SiteSection>,
+    report: &mut Report<'_>,
+) {
+    if sites.contains_key(id) {
+        report.error(
+            span,
+            format!("`site_id`: `{id}` is a site of its own"),
+            "choose a name that no [sites.NAME] has",
+        );
     }
 }
 
@@ -98,7 +118,14 @@ fn one_project(
     for (site_name, site) in sites {
         let own = section.sites.get(site_name);
         let mut roots = site.roots.clone();
-        roots.extend(own.iter().flat_map(|own| own.roots.clone()));
+        for (name, root) in own.iter().flat_map(|own| &own.roots) {
+            // What a later layer says of the site outdoes what an earlier one says of the project.
+            let layer = report.source(root.value).layer();
+            let over = |under: &Root| layer >= report.source(under.value).layer();
+            if roots.get(name).is_none_or(over) {
+                roots.insert(name.clone(), root.clone());
+            }
+        }
         let roots: Resolved = roots
             .into_iter()
             .map(|(root_name, root)| {

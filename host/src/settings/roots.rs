@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use toml::de::DeValue;
-
 use super::context::Platform;
 use super::expand::Trouble;
 use super::read::{Field, Fields, Report, fields};
 use super::sections::{Root, is_name};
+use super::tree::Value;
 
 /// Returns the roots by name.
 pub(super) fn read_roots(
@@ -15,7 +14,7 @@ pub(super) fn read_roots(
     report: &mut Report<'_>,
     platform: Platform,
 ) -> BTreeMap<String, Root> {
-    if let DeValue::String(path) = field.value {
+    if let Value::String(path) = field.value {
         report.error(
             field.span,
             "a root has a name",
@@ -38,8 +37,10 @@ pub(super) fn read_roots(
             continue;
         }
         let path = match field.value {
-            DeValue::Table(paths) => platform_path(field, &fields(paths), report, platform),
-            DeValue::Array(_) => {
+            Value::Table(paths) | Value::Paths(paths) => {
+                platform_path(field, &fields(paths), report, platform)
+            }
+            Value::Array(_) => {
                 let message = format!("root `{}` must be a path, not an array", field.name);
                 report.error(field.span, message, "give every folder a root name of its own");
                 None

@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::error::{Errors, Level, Problem};
 use super::file;
+use super::layers::Layer;
 
 /// Tries for the lock, and the pause between two: 5 s, longer than any edit takes.
 const TRIES: u32 = 500;
@@ -66,8 +67,8 @@ impl Editing {
     ///
     /// # Errors
     /// As when settings are loaded: others can write to it, it is not UTF-8, too large.
-    pub fn read(&self) -> Result<String, Errors> {
-        Ok(file::read(&self.path)?.text().to_owned())
+    pub fn read(&self, layer: Layer) -> Result<String, Errors> {
+        Ok(file::read(&self.path, layer)?.text().to_owned())
     }
 
     /// Writes the file anew, with its mode and its owner.

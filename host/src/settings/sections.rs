@@ -1,24 +1,24 @@
-//! The tables of the file, one by one: every key read, none compared with another table yet.
+//! The tables of the documents, one by one: every key read, none compared with another table yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use toml::de::DeTable;
-
 use super::context::Context;
 use super::expand::{Trouble, expand};
-use super::model::{Host, Plugins, Site, Sync, Travel, Trust, Verify};
+use super::layers::Layers;
+use super::model::{Host, Listing, Plugins, Site, Sync, Travel, Trust, Verify};
 use super::nearest;
 use super::read::{Field, Report, fields, set};
 use super::roots::read_roots;
 use super::sites::read_sites;
 use super::source::Span;
+use super::tree::Table;
 
 const TOP: [&str; 6] = ["enabled", "host", "plugins", "sync", "sites", "projects"];
-const HOST: [&str; 2] = ["listen", "serves"];
+const HOST: [&str; 3] = ["listen", "serves", "site_id"];
 const PLUGINS: [&str; 2] = ["folders", "trust"];
-const SYNC: [&str; 13] = [
+pub(super) const SYNC: [&str; 13] = [
     "enabled",
     "retry_count",
     "loop_delay",
@@ -45,6 +45,7 @@ pub(super) const SITE: [&str; 8] = [
 ];
 const PROJECT_SITE: [&str; 2] = ["enabled", "root"];
 
+const LISTING: [(&str, Listing); 2] = [("listed", Listing::Listed), ("folders", Listing::Folders)];
 const TRAVEL: [(&str, Travel); 2] = [("all", Travel::All), ("requested", Travel::Requested)];
 const TRUST: [(&str, Trust); 2] = [("owner", Trust::Owner), ("pinned", Trust::Pinned)];
 const VERIFY: [(&str, Verify); 2] = [("auto", Verify::Auto), ("full", Verify::Full)];
@@ -58,8 +59,11 @@ const THIRTY_DAYS: Duration = Duration::from_secs(30 * DAY);
 pub(super) struct Sections {
     pub(super) enabled: bool,
     pub(super) host: Host,
+    /// Where the host's site id was chosen.
+    pub(super) site_id: Option<Span>,
     pub(super) plugins: Plugins,
     pub(super) sync: SyncSection,
+    pub(super) listing: Listing,
     pub(super) sites: BTreeMap<String, SiteSection>,
     pub(super) projects: BTreeMap<String, ProjectSection>,
     /// Every mention of a site's name.
@@ -108,33 +112,63 @@ pub(super) struct ProjectSiteSection {
     pub(super) roots: BTreeMap<String, Root>,
 }
 
-/// Reads the whole file, or `None` if it is no TOML.
-pub(super) fn read(report: &mut Report<'_>, context: &Context) -> Option<Sections> {
-    let source = report.source;
-    let (document, errors) = DeTable::parse_recoverable(source.text());
-    if !errors.is_empty() {
-        syntax(report, &errors);
-        return None;
+/// Of what a reader sees a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// One document: what it lacks may stand in another.
+    OneDocument,
+    /// All that there is.
+    All,
+}
+
+/// Reads one document by itself, for what is wrong with it: also where another one overrides it.
+pub(super) fn check(document: &Table, report: &mut Report<'_>, context: &Context) {
+    let mut sections = read_top(document, Extent::OneDocument, report, context);
+    let projects = fields(document).into_iter().find(|field| field.name == "projects");
+    let Some(table) = projects.and_then(|field| report.table(&field, "[projects.demo]")) else {
+        return;
+    };
+    for field in &table {
+        if is_name("project", field, report) {
+            read_project(field, &mut sections, report, context);
+        }
     }
-    let top = fields(document.get_ref());
+}
+
+/// Reads what all layers come to. Their documents were checked one by one.
+pub(super) fn read(layers: &Layers, report: &mut Report<'_>, context: &Context) -> Sections {
+    let mut sections = read_top(layers.merged(), Extent::All, report, context);
+    for name in layers.projects() {
+        let Some(node) = layers.project(name, &SYNC) else { continue };
+        let field = Field { name, key: node.key, value: &node.value, span: node.span };
+        if is_name("project", &field, report) {
+            read_project(&field, &mut sections, report, context);
+        }
+    }
+    sections
+}
+
+/// Reads everything but the projects.
+fn read_top(top: &Table, extent: Extent, report: &mut Report<'_>, context: &Context) -> Sections {
     let mut sections = Sections {
         enabled: true,
         host: Host::default(),
+        site_id: None,
         plugins: Plugins::default(),
         sync: SyncSection::default(),
+        listing: Listing::default(),
         sites: BTreeMap::new(),
         projects: BTreeMap::new(),
         mentions: Vec::new(),
     };
-    let mut projects = None;
-    for field in &top {
+    for field in &fields(top) {
         match field.name {
             "enabled" => set(&mut sections.enabled, report.boolean(field)),
             "host" => read_host(field, &mut sections, report),
             "plugins" => read_plugins(field, &mut sections.plugins, report, context),
             "sync" => read_defaults(field, &mut sections, report),
-            "sites" => read_sites(field, &mut sections, report, context),
-            "projects" => projects = Some(field),
+            "sites" => read_sites(field, extent, &mut sections, report, context),
+            "projects" => {}
             other => {
                 if let Some(section) = home_of(other) {
                     let message = format!("`{other}` does not belong at the top of the file");
@@ -145,11 +179,7 @@ pub(super) fn read(report: &mut Report<'_>, context: &Context) -> Option<Section
             }
         }
     }
-    // Last, since `[sync]` may stand below the projects that build on it.
-    if let Some(field) = projects {
-        read_projects(field, &mut sections, report, context);
-    }
-    Some(sections)
+    sections
 }
 
 /// Returns the section that a key belongs to.
@@ -174,38 +204,6 @@ fn unknown(report: &mut Report<'_>, field: &Field<'_>, place: &str, known: &[&st
             report.error(field.key, message, format!("it belongs in {section}"));
         }
         None => report.unknown(field, place, known),
-    }
-}
-
-fn syntax(report: &mut Report<'_>, errors: &[toml::de::Error]) {
-    let mut lines = BTreeSet::new();
-    for error in errors {
-        let span = Span::from(error.span().unwrap_or_default());
-        // What else is wrong with a line follows from the first that was found.
-        if !lines.insert(report.source.place(span).line) {
-            continue;
-        }
-        let found = report.source.text().get(span.start..span.end).unwrap_or_default();
-        let message = error.message();
-        let (message, hint) = if message.contains("quoted") && found.trim().is_empty() {
-            ("a value is missing", "write `key = value`")
-        } else if message.contains("quoted") {
-            let hint = match found.trim().to_lowercase().as_str() {
-                "true" | "yes" | "on" => "write `true`",
-                "false" | "no" | "off" => "write `false`",
-                _ => "put text into quotes",
-            };
-            ("this is no value", hint)
-        } else if message.contains("escape") {
-            (message, "in \"...\" a `\\` begins an escape: write paths with `/`, or in '...'")
-        } else if message.contains("duplicate key") {
-            (message, "it stands further up already: write every key and every [table] once")
-        } else if message.contains("extend") {
-            (message, "it was closed further up: keep its keys in one place")
-        } else {
-            (message, "the file is TOML: https://toml.io")
-        };
-        report.error(span, format!("not TOML: {message}"), hint);
     }
 }
 
@@ -234,6 +232,15 @@ fn read_host(field: &Field<'_>, sections: &mut Sections, report: &mut Report<'_>
                 };
                 sections.host.serves = names.iter().map(|(name, _)| name.clone()).collect();
                 sections.mentions.extend(names.into_iter().filter(|(name, _)| name != "*"));
+            }
+            "site_id" => {
+                if let Some(id) = report.string(field, "workstation-7") {
+                    let field = Field { name: &id, key: field.span, ..*field };
+                    if is_name("site", &field, report) {
+                        sections.site_id = Some(field.span);
+                        sections.host.site_id = Some(id);
+                    }
+                }
             }
             _ => unknown(report, field, "[host]", &HOST),
         }
@@ -279,8 +286,12 @@ fn read_defaults(field: &Field<'_>, sections: &mut Sections, report: &mut Report
         return;
     };
     for field in &table {
-        if !read_sync(field, &mut sections.sync, &mut sections.mentions, report) {
-            unknown(report, field, "[sync]", &SYNC);
+        if field.name == "projects" {
+            set(&mut sections.listing, report.choice(field, &LISTING));
+        } else if !read_sync(field, &mut sections.sync, &mut sections.mentions, report) {
+            let mut known = SYNC.to_vec();
+            known.push("projects");
+            unknown(report, field, "[sync]", &known);
         }
     }
 }
@@ -310,14 +321,14 @@ fn read_sync(
             if let Some(name) = report.string(field, "studio") {
                 mentions.push((name.clone(), field.span));
                 values.active_site = name;
-                sync.active_site = Some(field.span);
+                sync.active_site = written(field);
             }
         }
         "remote_site" => {
             if let Some(name) = report.string(field, "studio") {
                 mentions.push((name.clone(), field.span));
                 values.remote_site = name;
-                sync.remote_site = Some(field.span);
+                sync.remote_site = written(field);
             }
         }
         "exclude" => {
@@ -341,6 +352,11 @@ fn read_sync(
     true
 }
 
+/// Returns where a value was chosen, if anybody chose it.
+fn written(field: &Field<'_>) -> Option<Span> {
+    (!field.span.is_built_in()).then_some(field.span)
+}
+
 fn is_name_pattern(pattern: &str, span: Span, report: &mut Report<'_>) -> bool {
     let shown = pattern.escape_debug();
     if pattern.contains('/') {
@@ -362,42 +378,34 @@ fn is_name_pattern(pattern: &str, span: Span, report: &mut Report<'_>) -> bool {
     true
 }
 
-fn read_projects(
-    field: &Field<'_>,
+fn read_project(
+    header: &Field<'_>,
     sections: &mut Sections,
     report: &mut Report<'_>,
     context: &Context,
 ) {
-    let Some(table) = report.table(field, "[projects.demo]") else {
+    let example = format!("[projects.{}]", header.name);
+    let Some(table) = report.table(header, &example) else {
         return;
     };
+    let mut project =
+        ProjectSection { span: header.key, sync: SyncSection::default(), sites: BTreeMap::new() };
     for field in &table {
-        if !is_name("project", field, report) {
-            continue;
-        }
-        let example = format!("[projects.{}]", field.name);
-        let Some(table) = report.table(field, &example) else {
-            continue;
-        };
-        let mut project =
-            ProjectSection { span: field.key, sync: sections.sync.clone(), sites: BTreeMap::new() };
-        for field in &table {
-            if field.name == "sites" {
-                read_project_sites(field, &mut project, &mut sections.mentions, report, context);
-            } else if !read_sync(field, &mut project.sync, &mut sections.mentions, report) {
-                let mut known = SYNC.to_vec();
-                known.push("sites");
-                if SITE.contains(&field.name) {
-                    let message = format!("there is no key `{}` in {example}", field.name);
-                    let hint = format!("it belongs to a site: `sites.studio.{}`", field.name);
-                    report.error(field.key, message, hint);
-                } else {
-                    unknown(report, field, &example, &known);
-                }
+        if field.name == "sites" {
+            read_project_sites(field, &mut project, &mut sections.mentions, report, context);
+        } else if !read_sync(field, &mut project.sync, &mut sections.mentions, report) {
+            let mut known = SYNC.to_vec();
+            known.push("sites");
+            if SITE.contains(&field.name) {
+                let message = format!("there is no key `{}` in {example}", field.name);
+                let hint = format!("it belongs to a site: `sites.studio.{}`", field.name);
+                report.error(field.key, message, hint);
+            } else {
+                unknown(report, field, &example, &known);
             }
         }
-        sections.projects.insert(field.name.to_owned(), project);
     }
+    sections.projects.insert(header.name.to_owned(), project);
 }
 
 fn read_project_sites(

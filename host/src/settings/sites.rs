@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use toml::de::DeValue;
-
 use super::context::Context;
 use super::foreign::foreign;
 use super::model::Site;
 use super::nearest;
 use super::read::{Field, Fields, Report, set};
 use super::roots::read_roots;
-use super::sections::{SITE, Sections, SiteSection, is_name};
+use super::sections::{Extent, SITE, Sections, SiteSection, is_name};
+use super::tree::Value;
 
 /// The longest that a site may be waited for without a sign of life.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -19,6 +18,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Reads the table `sites`.
 pub(super) fn read_sites(
     field: &Field<'_>,
+    extent: Extent,
     sections: &mut Sections,
     report: &mut Report<'_>,
     context: &Context,
@@ -33,7 +33,7 @@ pub(super) fn read_sites(
         let example = format!("[sites.{}]", field.name);
         // A site that cannot be read is still there: mentions of it are not the mistake.
         let table = report.table(field, &example).unwrap_or_default();
-        let section = read_site(field, &table, report, context);
+        let section = read_site(field, &table, extent, report, context);
         sections.sites.insert(field.name.to_owned(), section);
     }
 }
@@ -41,11 +41,15 @@ pub(super) fn read_sites(
 fn read_site(
     header: &Field<'_>,
     table: &Fields<'_>,
+    extent: Extent,
     report: &mut Report<'_>,
     context: &Context,
 ) -> SiteSection {
     let mut section = SiteSection {
-        site: Site { span: Some(header.key), ..Site::built_in(header.name) },
+        site: Site {
+            span: (!header.key.is_built_in()).then_some(header.key),
+            ..Site::built_in(header.name)
+        },
         roots: BTreeMap::new(),
         troubles: Vec::new(),
     };
@@ -82,7 +86,8 @@ fn read_site(
         }
     }
     let named = |field: &Field<'_>| field.name == "provider";
-    if matches!(header.value, DeValue::Table(_)) && !table.iter().any(named) {
+    let lacks_none = extent == Extent::OneDocument || !matches!(header.value, Value::Table(_));
+    if !lacks_none && !table.iter().any(named) {
         let slip = table.iter().find(|field| nearest::one_slip(field.name, "provider"));
         let hint = match slip {
             Some(field) => format!("did you mean `provider` by `{}`?", field.name),

@@ -1,32 +1,40 @@
 //! The text of a settings file, and the way from an offset in it to a line that can be shown.
 
 use super::error::{Level, Place, Problem};
+use super::layers::Layer;
 
 /// Longest part of a line that is shown, in characters.
 const SHOWN: usize = 120;
 /// How much of a longer line is shown before the place.
 const BEFORE: usize = 40;
 
-/// A part of a [`Source`], in bytes.
+/// A part of one of the [`Source`]s, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
+    /// Which source, by its place in [`Loaded::sources`](super::Loaded::sources); 0 is what is
+    /// built in.
+    pub document: u32,
     /// The first byte.
     pub start: usize,
     /// The first byte after it.
     pub end: usize,
 }
 
-impl From<std::ops::Range<usize>> for Span {
-    fn from(range: std::ops::Range<usize>) -> Self {
-        Span { start: range.start, end: range.end }
+impl Span {
+    pub(super) fn new(document: u32, range: std::ops::Range<usize>) -> Self {
+        Span { document, start: range.start, end: range.end }
     }
 }
 
-/// A settings file's name and text.
+/// A document's name and text: a settings file, or what stands for one.
 #[derive(Clone)]
 pub struct Source {
+    layer: Layer,
     name: String,
     text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    exposed: Option<u32>,
 }
 
 // Not derived: the text may hold a password.
@@ -39,8 +47,34 @@ impl std::fmt::Debug for Source {
 impl Source {
     /// Wraps a text.
     #[must_use]
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Source { name: name.into(), text: text.into() }
+    pub fn new(layer: Layer, name: impl Into<String>, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
+        Source { layer, name: name.into(), text, lines, exposed: None }
+    }
+
+    /// Returns the same document with another text.
+    #[must_use]
+    pub fn with_text(&self, text: &str) -> Self {
+        Source::new(self.layer, self.name.as_str(), text).exposed(self.exposed)
+    }
+
+    /// Notes that anybody can read the file, whose permission bits these are.
+    pub(super) fn exposed(mut self, mode: Option<u32>) -> Self {
+        self.exposed = mode;
+        self
+    }
+
+    /// Returns the file's permission bits, if anybody can read it.
+    pub(super) fn is_exposed(&self) -> Option<u32> {
+        self.exposed
+    }
+
+    /// Returns the layer that it belongs to.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        self.layer
     }
 
     /// Returns what problems call the file.
@@ -73,7 +107,8 @@ impl Source {
     pub fn place(&self, span: Span) -> Place {
         let start = self.boundary(span.start);
         let end = self.boundary(span.end).max(start);
-        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let number = self.lines.partition_point(|begin| *begin <= start);
+        let line_start = self.lines[number - 1];
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
         let line = self.text[line_start..line_end].trim_end_matches('\r');
         let start_in_line = (start - line_start).min(line.len());
@@ -107,7 +142,7 @@ impl Source {
         }
         let caret = from - cut + usize::from(cut > 0);
         Place {
-            line: self.text[..start].matches('\n').count() + 1,
+            line: number,
             column: line[..start_in_line].chars().count() + 1,
             width: (to - from).min(text.chars().count().saturating_sub(caret)).max(1),
             caret,

@@ -10,8 +10,9 @@ use toml_edit::Value;
 use crate::cli::output::{plain, print, say};
 use crate::cli::{Exit, Failure, Global, ground};
 use crate::settings::edit::{self, Refusal};
-use crate::settings::save::Editing;
-use crate::settings::{Context, Loaded, Settings, is_secret, nearest};
+use crate::settings::save::{self, Editing};
+use crate::settings::{Context, Layer, Listing, Loaded, Settings, Source, is_secret, nearest};
+use crate::state_dir::StateDir;
 
 /// The longest value that is read from standard input, in bytes.
 const LONGEST: u64 = 64 << 10;
@@ -37,6 +38,9 @@ pub(in crate::cli) struct Unset {
 
 #[derive(Debug, Args)]
 struct Place {
+    /// In local.toml, which is of this machine only
+    #[arg(id = "here", long = "local")]
+    local: bool,
     /// The project that it is a key of
     #[arg(long, value_name = "NAME")]
     project: Option<String>,
@@ -125,42 +129,71 @@ fn value(key: &[String], argument: &str) -> Result<Value, Failure> {
 /// A settings file while it is edited.
 struct Edited {
     path: PathBuf,
-    editing: Editing,
+    /// `None` for one that is not there yet.
+    editing: Option<Editing>,
     text: String,
+    layer: Layer,
+    /// All that is loaded with it, as it was.
+    documents: Vec<Source>,
     context: Context,
     before: Option<Loaded>,
 }
 
 impl Edited {
     fn open(global: &Global, place: &Place) -> Result<Self, Failure> {
-        let path = Settings::find(&ground::candidates(global))?;
-        let editing = Editing::open(&path)?;
-        let text = editing.read()?;
+        let mut files = ground::files(global)?;
+        let (path, layer) = if place.local {
+            (ground::local_file(global)?, Layer::Local)
+        } else {
+            (files.system.clone(), Layer::System)
+        };
+        let is_new = place.local && std::fs::symlink_metadata(&path).is_err();
+        if is_new {
+            files.local = None;
+        }
+        let editing = if is_new { None } else { Some(Editing::open(&path)?) };
+        // Not before it is locked: else it might be changed between.
+        let mut documents = Settings::documents(&files)?;
+        if is_new {
+            documents.insert(1, Source::new(layer, path.display().to_string(), ""));
+        }
+        let text = documents.iter().find(|document| document.layer() == layer);
+        let text = text.map_or_else(String::new, |document| document.text().to_owned());
         let context = Context::from_process();
-        let before = Settings::load(&path, &context).ok();
-        let edited = Edited { path, editing, text, context, before };
-        if let (Some(project), Some(before)) = (&place.project, &edited.before) {
+        let before = Settings::check(documents.clone(), &context).ok();
+        if let (Some(project), Some(before)) = (&place.project, &before) {
             known(project, &before.settings)?;
         }
-        Ok(edited)
+        Ok(Edited { path, editing, text, layer, documents, context, before })
     }
 
     /// Why the text cannot be edited. One that is no TOML says so as when it is loaded.
     fn refused(&self, refusal: &Refusal) -> Failure {
-        let name = self.path.display().to_string();
-        match Settings::parse(&self.text, &name, &self.context) {
+        match Settings::check(self.documents.clone(), &self.context) {
             Err(errors) if *refusal == Refusal::Syntax => errors.into(),
-            _ => Failure::new(Exit::Usage, format_args!("{name}: {refusal}")),
+            _ => Failure::new(Exit::Usage, format_args!("{}: {refusal}", self.path.display())),
         }
     }
 
-    /// Writes the new text, if it is right.
+    /// Writes the new text, if all is right with it.
     fn write(self, new: &str) -> Result<PathBuf, Failure> {
-        let name = self.path.display().to_string();
-        let loaded = Settings::parse(new, &name, &self.context).map_err(|errors| {
-            Failure::from(errors).hint(format_args!("{name} was left as it was"))
+        let changed = self.documents.iter().map(|document| {
+            let edited = document.layer() == self.layer;
+            if edited { document.with_text(new) } else { document.clone() }
+        });
+        let loaded = Settings::check(changed.collect(), &self.context).map_err(|errors| {
+            let hint = format!("{} was left as it was", self.path.display());
+            Failure::from(errors).hint(hint)
         })?;
-        self.editing.replace(new)?;
+        match self.editing {
+            Some(editing) => editing.replace(new)?,
+            None => {
+                if let Some(folder) = self.path.parent().filter(|folder| !folder.exists()) {
+                    StateDir::open(folder)?;
+                }
+                save::create(&self.path, new, 0o600)?;
+            }
+        }
         let known: BTreeSet<&str> = self
             .before
             .iter()
@@ -176,7 +209,7 @@ impl Edited {
 
 /// A slip in a project's name must not make a project.
 fn known(project: &str, settings: &Settings) -> Result<(), Failure> {
-    if settings.projects.contains_key(project) {
+    if settings.projects.contains_key(project) || settings.listing == Listing::Folders {
         return Ok(());
     }
     let failure = Failure::new(

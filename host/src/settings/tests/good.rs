@@ -160,8 +160,8 @@ password = "a{{b}"
     );
     assert!(!format!("{loaded:?}").contains("a{b}"), "a password is not for logs");
     let span = site.key_spans["port"];
-    assert_eq!(&loaded.source.text()[span.start..span.end], "port");
-    insta::assert_snapshot!(loaded.source.error(span, "no such port"), @r"
+    assert_eq!(&loaded.source(span).text()[span.start..span.end], "port");
+    insta::assert_snapshot!(loaded.source(span).error(span, "no such port"), @r"
     error: no such port
       --> sitesync.toml:12:1
        |

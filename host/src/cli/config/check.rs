@@ -1,41 +1,20 @@
 //! `sitesync config check`: whether the settings are right.
 
-mod edit;
-
-use clap::Subcommand;
 use serde_json::json;
 
-use super::ground;
-use super::output::{counted, print, print_json, say};
-use super::{Exit, Failure, Global};
+use super::super::ground;
+use super::super::output::{counted, print, print_json, say};
+use super::super::{Exit, Failure, Global};
 use crate::settings::{Context, Settings};
 
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Says whether the settings are right, and all that is wrong with them
-    Check {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Sets a key in the settings file: all else in it stays as it is
-    Set(edit::Set),
-    /// Takes a key out of the settings file
-    Unset(edit::Unset),
-}
-
-pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
-    let as_json = match command {
-        Command::Check { json } => json,
-        Command::Set(arguments) => return edit::set(global, arguments),
-        Command::Unset(arguments) => return edit::unset(global, arguments),
-    };
-    let path = Settings::find(&ground::candidates(global))?;
-    let (settings, errors, notes) = match Settings::load(&path, &Context::from_process()) {
+pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
+    let files = ground::files(global)?;
+    let path = files.system.clone();
+    let (settings, errors, notes) = match Settings::load(&files, &Context::from_process()) {
         Ok(loaded) => (Some(loaded.settings), Vec::new(), loaded.notes),
         Err(wrong) => (None, wrong.errors, wrong.notes),
     };
-    if *as_json {
+    if as_json {
         let shown = |problem: &crate::settings::Problem| {
             json!({
                 "file": problem.file, "line": problem.place.as_ref().map(|place| place.line),
