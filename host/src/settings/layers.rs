@@ -131,14 +131,6 @@ impl Layers {
         }
         Some(Node { key: listed.key, span: listed.span, value: Value::Table(merged) })
     }
-
-    /// Returns the first layer that has a table at this path of keys.
-    pub(super) fn first_with(&self, path: &[&str]) -> Option<Layer> {
-        let has = |layer: &&Document| {
-            path.iter().try_fold(&layer.table, |table, key| table.table(key)).is_some()
-        };
-        self.each.iter().find(has).map(|layer| layer.layer)
-    }
 }
 
 impl Span {

@@ -1,5 +1,6 @@
 //! Where each effective value comes from.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -65,73 +66,77 @@ impl Origins {
         all
     }
 
-    /// Returns all values that hold for a project, with what these sites are for it. Empty for an
-    /// unknown one.
+    /// Returns all values that hold for a project, with what it sees of these sites and of those
+    /// that it says something of. Empty for an unknown one.
     #[must_use]
     pub fn project(&self, name: &str, sites: &[&str]) -> Vec<Effective> {
         let mut all = Vec::new();
-        let Some(project) = self.layers.project(name, &SYNC) else { return all };
-        let none = Table::default();
-        let project = project.value.table().unwrap_or(&none);
+        let Some(node) = self.layers.project(name, &SYNC) else { return all };
+        let Some(project) = node.value.table() else { return all };
+        let mut path = ["projects", name].map(str::to_owned).to_vec();
         for (key, node) in project.nodes.iter().filter(|(key, _)| *key != "sites") {
-            self.flatten(&mut ["projects", name, key].map(str::to_owned).into(), node, &mut all);
+            path.push(key.clone());
+            self.flatten(&mut path, node, &mut all);
+            path.pop();
         }
-        let shared = self.layers.merged().table("sites").unwrap_or(&none);
+        let own = project.table("sites");
+        let mut sites: BTreeSet<&str> = sites.iter().copied().collect();
+        sites.extend(own.iter().flat_map(|own| own.nodes.keys()).map(String::as_str));
+        path.push("sites".into());
         for site in sites {
-            let own = project.table("sites").and_then(|sites| sites.table(site));
-            let shared = shared.table(site);
-            let mut found = Table::default();
-            for (key, node) in [shared, own].into_iter().flatten().flat_map(|table| &table.nodes) {
-                match (key.as_str(), &node.value) {
-                    ("enabled", value) => {
-                        // Off for all is off for each.
-                        let off = found
-                            .nodes
-                            .get(key)
-                            .is_some_and(|under| matches!(under.value, Value::Boolean(false)));
-                        if !off || matches!(value, Value::Boolean(false)) {
-                            found.nodes.insert(key.clone(), node.clone());
-                        }
-                    }
-                    ("root", Value::Table(roots) | Value::Paths(roots)) => {
-                        for (root, node) in &roots.nodes {
-                            let key = format!("root.{root}");
-                            let over = found.nodes.get(&key).is_none_or(|under| {
-                                self.layer(node.span) >= self.layer(under.span)
-                            });
-                            if over {
-                                found.nodes.insert(key, node.clone());
-                            }
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            for (key, node) in &found.nodes {
-                let mut path = ["projects", name, "sites", site].map(str::to_owned).to_vec();
-                match key.split_once('.') {
-                    Some((key, root)) => path.extend([key.to_owned(), root.to_owned()]),
-                    None => path.push(key.clone()),
-                }
-                self.flatten(&mut path, node, &mut all);
-            }
+            let shared = self.layers.merged().table("sites").and_then(|sites| sites.table(site));
+            path.push(site.to_owned());
+            let seen = self.seen(shared, own.and_then(|own| own.table(site)));
+            self.flatten_all(&mut path, &seen, &mut all);
+            path.pop();
         }
         all
+    }
+
+    /// Returns a site as a project sees it: its switch, and its roots.
+    fn seen(&self, shared: Option<&Table>, own: Option<&Table>) -> Table {
+        let mut seen = Table::default();
+        for table in [shared, own].into_iter().flatten() {
+            if let Some(enabled) = table.nodes.get("enabled") {
+                // Off for all is off for each.
+                let off = |node: &Node| node.value == Value::Boolean(false);
+                if off(enabled) || !seen.nodes.get("enabled").is_some_and(off) {
+                    seen.nodes.insert("enabled".into(), enabled.clone());
+                }
+            }
+            if let Some(root) = table.nodes.get("root") {
+                let mut root = root.clone();
+                if let (Value::Table(roots), Some(under)) = (&mut root.value, seen.table("root")) {
+                    let layer = |node: &Node| self.layer(node.span);
+                    for (name, node) in &under.nodes {
+                        if roots.nodes.get(name).is_none_or(|own| layer(own) < layer(node)) {
+                            roots.nodes.insert(name.clone(), node.clone());
+                        }
+                    }
+                }
+                seen.nodes.insert("root".into(), root);
+            }
+        }
+        seen
     }
 
     fn layer(&self, span: Span) -> Layer {
         self.sources[span.document as usize].layer()
     }
 
+    /// Adds all that stand in a table.
+    fn flatten_all(&self, path: &mut Vec<String>, table: &Table, into: &mut Vec<Effective>) {
+        for (key, node) in &table.nodes {
+            path.push(key.clone());
+            self.flatten(path, node, into);
+            path.pop();
+        }
+    }
+
     /// Adds a node, or all that stand in it.
     fn flatten(&self, path: &mut Vec<String>, node: &Node, into: &mut Vec<Effective>) {
         if let Value::Table(table) = &node.value {
-            for (key, node) in &table.nodes {
-                path.push(key.clone());
-                self.flatten(path, node, into);
-                path.pop();
-            }
-            return;
+            return self.flatten_all(path, table, into);
         }
         let secret = path.iter().any(|key| is_secret(key));
         let source = &self.sources[node.span.document as usize];

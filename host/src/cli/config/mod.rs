@@ -2,6 +2,8 @@
 
 mod check;
 mod edit;
+mod path;
+mod show;
 
 use clap::Subcommand;
 
@@ -19,6 +21,23 @@ pub(super) enum Command {
     Set(edit::Set),
     /// Takes a key out of a settings file
     Unset(edit::Unset),
+    /// Shows every value that holds; secrets as `***`
+    Show {
+        /// Only what holds for this project
+        project: Option<String>,
+        /// With the file, line and layer that each comes from
+        #[arg(long)]
+        origin: bool,
+        /// As JSON, a value a line, with where it comes from
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows where settings are looked for, and what of it counts
+    Path {
+        /// As JSON: one document
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
@@ -26,5 +45,9 @@ pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
         Command::Check { json } => check::run(global, *json),
         Command::Set(arguments) => edit::set(global, arguments),
         Command::Unset(arguments) => edit::unset(global, arguments),
+        Command::Show { project, origin, json } => {
+            show::run(global, project.as_deref(), *origin, *json)
+        }
+        Command::Path { json } => path::run(global, *json),
     }
 }
