@@ -39,7 +39,8 @@ struct Global {
     #[arg(long, global = true, value_name = "FILE", env = "SITESYNC_CONFIG")]
     config: Option<PathBuf>,
     /// This machine's own settings [default: local.toml in the state folder]
-    #[arg(long, global = true, value_name = "FILE", env = "SITESYNC_LOCAL")]
+    // Not `--local`, which is where `config set` writes to.
+    #[arg(long = "local-file", global = true, value_name = "FILE", env = "SITESYNC_LOCAL")]
     local: Option<PathBuf>,
     /// Sets one value, for this command only: `--set sync.retry_count=5`; may be repeated
     #[arg(long, global = true, value_name = "KEY=VALUE")]

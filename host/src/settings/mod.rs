@@ -15,6 +15,7 @@
 //! against sites) -> `model`.
 
 mod context;
+pub mod edit;
 pub mod editor;
 mod error;
 mod expand;
@@ -35,6 +36,7 @@ mod read;
 pub mod reference;
 mod resolve;
 mod roots;
+pub mod save;
 mod scope;
 mod secrets;
 mod sections;
@@ -53,8 +55,10 @@ pub use folders::Found;
 pub use given::{SITE_ID_VARIABLE, VARIABLE};
 pub use layers::Layer;
 pub use model::{Host, Plugins, Project, ProjectSite, Settings, Site, Sync, Travel, Trust, Verify};
+pub(crate) use nearest::nearest;
 pub use origin::{Effective, Origin, Origins};
 pub use pattern::name_matches;
+pub(crate) use source::is_secret;
 pub use source::{Source, Span};
 
 use std::path::PathBuf;
@@ -142,6 +146,14 @@ impl Settings {
     /// Everything that is wrong with any of them. A file that is missing, that is not a regular
     /// one, or that others can write to is one problem without a place.
     pub fn load(files: &Files, context: &Context) -> Result<Loaded, Errors> {
+        Settings::check(Settings::documents(files)?, context)
+    }
+
+    /// Reads the settings of all layers, for [`Settings::check`].
+    ///
+    /// # Errors
+    /// A file that is missing, that is not a regular one, or that others can write to.
+    pub fn documents(files: &Files) -> Result<Vec<Source>, Errors> {
         let system = file::read(&files.system, Layer::System);
         let local = files.local.as_ref().map(|path| file::read(path, Layer::Local)).transpose();
         let (system, local) = match (system, local) {
@@ -157,7 +169,7 @@ impl Settings {
         sources.push(given::environment(&files.environment));
         sources.extend(files.site_id.as_deref().map(given::site_id));
         sources.extend(files.flags.iter().map(|flag| given::flag(flag)));
-        Settings::check(sources, context)
+        Ok(sources)
     }
 
     /// Checks a text as if it were the only file; `file_name` is what problems call it.

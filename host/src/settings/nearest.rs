@@ -1,7 +1,7 @@
 //! The nearest right spelling of a word.
 
 /// Returns the candidate that was probably meant, if any is near enough.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -58,6 +58,12 @@ impl Source {
         Source { layer, name: name.into(), text, lines, exposed: None, secret: BTreeSet::new() }
     }
 
+    /// Returns the same document with another text.
+    #[must_use]
+    pub fn with_text(&self, text: &str) -> Self {
+        Source::new(self.layer, self.name.as_str(), text).exposed(self.exposed)
+    }
+
     /// Notes that anybody can read the file, whose permission bits these are.
     pub(super) fn exposed(mut self, mode: Option<u32>) -> Self {
         self.exposed = mode;
@@ -192,7 +198,7 @@ fn render(character: char, into: &mut Vec<char>) {
 }
 
 /// Whether a key, by its name, holds a secret itself (and does not say where it is).
-pub(super) fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     const SECRET: [&str; 6] = ["password", "passwd", "passphrase", "secret", "token", "api_key"];
     const HARMLESS: [&str; 4] = ["_file", "_path", "_env", "_folder"];
     let key = key.to_ascii_lowercase();

@@ -1,6 +1,7 @@
 //! `sitesync config`: what the settings are, and whether they are right; one file a command.
 
 mod check;
+mod edit;
 mod path;
 mod schema;
 mod show;
@@ -17,6 +18,10 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Sets a key in a settings file: all else in it stays as it is
+    Set(edit::Set),
+    /// Takes a key out of a settings file
+    Unset(edit::Unset),
     /// Shows every value that holds; secrets as `***`
     Show {
         /// Only what holds for this project
@@ -41,6 +46,8 @@ pub(super) enum Command {
 pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Check { json } => check::run(global, *json),
+        Command::Set(arguments) => edit::set(global, arguments),
+        Command::Unset(arguments) => edit::unset(global, arguments),
         Command::Show { project, origin, json } => {
             show::run(global, project.as_deref(), *origin, *json)
         }

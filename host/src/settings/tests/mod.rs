@@ -1,6 +1,8 @@
 //! What the settings promise, as data: texts in, what a person is shown out.
 
 mod disk;
+mod edit;
+mod edit_any;
 mod good;
 mod keys;
 mod provider;
