@@ -511,9 +511,10 @@ async fn what_blocks_while_it_is_dropped_blocks_its_own_thread() {
     place.put("libmisbehaving.so", &fixture("misbehaving"));
     let plugins = place.open();
     let module = plugins.get("misbehaving").unwrap().module;
-    // For ever, and in a test with one thread.
-    for call in ["connect", "list", "open_read"] {
-        let settings = serde_json::json!({"fault": "block_in_drop", "call": call});
+    // For ever, and in a test with one thread. Its own copies drop a reader as well, in the middle of
+    // a call: that call would never answer.
+    for (call, only) in [("connect", ""), ("list", ""), ("open_read", "read")] {
+        let settings = serde_json::json!({"fault": "block_in_drop", "call": call, "only": only});
         assert_eq!(failures(&module, settings).await, [""; 0]);
     }
 }
