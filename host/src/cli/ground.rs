@@ -11,8 +11,8 @@ use crate::engine::clock::{Dice, HostTime, SystemClock};
 use crate::engine::progress::Progress;
 use crate::plugins::{self, Plugins};
 use crate::settings::{self, Context, Files, Found, Level, Loaded, Problem, Project, Settings};
-use crate::sites::Sites;
-use crate::state_dir::{StateDir, StateLock};
+use crate::sites::{LOCAL, Sites};
+use crate::state_dir::{self, StateDir, StateLock};
 
 /// Where settings are looked for, in this order.
 pub(super) fn candidates(global: &Global) -> Vec<PathBuf> {
@@ -210,7 +210,7 @@ pub(super) fn idle_because(settings: &Settings, project: &Project) -> Option<Str
             return Some(format!("site '{site}' is switched off"));
         }
     }
-    let works = |site: &String| site == "local" || settings.host.serves_site(site);
+    let works = |site: &String| site == LOCAL || settings.host.serves_site(site);
     (!works(active) && !works(remote)).then(|| {
         format!("this host acts for neither '{active}' nor '{remote}' (see `serves` in [host])")
     })
@@ -238,6 +238,7 @@ impl Ground {
         let lock = state.lock()?;
         let site_id = state.site_id()?;
         let catalog = Sqlite::open(state.path())?;
+        name_own_site(&settings, &state, &site_id, &catalog)?;
         let plugins = Arc::new(plugins(global, &settings.plugins, &state));
         let dice = Arc::new(Dice::from_system());
         let last = catalog.read(|view| view.last_time())?;
@@ -253,6 +254,65 @@ impl Ground {
             progress: Arc::new(Progress::default()),
         };
         Ok(Ground { settings, engine, state: state.path().to_owned(), _lock: lock })
+    }
+}
+
+/// Has the catalog keep this machine's site under the name that it has now: earlier, that was
+/// `local`, or another id.
+fn name_own_site(
+    settings: &Settings,
+    state: &StateDir,
+    site_id: &str,
+    catalog: &Sqlite,
+) -> Result<(), Failure> {
+    let name = settings.host.site_id.as_deref().unwrap_or(site_id);
+    if settings.sites.contains_key(name) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format_args!(
+                "this machine's site id is '{name}', and the settings have a site '{name}'"
+            ),
+        )
+        .hint(
+            "use `local` for this machine's own site, or set `site_id` in [host] to another name",
+        ));
+    }
+    let before = state.name()?;
+    if before.as_deref() == Some(name) {
+        return Ok(());
+    }
+    let (to, from) = (name.to_owned(), before.unwrap_or_else(|| LOCAL.to_owned()));
+    let renamed = catalog.write_blocking(move |unit| unit.rename_site(&from, &to))?;
+    if renamed {
+        tracing::info!(name, "the catalog keeps this machine's site under its site id now");
+    }
+    Ok(state.keep_name(name)?)
+}
+
+/// How people are told of sites, some of which the catalog knows by another name.
+#[derive(Debug)]
+pub(super) struct SiteNames {
+    /// This machine's site id, or what the settings call it instead; `None` before there is one.
+    pub(super) own: Option<String>,
+}
+
+impl SiteNames {
+    pub(super) fn of(global: &Global, settings: &Settings) -> Self {
+        let kept = || state_dir::kept_site_id(&state_path(global).ok()?);
+        SiteNames { own: settings.host.site_id.clone().or_else(kept) }
+    }
+
+    /// The name in the settings, for programs.
+    pub(super) fn configured<'a>(&self, site: &'a str) -> &'a str {
+        if self.own.as_deref() == Some(site) { LOCAL } else { site }
+    }
+
+    /// For people: `local (amber-heron-4f2c)`.
+    pub(super) fn shown(&self, site: &str) -> String {
+        match (self.configured(site), &self.own) {
+            (LOCAL, Some(own)) => format!("{LOCAL} ({own})"),
+            (site, _) => site.to_owned(),
+        }
     }
 }
 

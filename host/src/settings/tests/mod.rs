@@ -2,6 +2,7 @@
 
 mod disk;
 mod good;
+mod layers;
 mod wrong;
 
 use super::{Context, Errors, Loaded, Platform, Settings};
