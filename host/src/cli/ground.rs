@@ -364,3 +364,35 @@ pub(super) fn names(
         None => Ok(settings.projects.keys().cloned().collect()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalog_that_knows_this_machine_as_local_goes_on_working() {
+        let temp = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&temp.path().join("state")).unwrap();
+        let id = state.site_id().unwrap();
+        let catalog = Sqlite::open(state.path()).unwrap();
+        let (local, nas) = catalog
+            .write_blocking(|unit| Ok((unit.put_site(LOCAL)?, unit.put_site("nas")?)))
+            .unwrap();
+        let known = || catalog.read(|view| view.site_names()).unwrap();
+        let named = |settings: &str| {
+            let context = Context::from_process();
+            let settings = Settings::parse(settings, "sitesync.toml", &context).unwrap().settings;
+            name_own_site(&settings, &state, &id, &catalog)
+        };
+        named("").unwrap();
+        named("").unwrap();
+        assert_eq!(known(), [(local, id.clone()), (nas, "nas".to_owned())]);
+        // It follows the settings, and leaves what others have.
+        named("[host]\nsite_id = \"ws-7\"").unwrap();
+        assert_eq!(known(), [(local, "ws-7".to_owned()), (nas, "nas".to_owned())]);
+        named("").unwrap();
+        assert_eq!(known(), [(local, id.clone()), (nas, "nas".to_owned())]);
+        let taken = format!("[sites.{id}]\nprovider = \"local_drive\"");
+        assert_eq!(named(&taken).unwrap_err().exit, Exit::Usage);
+    }
+}
