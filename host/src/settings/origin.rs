@@ -16,6 +16,7 @@ pub struct Origin {
     /// Its layer.
     pub layer: Layer,
     /// What problems call the document: a file's name, as it was given, or what stands for one.
+    /// Empty for what is built in.
     pub file: String,
     /// Counted from 1.
     pub line: usize,
@@ -160,12 +161,13 @@ impl Origins {
         let secret = path.iter().any(|key| is_secret(key));
         let source = &self.sources[node.span.document as usize];
         let place = source.place(node.span);
+        let built_in = node.span.is_built_in();
         into.push(Effective {
             key: path.clone(),
             value: if secret { hidden() } else { shown(&node.value) },
             origin: Origin {
                 layer: source.layer(),
-                file: source.name().to_owned(),
+                file: if built_in { String::new() } else { source.name().to_owned() },
                 line: place.line,
                 column: place.column,
             },

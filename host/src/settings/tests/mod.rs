@@ -5,6 +5,7 @@ mod edit;
 mod edit_any;
 mod good;
 mod keys;
+mod layers;
 mod provider;
 mod wrong;
 
