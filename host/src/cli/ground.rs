@@ -12,7 +12,9 @@ use crate::engine::clock::{Dice, HostTime, SystemClock};
 use crate::engine::progress::Progress;
 use crate::plugins::{self, Plugins, Refusal};
 use crate::settings::provider::{self, Declared};
-use crate::settings::{self, Context, Errors, Files, Loaded, Problem, Project, Settings, Site};
+use crate::settings::{
+    self, Context, Errors, Files, Found, Level, Loaded, Problem, Project, Settings, Site,
+};
 use crate::sites::Sites;
 use crate::state_dir::{StateDir, StateLock};
 
@@ -53,10 +55,50 @@ pub(super) fn files(global: &Global) -> Result<Files, Failure> {
     })
 }
 
+/// The settings of these files, checked, with the projects that are there by their folders.
+pub(super) fn load(files: &Files) -> Result<Loaded, settings::Errors> {
+    let context = Context::from_process();
+    let loaded = Settings::load(files, &context)?;
+    if loaded.settings.folders.is_empty() {
+        return Ok(loaded);
+    }
+    let mut found = Vec::new();
+    let mut notes = Vec::new();
+    for place in &loaded.settings.folders {
+        // Other projects go on: to them, this is a disk that is not there.
+        match folder_names(place) {
+            Ok(names) => found.push(Found { place: place.clone(), names }),
+            Err(error) => notes.push(
+                Problem::new(
+                    Level::Note,
+                    place.display().to_string(),
+                    format!("this folder cannot be read, so no project is found in it: {error}"),
+                )
+                .help("mount it, or write `projects = \"listed\"` in [sync]"),
+            ),
+        }
+    }
+    let mut loaded = loaded.with_folders(&found, &context)?;
+    loaded.notes.extend(notes);
+    Ok(loaded)
+}
+
+/// The names of the folders right in a folder.
+fn folder_names(place: &Path) -> std::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(place)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
 /// The settings, checked. Notes are told.
 pub(super) fn load_settings(global: &Global) -> Result<(Files, Loaded), Failure> {
     let files = files(global)?;
-    let loaded = Settings::load(&files, &Context::from_process())?;
+    let loaded = load(&files)?;
     for note in &loaded.notes {
         tracing::info!("{note}");
     }

@@ -64,8 +64,15 @@ impl Origins {
     pub fn shared(&self) -> Vec<Effective> {
         let mut all = Vec::new();
         for (key, node) in &self.layers.merged().nodes {
-            if key != "projects" {
-                self.flatten(&mut vec![key.clone()], node, &mut all);
+            match (key.as_str(), &node.value) {
+                ("projects", _) => {}
+                ("sites", Value::Table(sites)) => {
+                    for name in sites.nodes.keys() {
+                        let site = self.site(name);
+                        self.flatten_all(&mut vec![key.clone(), name.clone()], &site, &mut all);
+                    }
+                }
+                _ => self.flatten(&mut vec![key.clone()], node, &mut all),
             }
         }
         all
@@ -89,19 +96,26 @@ impl Origins {
         sites.extend(own.iter().flat_map(|own| own.nodes.keys()).map(String::as_str));
         path.push("sites".into());
         for site in sites {
-            let shared = self.layers.merged().table("sites").and_then(|sites| sites.table(site));
             path.push(site.to_owned());
-            let seen = self.seen(shared, own.and_then(|own| own.table(site)));
+            let seen = self.seen(&self.site(site), own.and_then(|own| own.table(site)));
             self.flatten_all(&mut path, &seen, &mut all);
             path.pop();
         }
         all
     }
 
+    /// Returns a site as all layers make it.
+    fn site(&self, name: &str) -> Table {
+        let mut site = self.layers.site();
+        let sites = self.layers.merged().table("sites");
+        site.merge(sites.and_then(|sites| sites.table(name)).cloned().unwrap_or_default());
+        site
+    }
+
     /// Returns a site as a project sees it: its switch, and its roots.
-    fn seen(&self, shared: Option<&Table>, own: Option<&Table>) -> Table {
+    fn seen(&self, shared: &Table, own: Option<&Table>) -> Table {
         let mut seen = Table::default();
-        for table in [shared, own].into_iter().flatten() {
+        for table in [Some(shared), own].into_iter().flatten() {
             if let Some(enabled) = table.nodes.get("enabled") {
                 // Off for all is off for each.
                 let off = |node: &Node| node.value == Value::Boolean(false);

@@ -110,13 +110,13 @@ fn check_setting(
         return unknown(field, declared, report);
     };
     if !may_stand(declaration.scope, &site.name, layer) {
-        let message = format!("`{}` of site `{}` is for the studio to set", field.name, site.name);
+        let message = format!("`{}` cannot be set for one machine alone", field.name);
         let open = fields.fields.iter().filter(|field| field.scope == Scope::Local);
         let open: Vec<&str> = open.map(|field| field.name.as_str()).collect();
-        let hint = format!("move it to [sites.{}] in the studio's file", site.name);
+        let hint = format!("it belongs in sitesync.toml, in [sites.{}]", site.name);
         let hint = match open.as_slice() {
             [] => hint,
-            open => format!("{hint}; a machine may set {}", nearest::listed(open)),
+            open => format!("{hint}; a machine's own may be {}", nearest::listed(open)),
         };
         return report.error(field.key, message, hint);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::context::Context;
 use super::expand::{Trouble, expand};
+use super::folders;
 use super::model::{Project, ProjectSite, Settings};
 use super::nearest::{listed, nearest};
 use super::overlap::{self, Folder};
@@ -23,8 +24,17 @@ pub(super) fn resolve(
     report: &mut Report<'_>,
     context: &Context,
 ) -> Settings {
-    let Sections { enabled, host, site_id, plugins, sync, listing, mut sites, projects, mentions } =
-        sections;
+    let Sections {
+        enabled,
+        host,
+        site_id,
+        plugins,
+        sync,
+        folders: by_folder,
+        mut sites,
+        projects,
+        mentions,
+    } = sections;
     for section in sites.values_mut() {
         let sound = section.roots.iter().filter_map(|(name, root)| {
             root.path.as_ref().ok().map(|path| (name.clone(), path.clone()))
@@ -35,7 +45,13 @@ pub(super) fn resolve(
     if let (Some(span), Some(id)) = (site_id, &host.site_id) {
         check_site_id(id, span, &sites, report);
     }
-    if projects.is_empty() {
+    let places = by_folder.map(|span| {
+        folders::places(&sync.values, &sites, context).unwrap_or_else(|trouble| {
+            report.error(span, trouble.message, trouble.hint);
+            Vec::new()
+        })
+    });
+    if projects.is_empty() && by_folder.is_none() {
         let problem = super::Problem::new(
             super::Level::Note,
             file,
@@ -69,7 +85,15 @@ pub(super) fn resolve(
         }
     }
     let sites = sites.into_iter().map(|(name, section)| (name, section.site)).collect();
-    Settings { enabled, host, plugins, sync: sync.values, listing, sites, projects: done }
+    Settings {
+        enabled,
+        host,
+        plugins,
+        sync: sync.values,
+        folders: places.unwrap_or_default(),
+        sites,
+        projects: done,
+    }
 }
 
 fn check_mentions(

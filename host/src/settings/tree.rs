@@ -79,6 +79,22 @@ impl Table {
         self.nodes.get(key).and_then(|node| node.value.table())
     }
 
+    /// Returns the table at a key, if there is one, to change it.
+    pub(super) fn table_mut(&mut self, key: &str) -> Option<&mut Table> {
+        match &mut self.nodes.get_mut(key)?.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// Returns the tables in it, to change them.
+    pub(super) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
+        self.nodes.values_mut().filter_map(|node| match &mut node.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        })
+    }
+
     /// Whether it is a path by platform.
     fn is_paths(&self) -> bool {
         !self.nodes.is_empty()

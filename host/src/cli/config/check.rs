@@ -5,14 +5,13 @@ use serde_json::json;
 use super::super::ground;
 use super::super::output::{counted, print, print_json, say};
 use super::super::{Exit, Failure, Global};
-use crate::settings::{Context, Errors, Loaded, Problem, Settings, Site, provider};
+use crate::settings::{Errors, Loaded, Problem, Site, provider};
 use crate::state_dir::StateDir;
 
 pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let files = ground::files(global)?;
     let path = files.system.clone();
-    let checked = Settings::load(&files, &Context::from_process())
-        .and_then(|loaded| providers(global, loaded));
+    let checked = ground::load(&files).and_then(|loaded| providers(global, loaded));
     let (settings, errors, notes) = match checked {
         Ok(loaded) => (Some(loaded.settings), Vec::new(), loaded.notes),
         Err(wrong) => (None, wrong.errors, wrong.notes),
