@@ -15,8 +15,8 @@ use crate::settings::provider::{self, Declared};
 use crate::settings::{
     self, Context, Errors, Files, Found, Level, Loaded, Problem, Project, Settings, Site,
 };
-use crate::sites::Sites;
-use crate::state_dir::{StateDir, StateLock};
+use crate::sites::{LOCAL, Sites};
+use crate::state_dir::{self, StateDir, StateLock};
 
 /// Where settings are looked for, in this order.
 pub(super) fn candidates(global: &Global) -> Vec<PathBuf> {
@@ -214,7 +214,7 @@ pub(super) fn idle_because(settings: &Settings, project: &Project) -> Option<Str
             return Some(format!("site '{site}' is switched off"));
         }
     }
-    let works = |site: &String| site == "local" || settings.host.serves_site(site);
+    let works = |site: &String| site == LOCAL || settings.host.serves_site(site);
     (!works(active) && !works(remote)).then(|| {
         format!("this host acts for neither '{active}' nor '{remote}' (see `serves` in [host])")
     })
@@ -227,16 +227,15 @@ fn in_use(settings: &Settings) -> BTreeSet<&str> {
     busy.flat_map(|project| [project.active_site.as_str(), &project.remote_site]).collect()
 }
 
-/// Checks what is the provider's own in the settings of these sites, and loads their providers for
-/// that. Returns what is worth knowing.
-pub(super) fn check_providers<'a>(
-    loaded: &Loaded,
+/// What the providers of these sites declare, by site; they are loaded for that. With it, why
+/// there are sites of which nothing is known.
+pub(super) fn declared<'a>(
     plugins: &Plugins,
     sites: impl Iterator<Item = &'a Site>,
-) -> Result<Vec<Problem>, Errors> {
+) -> (BTreeMap<String, Arc<Declared>>, Vec<(&'a Site, Refusal)>) {
     let mut providers = BTreeMap::new();
     let mut declared = BTreeMap::new();
-    let mut unchecked = Vec::new();
+    let mut unknown = Vec::new();
     for site in sites {
         let found = providers.entry(site.provider.as_str()).or_insert_with(|| {
             let provider = plugins.get(&site.provider)?;
@@ -246,15 +245,30 @@ pub(super) fn check_providers<'a>(
             Ok(known) => {
                 declared.insert(site.name.clone(), known.clone());
             }
-            Err(Refusal { reason, remedy, .. }) => {
-                unchecked.push(provider::unchecked(loaded, site, reason, remedy));
-            }
+            Err(refusal) => unknown.push((site, refusal.clone())),
         }
     }
+    (declared, unknown)
+}
+
+/// Checks what is the provider's own in the settings of these sites. Returns what is worth knowing.
+pub(super) fn check_providers<'a>(
+    loaded: &Loaded,
+    plugins: &Plugins,
+    sites: impl Iterator<Item = &'a Site>,
+) -> Result<Vec<Problem>, Errors> {
+    let (declared, unknown) = declared(plugins, sites);
+    let unchecked = unknown
+        .into_iter()
+        .map(|(site, refusal)| provider::unchecked(loaded, site, &refusal.reason, &refusal.remedy));
+    let mut notes: Vec<Problem> = unchecked.collect();
     match provider::check(loaded, &declared) {
-        Ok(notes) => Ok([unchecked, notes].concat()),
+        Ok(more) => {
+            notes.extend(more);
+            Ok(notes)
+        }
         Err(mut wrong) => {
-            wrong.notes.splice(..0, unchecked);
+            wrong.notes.splice(..0, notes);
             Err(wrong)
         }
     }
@@ -289,6 +303,7 @@ impl Ground {
         let lock = state.lock()?;
         let site_id = state.site_id()?;
         let catalog = Sqlite::open(state.path())?;
+        name_own_site(&settings, &state, &site_id, &catalog)?;
         let dice = Arc::new(Dice::from_system());
         let last = catalog.read(|view| view.last_time())?;
         let sites =
@@ -303,6 +318,65 @@ impl Ground {
             progress: Arc::new(Progress::default()),
         };
         Ok(Ground { settings, engine, state: state.path().to_owned(), _lock: lock })
+    }
+}
+
+/// Has the catalog keep this machine's site under the name that it has now: earlier, that was
+/// `local`, or another id.
+fn name_own_site(
+    settings: &Settings,
+    state: &StateDir,
+    site_id: &str,
+    catalog: &Sqlite,
+) -> Result<(), Failure> {
+    let name = settings.host.site_id.as_deref().unwrap_or(site_id);
+    if settings.sites.contains_key(name) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format_args!(
+                "this machine's site id is '{name}', and the settings have a site '{name}'"
+            ),
+        )
+        .hint(
+            "use `local` for this machine's own site, or set `site_id` in [host] to another name",
+        ));
+    }
+    let before = state.name()?;
+    if before.as_deref() == Some(name) {
+        return Ok(());
+    }
+    let (to, from) = (name.to_owned(), before.unwrap_or_else(|| LOCAL.to_owned()));
+    let renamed = catalog.write_blocking(move |unit| unit.rename_site(&from, &to))?;
+    if renamed {
+        tracing::info!(name, "the catalog keeps this machine's site under its site id now");
+    }
+    Ok(state.keep_name(name)?)
+}
+
+/// How people are told of sites, some of which the catalog knows by another name.
+#[derive(Debug)]
+pub(super) struct SiteNames {
+    /// This machine's site id, or what the settings call it instead; `None` before there is one.
+    pub(super) own: Option<String>,
+}
+
+impl SiteNames {
+    pub(super) fn of(global: &Global, settings: &Settings) -> Self {
+        let kept = || state_dir::kept_site_id(&state_path(global).ok()?);
+        SiteNames { own: settings.host.site_id.clone().or_else(kept) }
+    }
+
+    /// The name in the settings, for programs.
+    pub(super) fn configured<'a>(&self, site: &'a str) -> &'a str {
+        if self.own.as_deref() == Some(site) { LOCAL } else { site }
+    }
+
+    /// For people: `local (amber-heron-4f2c)`.
+    pub(super) fn shown(&self, site: &str) -> String {
+        match (self.configured(site), &self.own) {
+            (LOCAL, Some(own)) => format!("{LOCAL} ({own})"),
+            (site, _) => site.to_owned(),
+        }
     }
 }
 
@@ -352,5 +426,37 @@ pub(super) fn names(
             Ok(vec![name.to_owned()])
         }
         None => Ok(settings.projects.keys().cloned().collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalog_that_knows_this_machine_as_local_goes_on_working() {
+        let temp = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&temp.path().join("state")).unwrap();
+        let id = state.site_id().unwrap();
+        let catalog = Sqlite::open(state.path()).unwrap();
+        let (local, nas) = catalog
+            .write_blocking(|unit| Ok((unit.put_site(LOCAL)?, unit.put_site("nas")?)))
+            .unwrap();
+        let known = || catalog.read(|view| view.site_names()).unwrap();
+        let named = |settings: &str| {
+            let context = Context::from_process();
+            let settings = Settings::parse(settings, "sitesync.toml", &context).unwrap().settings;
+            name_own_site(&settings, &state, &id, &catalog)
+        };
+        named("").unwrap();
+        named("").unwrap();
+        assert_eq!(known(), [(local, id.clone()), (nas, "nas".to_owned())]);
+        // It follows the settings, and leaves what others have.
+        named("[host]\nsite_id = \"ws-7\"").unwrap();
+        assert_eq!(known(), [(local, "ws-7".to_owned()), (nas, "nas".to_owned())]);
+        named("").unwrap();
+        assert_eq!(known(), [(local, id.clone()), (nas, "nas".to_owned())]);
+        let taken = format!("[sites.{id}]\nprovider = \"local_drive\"");
+        assert_eq!(named(&taken).unwrap_err().exit, Exit::Usage);
     }
 }

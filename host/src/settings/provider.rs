@@ -21,8 +21,9 @@ use super::layers::Layer;
 use super::model::Site;
 use super::nearest;
 use super::read::{Field, Report, described, fields};
+use super::secrets::exposed;
 use super::sections::SITE;
-use super::source::{Source, Span};
+use super::source::{Source, Span, is_secret};
 use super::tree::{Node, Table, Value};
 
 /// What a provider declares of the settings of its sites.
@@ -90,6 +91,13 @@ pub fn check(
     if errors.is_empty() { Ok(notes) } else { Err(Errors::new(errors, notes)) }
 }
 
+/// Keeps what these providers declare as secret from being shown by [`Loaded::origins`].
+pub fn hide(loaded: &mut Loaded, declared: &BTreeMap<String, Arc<Declared>>) {
+    for (site, declared) in declared {
+        loaded.origins.hide(site, secrets(&declared.fields));
+    }
+}
+
 /// Returns a note that a site's own settings are kept as they are, and why they are not checked.
 #[must_use]
 pub fn unchecked(loaded: &Loaded, site: &Site, why: &str, remedy: &str) -> Problem {
@@ -121,6 +129,9 @@ fn check_setting(
         return report.error(field.key, message, hint);
     }
     renamed(field, declaration, provider, report);
+    if declaration.secret && !is_secret(field.name) {
+        exposed(field, report);
+    }
     Check { declaration, report }.value(field, field.name, &declaration.kind);
 }
 
@@ -245,7 +256,13 @@ impl Check<'_, '_, '_> {
         for inner in &table {
             match known.get(inner.name) {
                 Some(declaration) => {
-                    self.value(inner, &format!("{name}.{}", inner.name), &declaration.kind);
+                    // All that lies in a secret is one.
+                    let outer = self.declaration;
+                    let declaration = if outer.secret { outer } else { declaration };
+                    let kind = known.get(inner.name).map_or(&Kind::Any, |field| &field.kind);
+                    let name = format!("{name}.{}", inner.name);
+                    let mut check = Check { declaration, report: &mut *self.report };
+                    check.value(inner, &name, kind);
                 }
                 None if known.closed => {
                     let names: Vec<&str> = known.fields.iter().map(|f| f.name.as_str()).collect();
@@ -294,9 +311,8 @@ impl Check<'_, '_, '_> {
     }
 
     fn no_choice(&mut self, field: &Field<'_>, name: &str, text: &str, choices: &[Choice]) {
-        let names: Vec<&str> = choices.iter().map(|choice| choice.value.as_str()).collect();
-        let allowed = nearest::listed(&names).replace(", ", " or ");
-        let hint = match nearest::nearest(text, names.iter().copied()) {
+        let names = choices.iter().map(|choice| choice.value.as_str());
+        let hint = match nearest::nearest(text, names) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("for example `{}`", example(self.declaration)),
         };
@@ -308,7 +324,7 @@ impl Check<'_, '_, '_> {
         self.error(
             field.key,
             field.span,
-            format!("{} must be {allowed}{found}", ticked(name)),
+            format!("{} must be {}{found}", ticked(name), one_of(choices)),
             hint,
         );
     }
@@ -374,10 +390,22 @@ fn missing<'a>(
     })
 }
 
-/// The names of all settings that are secret.
-fn secrets(fields: &Declarations) -> Vec<String> {
-    let secret = fields.fields.iter().filter(|field| field.secret);
-    secret.flat_map(|field| field.aliases.iter().chain([&field.name]).cloned()).collect()
+/// The names of all settings that are secret, also of those that lie in others.
+fn secrets(fields: &Declarations) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for field in &fields.fields {
+        if field.secret {
+            names.extend(field.aliases.iter().chain([&field.name]).cloned());
+        }
+        let mut kind = &field.kind;
+        while let Kind::List(of) | Kind::Map(of) = kind {
+            kind = of;
+        }
+        if let Kind::Table(inner) = kind {
+            names.extend(secrets(inner));
+        }
+    }
+    names
 }
 
 fn is_platform(name: &str) -> bool {
@@ -394,10 +422,16 @@ fn ticked(name: &str) -> String {
     if name.contains('`') { name.to_owned() } else { format!("`{name}`") }
 }
 
+fn one_of(choices: &[Choice]) -> String {
+    let names: Vec<&str> = choices.iter().map(|choice| choice.value.as_str()).collect();
+    nearest::listed(&names).replace(", ", " or ")
+}
+
 /// What a value has to be, with its article.
 fn wanted(kind: &Kind) -> String {
     match kind {
-        Kind::Text { .. } | Kind::Choice(_) => "a string".into(),
+        Kind::Text { .. } => "a string".into(),
+        Kind::Choice(choices) => one_of(choices),
         Kind::Boolean => "`true` or `false`".into(),
         Kind::Integer { .. } => "a whole number".into(),
         Kind::Number { .. } => "a number".into(),

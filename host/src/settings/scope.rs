@@ -67,7 +67,7 @@ fn allow(field: &Field<'_>, allowed: &[&str], place: &str, report: &mut Report<'
         return;
     }
     let place = match place {
-        "" if field.name == "plugins" => "".to_owned(),
+        "" if field.name == "plugins" => String::new(),
         "" => ", at its top".to_owned(),
         place => format!(", in {place}"),
     };

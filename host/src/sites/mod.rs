@@ -96,6 +96,22 @@ impl Fault {
     }
 }
 
+/// The site that is on this machine's own disks.
+pub const LOCAL: &str = "local";
+
+impl Fault {
+    /// Says where the setting stands that the provider names in backticks, if it names one.
+    fn pointing_into(mut self, site: &settings::Site) -> Self {
+        let named = |key: &str| self.message.contains(&format!("`{key}`"));
+        if self.kind == ErrorKind::InvalidSettings
+            && let Some((key, place)) = site.places.iter().find(|(key, _)| named(key))
+        {
+            self.hint = Some(format!("correct `{key}` of [sites.{}]: {place}", site.name));
+        }
+        self
+    }
+}
+
 /// All sites of this host.
 #[derive(Debug)]
 pub struct Sites {
@@ -105,6 +121,8 @@ pub struct Sites {
     /// By name of a provider: what was last found under it.
     served: Mutex<HashMap<String, Build>>,
     replaced: tokio::sync::watch::Sender<u64>,
+    /// This machine's site id, or what the settings call it instead.
+    own_name: String,
     ground: Arc<Ground>,
 }
 
@@ -120,7 +138,8 @@ pub(crate) struct Ground {
 impl Sites {
     /// The sites of these settings. Connects to none of them.
     ///
-    /// `cache` is a folder in which each instance gets one of its own; `stop` turns true when the
+    /// `site_id` is the one that the state folder keeps: providers name temporaries after it, which
+    /// are found again whatever the settings call this machine. `cache` is a folder in which each instance gets one of its own; `stop` turns true when the
     /// host goes down.
     #[must_use]
     pub fn new(
@@ -136,6 +155,7 @@ impl Sites {
             instances: Mutex::default(),
             served: Mutex::default(),
             replaced: tokio::sync::watch::Sender::default(),
+            own_name: settings.host.site_id.clone().unwrap_or_else(|| site_id.clone()),
             ground: Arc::new(Ground { site_id, cache, stop, limits: Limits::default() }),
         }
     }
@@ -185,10 +205,16 @@ impl Sites {
     pub async fn open(&self, site: &str, root: &str) -> Result<Arc<OpenRoot>, Fault> {
         // The first use of a provider loads it, which may take as long as a trial.
         let instance = tokio::task::block_in_place(|| self.instance(site))?;
-        OpenRoot::open(&instance, self.configured(site)?, root)
-            .await
-            .map(Arc::new)
-            .map_err(|error| Fault::new(site, &error))
+        let configured = self.configured(site)?;
+        let opened = OpenRoot::open(&instance, configured, root).await;
+        opened.map(Arc::new).map_err(|error| Fault::new(site, &error).pointing_into(configured))
+    }
+
+    /// The name under which the catalog keeps a site. It is the site's own, but for `local`: every
+    /// machine has one, so it goes by this machine's site id, as other machines know it.
+    #[must_use]
+    pub fn catalog_name<'a>(&'a self, site: &'a str) -> &'a str {
+        if site == LOCAL { &self.own_name } else { site }
     }
 
     /// True if what begins at this root's site now would go through the same generation of the
@@ -245,4 +271,25 @@ type Build = Option<String>;
 
 fn build(found: &Result<Arc<Provider>, Refusal>) -> Build {
     found.as_ref().ok().map(|provider| provider.sha256.clone().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_a_provider_refuses_is_pointed_at() {
+        let text = "[sites.nas]\nprovider = \"x\"\nport = 0";
+        let context = settings::Context::from_process();
+        let loaded = settings::Settings::parse(text, "sitesync.toml", &context).expect("right");
+        let hint = |kind, message: &str| {
+            let error = sitesync_provider::Error::new(kind, message);
+            Fault::new("nas", &error).pointing_into(&loaded.settings.sites["nas"]).hint
+        };
+        let named = hint(ErrorKind::InvalidSettings, "`port` is taken");
+        assert_eq!(named.as_deref(), Some("correct `port` of [sites.nas]: sitesync.toml:3:1"));
+        let unnamed = hint(ErrorKind::InvalidSettings, "no port");
+        assert_eq!(unnamed.as_deref(), Some("correct [sites.nas] in the settings"));
+        assert_eq!(hint(ErrorKind::Unexpected, "`port` is taken"), None);
+    }
 }

@@ -3,6 +3,7 @@
 mod disk;
 mod good;
 mod keys;
+mod layers;
 mod provider;
 mod wrong;
 
