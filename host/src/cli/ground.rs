@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::engine::clock::{Dice, HostTime, SystemClock};
 use crate::engine::progress::Progress;
 use crate::plugins::{self, Plugins, Refusal};
-use crate::settings::provider::{self, Declared};
+use crate::settings::provider::{self, BySite, Declared};
 use crate::settings::{
     self, Context, Errors, Files, Found, Level, Loaded, Problem, Project, Settings, Site,
 };
@@ -232,9 +232,9 @@ fn in_use(settings: &Settings) -> BTreeSet<&str> {
 pub(super) fn declared<'a>(
     plugins: &Plugins,
     sites: impl Iterator<Item = &'a Site>,
-) -> (BTreeMap<String, Arc<Declared>>, Vec<(&'a Site, Refusal)>) {
+) -> (BySite, Vec<(&'a Site, Refusal)>) {
     let mut providers = BTreeMap::new();
-    let mut declared = BTreeMap::new();
+    let mut declared = BySite::new();
     let mut unknown = Vec::new();
     for site in sites {
         let found = providers.entry(site.provider.as_str()).or_insert_with(|| {

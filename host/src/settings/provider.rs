@@ -26,6 +26,9 @@ use super::sections::SITE;
 use super::source::{Source, Span, is_secret};
 use super::tree::{Node, Table, Value};
 
+/// By site: what its provider declares. A site that is not there is not looked at.
+pub type BySite = BTreeMap<String, Arc<Declared>>;
+
 /// What a provider declares of the settings of its sites.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Declared {
@@ -65,10 +68,7 @@ impl Declared {
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn check(
-    loaded: &Loaded,
-    declared: &BTreeMap<String, Arc<Declared>>,
-) -> Result<Vec<Problem>, Errors> {
+pub fn check(loaded: &Loaded, declared: &BySite) -> Result<Vec<Problem>, Errors> {
     let secret = declared.values().flat_map(|declared| secrets(&declared.fields)).collect();
     let sources: Vec<Source> =
         loaded.sources.iter().map(|source| source.clone().hiding(&secret)).collect();
@@ -92,7 +92,7 @@ pub fn check(
 }
 
 /// Keeps what these providers declare as secret from being shown by [`Loaded::origins`].
-pub fn hide(loaded: &mut Loaded, declared: &BTreeMap<String, Arc<Declared>>) {
+pub fn hide(loaded: &mut Loaded, declared: &BySite) {
     for (site, declared) in declared {
         loaded.origins.hide(site, secrets(&declared.fields));
     }
