@@ -240,3 +240,42 @@ fn help() {
     let _ = assert_seen!(bench, "help", "--help");
     let _ = assert_seen!(bench, "help_sync", "sync", "--help");
 }
+
+/// What is wrong with a provider's own settings is told like all else, before anything runs.
+#[test]
+fn provider_settings_that_are_wrong() {
+    let wrong = [
+        ("sites.here", "permissions = \"kept\""),
+        ("sites.here", "symlink = \"skip\""),
+        ("sites.there", "symlinks = true"),
+        ("sites.there", "slot = 3"),
+    ];
+    let bench = Bench::with(&wrong);
+    let _ = assert_seen!(bench, "provider_settings_check", "config", "check").ends(2);
+    let _ = assert_seen!(bench, "provider_settings_sync", "sync").ends(2);
+    let _ = bench.run(&["serve"]).ends(2);
+    let told = bench.run(&["config", "check", "--json"]).ends(2).last();
+    assert_eq!(told["errors"].as_array().map(Vec::len), Some(4), "{told:#}");
+    assert!(told["errors"][0]["line"].is_number() && told["errors"][0]["column"].is_number());
+}
+
+/// Sites that no project uses don't keep the others from being synced.
+#[test]
+fn provider_settings_of_a_site_that_is_not_used() {
+    let bench = Bench::with(&[
+        ("sites.spare", "provider = \"local_drive\""),
+        ("sites.spare", "permissions = \"kept\""),
+    ]);
+    bench.write("here/a.exr", "a");
+    let _ = bench.run(&["config", "check"]).ends(2);
+    bench.sync().ends(0).sums(1, 0, 0);
+}
+
+#[test]
+fn provider_settings_without_the_provider() {
+    let bench = Bench::with(&[
+        ("sites.cloud", "provider = \"cloud\""),
+        ("sites.cloud", "anything = { goes = [1, 2] }"),
+    ]);
+    let _ = assert_seen!(bench, "provider_settings_unchecked", "config", "check").ends(0);
+}

@@ -31,6 +31,9 @@ const PROGRAMS: [Program; 5] = [
     Program { name: "python3", package: "python3", without: "tests with very long paths fail" },
 ];
 
+/// A validator of JSON Schemas, for Python.
+const WHEELS: [&str; 1] = ["jsonschema==4.26.0"];
+
 /// `cargo xtask test`.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Arguments {
@@ -42,6 +45,13 @@ pub(crate) struct Arguments {
 /// Installs what is missing, builds the workspace with its plug-ins, runs all tests.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     needs::install(&PROGRAMS);
+    if let Err(error) = needs::wheels(&workspace.target, &WHEELS) {
+        // There, nothing is left out in silence.
+        if std::env::var_os("CI").is_some() {
+            return Err(error);
+        }
+        eprintln!("note: {error:#}: the schema for editors is not tried");
+    }
     // Tests load the plug-ins and the binary from the target folder, where `cargo test` alone would
     // not put them.
     process::run(workspace.cargo().args(["build", "--workspace"]))?;

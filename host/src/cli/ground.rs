@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::engine::clock::{Dice, HostTime, SystemClock};
 use crate::engine::progress::Progress;
 use crate::plugins::{self, Plugins, Refusal};
-use crate::settings::provider::{self, Declared};
+use crate::settings::provider::{self, BySite, Declared};
 use crate::settings::{
     self, Context, Errors, Files, Found, Level, Loaded, Problem, Project, Settings, Site,
 };
@@ -254,16 +254,15 @@ pub(super) fn check_in_use(loaded: &Loaded, plugins: &Plugins) -> Result<(), Err
     Ok(())
 }
 
-/// Checks what is the provider's own in the settings of these sites, and loads their providers for
-/// that. Returns what is worth knowing.
-pub(super) fn check_providers<'a>(
-    loaded: &Loaded,
+/// What the providers of these sites declare, by site; they are loaded for that. With it, why
+/// there are sites of which nothing is known.
+pub(super) fn declared<'a>(
     plugins: &Plugins,
     sites: impl Iterator<Item = &'a Site>,
-) -> Result<Vec<Problem>, Errors> {
+) -> (BySite, Vec<(&'a Site, Refusal)>) {
     let mut providers = BTreeMap::new();
-    let mut declared = BTreeMap::new();
-    let mut unchecked = Vec::new();
+    let mut declared = BySite::new();
+    let mut unknown = Vec::new();
     for site in sites {
         let found = providers.entry(site.provider.as_str()).or_insert_with(|| {
             let provider = plugins.get(&site.provider)?;
@@ -273,15 +272,30 @@ pub(super) fn check_providers<'a>(
             Ok(known) => {
                 declared.insert(site.name.clone(), known.clone());
             }
-            Err(Refusal { reason, remedy, .. }) => {
-                unchecked.push(provider::unchecked(loaded, site, reason, remedy));
-            }
+            Err(refusal) => unknown.push((site, refusal.clone())),
         }
     }
+    (declared, unknown)
+}
+
+/// Checks what is the provider's own in the settings of these sites. Returns what is worth knowing.
+pub(super) fn check_providers<'a>(
+    loaded: &Loaded,
+    plugins: &Plugins,
+    sites: impl Iterator<Item = &'a Site>,
+) -> Result<Vec<Problem>, Errors> {
+    let (declared, unknown) = declared(plugins, sites);
+    let unchecked = unknown
+        .into_iter()
+        .map(|(site, refusal)| provider::unchecked(loaded, site, &refusal.reason, &refusal.remedy));
+    let mut notes: Vec<Problem> = unchecked.collect();
     match provider::check(loaded, &declared) {
-        Ok(notes) => Ok([unchecked, notes].concat()),
+        Ok(more) => {
+            notes.extend(more);
+            Ok(notes)
+        }
         Err(mut wrong) => {
-            wrong.notes.splice(..0, unchecked);
+            wrong.notes.splice(..0, notes);
             Err(wrong)
         }
     }

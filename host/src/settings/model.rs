@@ -168,6 +168,8 @@ pub struct Site {
     pub span: Option<Span>,
     /// Where each key of `settings` stands.
     pub key_spans: BTreeMap<String, Span>,
+    /// The same in words: `sitesync.toml:3:1`.
+    pub places: BTreeMap<String, String>,
 }
 
 // Not derived: `settings` may hold a password.
@@ -204,6 +206,7 @@ impl Site {
             settings: serde_json::Map::new(),
             span: None,
             key_spans: BTreeMap::new(),
+            places: BTreeMap::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where each effective value comes from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub struct Effective {
 pub struct Origins {
     layers: Arc<Layers>,
     sources: Arc<[Source]>,
+    /// By site: keys that hold a secret, besides those that sound like it.
+    secret: BTreeMap<String, BTreeSet<String>>,
 }
 
 // Not derived: values may be passwords.
@@ -52,7 +54,20 @@ impl fmt::Debug for Origins {
 
 impl Origins {
     pub(super) fn new(layers: Layers, sources: Arc<[Source]>) -> Self {
-        Origins { layers: Arc::new(layers), sources }
+        Origins { layers: Arc::new(layers), sources, secret: BTreeMap::new() }
+    }
+
+    /// Does not show the values of these keys of a site.
+    pub(super) fn hide(&mut self, site: &str, keys: BTreeSet<String>) {
+        self.secret.insert(site.to_owned(), keys);
+    }
+
+    fn is_secret(&self, path: &[String]) -> bool {
+        let declared = match path {
+            [sites, site, ..] if sites == "sites" => self.secret.get(site),
+            _ => None,
+        };
+        path.iter().any(|key| is_secret(key) || declared.is_some_and(|keys| keys.contains(key)))
     }
 
     /// Returns the layers.
@@ -158,7 +173,7 @@ impl Origins {
         if let Value::Table(table) = &node.value {
             return self.flatten_all(path, table, into);
         }
-        let secret = path.iter().any(|key| is_secret(key));
+        let secret = self.is_secret(path);
         let source = &self.sources[node.span.document as usize];
         let place = source.place(node.span);
         let built_in = node.span.is_built_in();

@@ -21,9 +21,13 @@ use super::layers::Layer;
 use super::model::Site;
 use super::nearest;
 use super::read::{Field, Report, described, fields};
+use super::secrets::exposed;
 use super::sections::SITE;
-use super::source::{Source, Span};
+use super::source::{Source, Span, is_secret};
 use super::tree::{Node, Table, Value};
+
+/// By site: what its provider declares. A site that is not there is not looked at.
+pub type BySite = BTreeMap<String, Arc<Declared>>;
 
 /// What a provider declares of the settings of its sites.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,10 +68,7 @@ impl Declared {
 ///
 /// # Errors
 /// Everything that is wrong with them.
-pub fn check(
-    loaded: &Loaded,
-    declared: &BTreeMap<String, Arc<Declared>>,
-) -> Result<Vec<Problem>, Errors> {
+pub fn check(loaded: &Loaded, declared: &BySite) -> Result<Vec<Problem>, Errors> {
     let secret = declared.values().flat_map(|declared| secrets(&declared.fields)).collect();
     let sources: Vec<Source> =
         loaded.sources.iter().map(|source| source.clone().hiding(&secret)).collect();
@@ -90,6 +91,13 @@ pub fn check(
     if errors.is_empty() { Ok(notes) } else { Err(Errors::new(errors, notes)) }
 }
 
+/// Keeps what these providers declare as secret from being shown by [`Loaded::origins`].
+pub fn hide(loaded: &mut Loaded, declared: &BySite) {
+    for (site, declared) in declared {
+        loaded.origins.hide(site, secrets(&declared.fields));
+    }
+}
+
 /// Returns a note that a site's own settings are kept as they are, and why they are not checked.
 #[must_use]
 pub fn unchecked(loaded: &Loaded, site: &Site, why: &str, remedy: &str) -> Problem {
@@ -110,17 +118,20 @@ fn check_setting(
         return unknown(field, declared, report);
     };
     if !may_stand(declaration.scope, &site.name, layer) {
-        let message = format!("`{}` of site `{}` is for the studio to set", field.name, site.name);
+        let message = format!("`{}` cannot be set for one machine alone", field.name);
         let open = fields.fields.iter().filter(|field| field.scope == Scope::Local);
         let open: Vec<&str> = open.map(|field| field.name.as_str()).collect();
-        let hint = format!("move it to [sites.{}] in the studio's file", site.name);
+        let hint = format!("it belongs in sitesync.toml, in [sites.{}]", site.name);
         let hint = match open.as_slice() {
             [] => hint,
-            open => format!("{hint}; a machine may set {}", nearest::listed(open)),
+            open => format!("{hint}; a machine's own may be {}", nearest::listed(open)),
         };
         return report.error(field.key, message, hint);
     }
     renamed(field, declaration, provider, report);
+    if declaration.secret && !is_secret(field.name) {
+        exposed(field, report);
+    }
     Check { declaration, report }.value(field, field.name, &declaration.kind);
 }
 
@@ -245,7 +256,13 @@ impl Check<'_, '_, '_> {
         for inner in &table {
             match known.get(inner.name) {
                 Some(declaration) => {
-                    self.value(inner, &format!("{name}.{}", inner.name), &declaration.kind);
+                    // All that lies in a secret is one.
+                    let outer = self.declaration;
+                    let declaration = if outer.secret { outer } else { declaration };
+                    let kind = known.get(inner.name).map_or(&Kind::Any, |field| &field.kind);
+                    let name = format!("{name}.{}", inner.name);
+                    let mut check = Check { declaration, report: &mut *self.report };
+                    check.value(inner, &name, kind);
                 }
                 None if known.closed => {
                     let names: Vec<&str> = known.fields.iter().map(|f| f.name.as_str()).collect();
@@ -294,9 +311,8 @@ impl Check<'_, '_, '_> {
     }
 
     fn no_choice(&mut self, field: &Field<'_>, name: &str, text: &str, choices: &[Choice]) {
-        let names: Vec<&str> = choices.iter().map(|choice| choice.value.as_str()).collect();
-        let allowed = nearest::listed(&names).replace(", ", " or ");
-        let hint = match nearest::nearest(text, names.iter().copied()) {
+        let names = choices.iter().map(|choice| choice.value.as_str());
+        let hint = match nearest::nearest(text, names) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("for example `{}`", example(self.declaration)),
         };
@@ -308,7 +324,7 @@ impl Check<'_, '_, '_> {
         self.error(
             field.key,
             field.span,
-            format!("{} must be {allowed}{found}", ticked(name)),
+            format!("{} must be {}{found}", ticked(name), one_of(choices)),
             hint,
         );
     }
@@ -374,10 +390,22 @@ fn missing<'a>(
     })
 }
 
-/// The names of all settings that are secret.
-fn secrets(fields: &Declarations) -> Vec<String> {
-    let secret = fields.fields.iter().filter(|field| field.secret);
-    secret.flat_map(|field| field.aliases.iter().chain([&field.name]).cloned()).collect()
+/// The names of all settings that are secret, also of those that lie in others.
+fn secrets(fields: &Declarations) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for field in &fields.fields {
+        if field.secret {
+            names.extend(field.aliases.iter().chain([&field.name]).cloned());
+        }
+        let mut kind = &field.kind;
+        while let Kind::List(of) | Kind::Map(of) = kind {
+            kind = of;
+        }
+        if let Kind::Table(inner) = kind {
+            names.extend(secrets(inner));
+        }
+    }
+    names
 }
 
 fn is_platform(name: &str) -> bool {
@@ -394,10 +422,16 @@ fn ticked(name: &str) -> String {
     if name.contains('`') { name.to_owned() } else { format!("`{name}`") }
 }
 
+fn one_of(choices: &[Choice]) -> String {
+    let names: Vec<&str> = choices.iter().map(|choice| choice.value.as_str()).collect();
+    nearest::listed(&names).replace(", ", " or ")
+}
+
 /// What a value has to be, with its article.
 fn wanted(kind: &Kind) -> String {
     match kind {
-        Kind::Text { .. } | Kind::Choice(_) => "a string".into(),
+        Kind::Text { .. } => "a string".into(),
+        Kind::Choice(choices) => one_of(choices),
         Kind::Boolean => "`true` or `false`".into(),
         Kind::Integer { .. } => "a whole number".into(),
         Kind::Number { .. } => "a number".into(),

@@ -62,6 +62,13 @@ impl<'s> Report<'s> {
         &self.sources[span.document as usize]
     }
 
+    /// Returns where something stands, in words: `sitesync.toml:3:1`.
+    pub(super) fn place(&self, span: Span) -> String {
+        let source = self.source(span);
+        let place = source.place(span);
+        format!("{}:{}:{}", source.name(), place.line, place.column)
+    }
+
     pub(super) fn error(
         &mut self,
         span: Span,

@@ -82,6 +82,7 @@ fn read_site(
                 if let Some(value) = foreign(field, &mut section.troubles, report, context) {
                     site.settings.insert(other.to_owned(), value);
                     site.key_spans.insert(other.to_owned(), field.key);
+                    site.places.insert(other.to_owned(), report.place(field.key));
                 }
             }
         }

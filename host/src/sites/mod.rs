@@ -99,6 +99,19 @@ impl Fault {
 /// The site that is on this machine's own disks.
 pub const LOCAL: &str = "local";
 
+impl Fault {
+    /// Says where the setting stands that the provider names in backticks, if it names one.
+    fn pointing_into(mut self, site: &settings::Site) -> Self {
+        let named = |key: &str| self.message.contains(&format!("`{key}`"));
+        if self.kind == ErrorKind::InvalidSettings
+            && let Some((key, place)) = site.places.iter().find(|(key, _)| named(key))
+        {
+            self.hint = Some(format!("correct `{key}` of [sites.{}]: {place}", site.name));
+        }
+        self
+    }
+}
+
 /// All sites of this host.
 #[derive(Debug)]
 pub struct Sites {
@@ -192,10 +205,9 @@ impl Sites {
     pub async fn open(&self, site: &str, root: &str) -> Result<Arc<OpenRoot>, Fault> {
         // The first use of a provider loads it, which may take as long as a trial.
         let instance = tokio::task::block_in_place(|| self.instance(site))?;
-        OpenRoot::open(&instance, &self.configured(site)?, root)
-            .await
-            .map(Arc::new)
-            .map_err(|error| Fault::new(site, &error))
+        let configured = self.configured(site)?;
+        let opened = OpenRoot::open(&instance, &configured, root).await;
+        opened.map(Arc::new).map_err(|error| Fault::new(site, &error).pointing_into(&configured))
     }
 
     /// The name under which the catalog keeps a site. It is the site's own, but for `local`: every
@@ -209,9 +221,10 @@ impl Sites {
     /// same settings, and through the same generation of the provider.
     #[must_use]
     pub fn is_current(&self, root: &OpenRoot) -> bool {
-        let same = self.configured(&root.site).is_ok_and(|now| now == *root.configured());
-        same && tokio::task::block_in_place(|| self.instance(&root.site))
-            .is_ok_and(|instance| root.goes_through(&instance.link()))
+        let unchanged = self.configured(&root.site).is_ok_and(|now| same(&now, root.configured()));
+        unchanged
+            && tokio::task::block_in_place(|| self.instance(&root.site))
+                .is_ok_and(|instance| root.goes_through(&instance.link()))
     }
 
     /// The sites of other settings count from now on; whoever waits for [`Sites::replaced`] is told.
@@ -222,12 +235,14 @@ impl Sites {
             let mut configured = self.configured.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *configured, now.clone())
         };
-        for (name, before) in before.iter().filter(|(name, before)| now.get(*name) != Some(before))
-        {
+        for (name, before) in before {
+            if now.get(&name).is_some_and(|now| same(now, &before)) {
+                continue;
+            }
             let Ok(provider) = self.plugins.get(&before.provider) else { continue };
-            let key = instance::key(before, &provider.description);
+            let key = instance::key(&before, &provider.description);
             let mut instances = self.lock_instances();
-            let rate = now.get(name).and_then(|now| now.requests_per_second);
+            let rate = now.get(&name).and_then(|now| now.requests_per_second);
             if rate != before.requests_per_second {
                 // The limiter is the connection's own.
                 instances.remove(&key);
@@ -285,17 +300,22 @@ impl Sites {
     }
 }
 
-/// The sites of these settings as they matter here: roots are the projects', and where something
-/// stands in a file makes no difference.
 fn configured(settings: &settings::Settings) -> HashMap<String, Arc<settings::Site>> {
+    settings.sites.iter().map(|(name, site)| (name.clone(), Arc::new(site.clone()))).collect()
+}
+
+/// True if nothing that matters here is different: roots are the projects', and where something
+/// stands in a file makes no difference.
+fn same(a: &settings::Site, b: &settings::Site) -> bool {
     let bare = |site: &settings::Site| {
         let mut site = site.clone();
         site.roots.clear();
         site.span = None;
         site.key_spans.clear();
-        Arc::new(site)
+        site.places.clear();
+        site
     };
-    settings.sites.iter().map(|(name, site)| (name.clone(), bare(site))).collect()
+    bare(a) == bare(b)
 }
 
 /// Which build of a provider its name stands for; `None` if none does.
@@ -303,4 +323,25 @@ type Build = Option<String>;
 
 fn build(found: &Result<Arc<Provider>, Refusal>) -> Build {
     found.as_ref().ok().map(|provider| provider.sha256.clone().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_a_provider_refuses_is_pointed_at() {
+        let text = "[sites.nas]\nprovider = \"x\"\nport = 0";
+        let context = settings::Context::from_process();
+        let loaded = settings::Settings::parse(text, "sitesync.toml", &context).expect("right");
+        let hint = |kind, message: &str| {
+            let error = sitesync_provider::Error::new(kind, message);
+            Fault::new("nas", &error).pointing_into(&loaded.settings.sites["nas"]).hint
+        };
+        let named = hint(ErrorKind::InvalidSettings, "`port` is taken");
+        assert_eq!(named.as_deref(), Some("correct `port` of [sites.nas]: sitesync.toml:3:1"));
+        let unnamed = hint(ErrorKind::InvalidSettings, "no port");
+        assert_eq!(unnamed.as_deref(), Some("correct [sites.nas] in the settings"));
+        assert_eq!(hint(ErrorKind::Unexpected, "`port` is taken"), None);
+    }
 }

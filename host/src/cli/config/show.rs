@@ -7,8 +7,8 @@ use serde_json::json;
 use super::super::ground;
 use super::super::output::{plain, print, print_json};
 use super::super::{Exit, Failure, Global};
-use crate::settings::{Effective, Layer, Loaded, Origin, Project};
-use crate::state_dir;
+use crate::settings::{Effective, Layer, Loaded, Origin, Project, provider};
+use crate::state_dir::{self, StateDir};
 
 pub(super) fn run(
     global: &Global,
@@ -16,7 +16,8 @@ pub(super) fn run(
     with_origin: bool,
     as_json: bool,
 ) -> Result<Exit, Failure> {
-    let (_, loaded) = ground::load_settings(global)?;
+    let (_, mut loaded) = ground::load_settings(global)?;
+    hide_secrets(global, &mut loaded);
     let names = ground::names(&loaded.settings, project)?;
     let mut all = Vec::new();
     if project.is_none() {
@@ -48,6 +49,17 @@ fn kept_site_id(global: &Global) -> Result<Option<Effective>, Failure> {
     let origin = Origin { layer: Layer::BuiltIn, file, line: 1, column: 4 };
     let key = ["host", "site_id"].map(str::to_owned).to_vec();
     Ok(Some(Effective { key, value: toml::Value::String(id), origin }))
+}
+
+/// Learns from the providers which of their settings are secret. Of one that can't be loaded, only
+/// what sounds like a secret is.
+fn hide_secrets(global: &Global, loaded: &mut Loaded) {
+    let state = ground::state_path(global).and_then(|path| Ok(StateDir::open(&path)?));
+    let Ok(state) = state else { return };
+    let plugins = ground::plugins(global, &loaded.settings.plugins, &state);
+    let written = loaded.settings.sites.values().filter(|site| !site.settings.is_empty());
+    let (declared, _) = ground::declared(&plugins, written);
+    provider::hide(loaded, &declared);
 }
 
 /// A project's values; roots with what they are filled in to, where that is another text.

@@ -9,7 +9,7 @@ use sitesync_provider::Description;
 
 use super::{context, good};
 use crate::settings::provider::{self, Declared};
-use crate::settings::{Layer, Problem, Source};
+use crate::settings::{Layer, Loaded, Problem, Source};
 
 /// A provider that has a bit of everything.
 #[derive(Deserialize, JsonSchema)]
@@ -66,6 +66,8 @@ struct Proxy {
     /// Where it listens.
     host: String,
     port: Option<u16>,
+    #[schemars(extend("x-secret" = true))]
+    card: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -183,6 +185,7 @@ fn secrets_are_not_shown() {
         "pin = 70000",
         "pin = \"hunter2\"",
         "pins = [\n  1, \"hunter2\", 70000,\n]",
+        "proxy = { card = [\n \"hunter2\"], host = \"proxy\" }",
         "proxy.port = 70000\nproxy.host = \"proxy\"\nheaders = { key = \"hunter2\", a = 1 }",
     ]));
 }
@@ -264,4 +267,20 @@ fn a_machine_sets_what_the_provider_opens_for_it() {
         [told(Layer::Local, "account = \"me\"\ntrash = 3"), told(Layer::Local, "key = 3"),]
             .join("\n\n")
     );
+}
+
+#[test]
+fn what_is_declared_as_a_secret_is_not_listed() {
+    let lines =
+        "account = \"anna\"\nkey = \"hunter2\"\nproxy = { host = \"h\", card = \"hunter2\" }";
+    let mut loaded = good(&format!("[sites.cloud]\nprovider = \"cloud\"\n{lines}\n"));
+    let values = |loaded: &Loaded| {
+        let values = loaded.origins.shared().into_iter();
+        values.map(|one| format!("{} = {}\n", one.key.join("."), one.value)).collect::<String>()
+    };
+    assert!(values(&loaded).contains("hunter2"), "the names tell nothing");
+    let declared = Arc::new(described::<Settings>("cloud"));
+    provider::hide(&mut loaded, &BTreeMap::from([("cloud".to_owned(), declared)]));
+    let values = values(&loaded);
+    assert!(!values.contains("hunter2") && values.contains("anna"), "{values}");
 }
