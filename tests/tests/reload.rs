@@ -127,3 +127,30 @@ fn a_root_that_moves_reopens_its_site_only() -> Result<()> {
     assert_eq!(host.wait_for(LIMIT)?.code, Some(0));
     Ok(())
 }
+
+#[test]
+fn a_site_whose_account_changes_is_connected_anew_and_no_other() -> Result<()> {
+    let setup = Setup::default().loop_delay("1s").text("rescan", "1s").remote("misbehaving");
+    let studio = setup.remote_line("account = \"first\"").build()?;
+    let mut command = studio.command();
+    command.arg("serve").env("SITESYNC_LOG", "sitesync::sites=debug,info");
+    let mut host = studio.start(&mut command)?;
+    arrives(&studio, &mut host, "a.exr")?;
+    // Where a setting stands makes no difference.
+    change(&studio, |settings| format!("# A remark.\n\n{settings}"))?;
+    says(&host, "the settings were read again", 1)?;
+    arrives(&studio, &mut host, "b.exr")?;
+    assert_eq!(host.stderr()?.matches("connected").count(), 2, "{}", host.stderr()?);
+
+    change(&studio, |settings| settings.replace("\"first\"", "\"second\""))?;
+    says(&host, "goes on with other settings, or another generation", 1)?;
+    arrives(&studio, &mut host, "c.exr")?;
+    let log = host.stderr()?;
+    let of = |provider: &str| {
+        log.lines().filter(|line| line.contains("connected") && line.contains(provider)).count()
+    };
+    assert_eq!((of("local_drive"), of("misbehaving")), (1, 2), "{log}");
+    host.terminate()?;
+    assert_eq!(host.wait_for(LIMIT)?.code, Some(0));
+    Ok(())
+}

@@ -253,7 +253,10 @@ impl Run {
             match self.pair.renew(&self.engine.sites).await {
                 Ok(false) => {}
                 Ok(true) => {
-                    tracing::info!(project, "goes on with the new generation of its provider");
+                    tracing::info!(
+                        project,
+                        "goes on with other settings, or another generation of a provider"
+                    );
                     self.planned.notify_one();
                 }
                 Err(fault) => {

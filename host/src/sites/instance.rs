@@ -197,10 +197,14 @@ impl Instance {
                 make_private(&self.host.cache_dir())?;
                 let call = link.provider.module.connect(&self.settings, self.host.clone());
                 let limit = self.connect_within;
-                tokio::time::timeout(limit, call).await.map_err(|_| {
+                let connected = tokio::time::timeout(limit, call).await.map_err(|_| {
                     let limit = limit.as_secs();
                     Error::new(ErrorKind::Timeout, format!("no connection within {limit} s"))
-                })?
+                })?;
+                if connected.is_ok() {
+                    tracing::debug!(instance = self.key, "connected");
+                }
+                connected
             })
             .await
     }
