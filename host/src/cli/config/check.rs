@@ -25,7 +25,7 @@ pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
             })
         };
         print_json(&json!({
-            "file": path, "ok": errors.is_empty(),
+            "file": path, "local": files.local, "ok": errors.is_empty(),
             "errors": errors.iter().map(shown).collect::<Vec<_>>(),
             "notes": notes.iter().map(shown).collect::<Vec<_>>(),
         }));
