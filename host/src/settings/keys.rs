@@ -107,8 +107,9 @@ pub(super) const HOST: Table = Table {
         key(
             "site_id",
             Kind::Name,
-            Words("generated once"),
-            "What other machines call this one's site `local`. `SITESYNC_SITE_ID` goes before it.",
+            Words("the one that the state folder keeps"),
+            "[This machine's site](../settings.md#this-machines-site), as other machines know it. No \
+             `[sites.NAME]` may have that name.",
         ),
     ],
 };
@@ -221,8 +222,8 @@ pub(super) const LISTING: &[Key] = &[key(
     "projects",
     Kind::Choice(&["listed", "folders"]),
     Toml("\"listed\""),
-    "`listed`: the projects are those with a table `[projects.NAME]`. `folders`: also every folder \
-     under the active site's roots, by its name.",
+    "Which projects there are: [those in the file, or also one for each \
+     folder](../settings.md#projects-by-their-folders).",
 )];
 
 /// `[sites.NAME]`.

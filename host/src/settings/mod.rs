@@ -6,7 +6,8 @@
 //! further checking: every site that a project names exists, every root that is worked on has its
 //! variables filled in, no two projects share a folder.
 //!
-//! What it never knows: what a provider's own settings mean (they are handed on as JSON), whether
+//! What it never knows: what a provider's own settings mean (they are handed on as JSON, and what
+//! a provider declares of them is handed in: see [`provider`]), whether
 //! a folder exists, the terminal. The environment is read in [`Context::from_process`] only.
 //!
 //! One way through: `source` (text; `file` and `given` make it) -> `syntax` and `tree` (values with

@@ -114,10 +114,10 @@ fn check_setting(
     report: &mut Report<'_>,
 ) {
     let Declared { provider, fields, .. } = declared;
-    let Some(declaration) = fields.get(field.name) else {
-        return unknown(field, declared, report);
-    };
-    if !may_stand(declaration.scope, &site.name, layer) {
+    let found = fields.get(field.name);
+    let scope = found.map(|declaration| declaration.scope).unwrap_or_default();
+    // What nobody declared, nobody opened. Where it is refused, it is so everywhere.
+    if !may_stand(scope, &site.name, layer) && (found.is_some() || !fields.closed) {
         let message = format!("`{}` cannot be set for one machine alone", field.name);
         let open = fields.fields.iter().filter(|field| field.scope == Scope::Local);
         let open: Vec<&str> = open.map(|field| field.name.as_str()).collect();
@@ -128,6 +128,9 @@ fn check_setting(
         };
         return report.error(field.key, message, hint);
     }
+    let Some(declaration) = found else {
+        return unknown(field, declared, report);
+    };
     renamed(field, declaration, provider, report);
     if declaration.secret && !is_secret(field.name) {
         exposed(field, report);

@@ -262,6 +262,14 @@ fn a_machine_sets_what_the_provider_opens_for_it() {
     assert_eq!(told(Layer::Local, local), "fine");
     assert_eq!(told(Layer::Environment, "account = \"me\""), "fine");
     assert_eq!(told(Layer::Flags, "trash = true"), "fine");
+    let lenient = Arc::new(described::<Lenient>("cloud"));
+    let lenient = BTreeMap::from([("cloud".to_owned(), lenient)]);
+    let documents = vec![
+        Source::new(Layer::System, "sitesync.toml", STUDIO),
+        Source::new(Layer::Local, "local.toml", "[sites.cloud]\nundeclared = 1"),
+    ];
+    let loaded = crate::settings::Settings::check(documents, &context()).expect("right so far");
+    assert!(provider::check(&loaded, &lenient).is_err(), "what nobody declared, nobody opened");
     // A wrong value is told where it stands, also where another one counts.
     insta::assert_snapshot!(
         [told(Layer::Local, "account = \"me\"\ntrash = 3"), told(Layer::Local, "key = 3"),]
