@@ -21,6 +21,7 @@ mod expand;
 mod file;
 mod foreign;
 mod given;
+pub mod import;
 mod layers;
 mod model;
 mod nearest;
