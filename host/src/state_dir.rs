@@ -16,7 +16,8 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 const LOCK: &str = "lock";
-const SITE_ID: &str = "site-id";
+/// The file with this machine's site id: `id=...` is its first line.
+pub const SITE_ID: &str = "site-id";
 /// Where machine-id(5) and older D-Bus installations keep the machine's id.
 const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
@@ -152,6 +153,14 @@ fn holder_in(file: &mut fs::File) -> (Option<u32>, Option<String>) {
     (pid, field(&text, "since").map(str::to_owned))
 }
 
+/// This machine's site id as the state folder keeps it; `None` if there is none yet, or it cannot
+/// be read. Makes nothing.
+#[must_use]
+pub fn kept_site_id(folder: &Path) -> Option<String> {
+    let text = fs::read_to_string(folder.join(SITE_ID)).ok()?;
+    field(&text, "id").filter(|id| plausible(id)).map(str::to_owned)
+}
+
 impl StateDir {
     /// Opens a state folder; makes it, readable for its owner only.
     pub fn open(path: &Path) -> Result<Self> {
@@ -249,7 +258,36 @@ impl StateDir {
         replace: bool,
     ) -> Result<String> {
         let bound = machine.map_or(String::new(), |machine| format!("machine={machine}\n"));
-        let text = format!("id={id}\n{bound}");
+        if self.store(path, &format!("id={id}\n{bound}"), replace)? {
+            return Ok(id.to_owned());
+        }
+        let text = fs::read_to_string(path).map_err(failed("read", path))?;
+        Ok(field(&text, "id").unwrap_or(id).to_owned())
+    }
+
+    /// The name under which the catalog keeps this machine's site, as [`StateDir::keep_name`] was
+    /// last told. A folder that came from another machine has none.
+    pub fn name(&self) -> Result<Option<String>> {
+        let path = self.path.join(SITE_ID);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(field(&text, "name").map(str::to_owned)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// Keeps the name under which the catalog keeps this machine's site, beside its id.
+    pub fn keep_name(&self, name: &str) -> Result<()> {
+        let path = self.path.join(SITE_ID);
+        let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
+        let others = text.lines().filter(|line| !line.starts_with("name="));
+        let mut text: String = others.map(|line| format!("{line}\n")).collect();
+        text.push_str(&format!("name={name}\n"));
+        self.store(&path, &text, true).map(|_| ())
+    }
+
+    /// Stores a file whole or not at all; false if there is one already that is not to be replaced.
+    fn store(&self, path: &Path, text: &str, replace: bool) -> Result<bool> {
         let new = self.path.join(format!("{SITE_ID}.{}.new", process::id()));
         let write = || -> io::Result<bool> {
             let mut options = OpenOptions::new();
@@ -270,11 +308,7 @@ impl StateDir {
             File::open(&self.path)?.sync_all()?;
             Ok(true)
         };
-        if write().map_err(failed("write", path))? {
-            return Ok(id.to_owned());
-        }
-        let text = fs::read_to_string(path).map_err(failed("read", path))?;
-        Ok(field(&text, "id").unwrap_or(id).to_owned())
+        write().map_err(failed("write", path))
     }
 }
 
@@ -463,6 +497,20 @@ mod tests {
         let id = state.site_id_on(Some("m1")).unwrap();
         assert!(plausible(&id));
         assert_eq!(state.site_id_on(Some("m1")).unwrap(), id);
+    }
+
+    #[test]
+    fn a_name_is_kept_beside_the_id_and_does_not_move_to_another_machine() {
+        let (_temp, state) = dir();
+        let id = state.site_id_on(Some("m1")).unwrap();
+        assert_eq!(state.name().unwrap(), None);
+        state.keep_name("ws-7").unwrap();
+        state.keep_name("ws-8").unwrap();
+        assert_eq!(state.name().unwrap().as_deref(), Some("ws-8"));
+        assert_eq!(state.site_id_on(Some("m1")).unwrap(), id);
+        assert_eq!(kept_site_id(state.path()), Some(id));
+        state.site_id_on(Some("m2")).unwrap();
+        assert_eq!(state.name().unwrap(), None);
     }
 
     #[test]

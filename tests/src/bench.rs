@@ -339,9 +339,11 @@ impl Bench {
         command.arg("--state-dir").arg(self.path("state"));
         command.arg("--plugins").arg(self.path("providers"));
         command.args(arguments);
-        for name in ["SITESYNC_LOG", "SITESYNC_CONFIG", "SITESYNC_STATE_DIR", "RUST_LOG"] {
+        let variables = std::env::vars_os().map(|(name, _)| name);
+        for name in variables.filter(|name| name.as_bytes().starts_with(b"SITESYNC_")) {
             command.env_remove(name);
         }
+        command.env_remove("RUST_LOG");
         command.env("HOME", self.path(""));
         command.current_dir(self.path(""));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -365,6 +365,9 @@ pub trait Unit: View {
     fn put_project(&mut self, name: &str) -> Result<ProjectId>;
     /// A site's key; makes it.
     fn put_site(&mut self, name: &str) -> Result<SiteId>;
+    /// Gives a site another name; false, and nothing is done, if no site has the one or another
+    /// site has the other.
+    fn rename_site(&mut self, from: &str, to: &str) -> Result<bool>;
     /// A root's key; makes it.
     fn put_root(&mut self, project: ProjectId, name: &str) -> Result<RootId>;
     /// Remembers the identity of a site's root.

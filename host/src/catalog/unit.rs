@@ -25,6 +25,14 @@ impl Unit for Work<'_> {
         self.insert("INSERT INTO site (name) VALUES (?1)", [name]).map(SiteId)
     }
 
+    fn rename_site(&mut self, from: &str, to: &str) -> Result<bool> {
+        if self.site(from)?.is_none() || self.site(to)?.is_some() {
+            return Ok(false);
+        }
+        let sql = "UPDATE site SET name = ?2 WHERE name = ?1";
+        Ok(self.conn.prepare_cached(sql)?.execute((from, to))? > 0)
+    }
+
     fn put_root(&mut self, project: ProjectId, name: &str) -> Result<RootId> {
         if let Some(known) = self.root(project, name)? {
             return Ok(known);

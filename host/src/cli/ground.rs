@@ -10,9 +10,9 @@ use crate::engine::Engine;
 use crate::engine::clock::{Dice, HostTime, SystemClock};
 use crate::engine::progress::Progress;
 use crate::plugins::{self, Plugins};
-use crate::settings::{self, Context, Files, Loaded, Project, Settings};
-use crate::sites::Sites;
-use crate::state_dir::{StateDir, StateLock};
+use crate::settings::{self, Context, Files, Found, Level, Loaded, Problem, Project, Settings};
+use crate::sites::{LOCAL, Sites};
+use crate::state_dir::{self, StateDir, StateLock};
 
 /// Where settings are looked for, in this order.
 pub(super) fn candidates(global: &Global) -> Vec<PathBuf> {
@@ -26,6 +26,15 @@ pub(super) fn candidates(global: &Global) -> Vec<PathBuf> {
     candidates.extend(user.map(|folder| folder.join("sitesync/sitesync.toml")));
     candidates.push("/etc/sitesync/sitesync.toml".into());
     candidates
+}
+
+/// Whether a settings file is found without being named, wherever a command runs.
+pub(super) fn is_usual(file: &Path) -> bool {
+    let user = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".config")));
+    let user = user.map(|folder| folder.join("sitesync/sitesync.toml"));
+    user.as_deref() == Some(file) || file == Path::new("/etc/sitesync/sitesync.toml")
 }
 
 /// Where this machine's own settings are, whether they are there or not.
@@ -51,10 +60,50 @@ pub(super) fn files(global: &Global) -> Result<Files, Failure> {
     })
 }
 
+/// The settings of these files, checked, with the projects that are there by their folders.
+pub(super) fn load(files: &Files) -> Result<Loaded, settings::Errors> {
+    let context = Context::from_process();
+    let loaded = Settings::load(files, &context)?;
+    if loaded.settings.folders.is_empty() {
+        return Ok(loaded);
+    }
+    let mut found = Vec::new();
+    let mut notes = Vec::new();
+    for place in &loaded.settings.folders {
+        // Other projects go on: to them, this is a disk that is not there.
+        match folder_names(place) {
+            Ok(names) => found.push(Found { place: place.clone(), names }),
+            Err(error) => notes.push(
+                Problem::new(
+                    Level::Note,
+                    place.display().to_string(),
+                    format!("this folder cannot be read, so no project is found in it: {error}"),
+                )
+                .help("mount it, or write `projects = \"listed\"` in [sync]"),
+            ),
+        }
+    }
+    let mut loaded = loaded.with_folders(&found, &context)?;
+    loaded.notes.extend(notes);
+    Ok(loaded)
+}
+
+/// The names of the folders right in a folder.
+fn folder_names(place: &Path) -> std::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(place)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
 /// The settings, checked. Notes are told.
 pub(super) fn load_settings(global: &Global) -> Result<(Files, Loaded), Failure> {
     let files = files(global)?;
-    let loaded = Settings::load(&files, &Context::from_process())?;
+    let loaded = load(&files)?;
     for note in &loaded.notes {
         tracing::info!("{note}");
     }
@@ -170,7 +219,7 @@ pub(super) fn idle_because(settings: &Settings, project: &Project) -> Option<Str
             return Some(format!("site '{site}' is switched off"));
         }
     }
-    let works = |site: &String| site == "local" || settings.host.serves_site(site);
+    let works = |site: &String| site == LOCAL || settings.host.serves_site(site);
     (!works(active) && !works(remote)).then(|| {
         format!("this host acts for neither '{active}' nor '{remote}' (see `serves` in [host])")
     })
@@ -198,6 +247,7 @@ impl Ground {
         let lock = state.lock()?;
         let site_id = state.site_id()?;
         let catalog = Sqlite::open(state.path())?;
+        name_own_site(&settings, &state, &site_id, &catalog)?;
         let plugins = Arc::new(plugins(global, &settings.plugins, &state));
         let dice = Arc::new(Dice::from_system());
         let last = catalog.read(|view| view.last_time())?;
@@ -213,6 +263,65 @@ impl Ground {
             progress: Arc::new(Progress::default()),
         };
         Ok(Ground { settings, engine, state: state.path().to_owned(), _lock: lock })
+    }
+}
+
+/// Has the catalog keep this machine's site under the name that it has now: earlier, that was
+/// `local`, or another id.
+fn name_own_site(
+    settings: &Settings,
+    state: &StateDir,
+    site_id: &str,
+    catalog: &Sqlite,
+) -> Result<(), Failure> {
+    let name = settings.host.site_id.as_deref().unwrap_or(site_id);
+    if settings.sites.contains_key(name) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format_args!(
+                "this machine's site id is '{name}', and the settings have a site '{name}'"
+            ),
+        )
+        .hint(
+            "use `local` for this machine's own site, or set `site_id` in [host] to another name",
+        ));
+    }
+    let before = state.name()?;
+    if before.as_deref() == Some(name) {
+        return Ok(());
+    }
+    let (to, from) = (name.to_owned(), before.unwrap_or_else(|| LOCAL.to_owned()));
+    let renamed = catalog.write_blocking(move |unit| unit.rename_site(&from, &to))?;
+    if renamed {
+        tracing::info!(name, "the catalog keeps this machine's site under its site id now");
+    }
+    Ok(state.keep_name(name)?)
+}
+
+/// How people are told of sites, some of which the catalog knows by another name.
+#[derive(Debug)]
+pub(super) struct SiteNames {
+    /// This machine's site id, or what the settings call it instead; `None` before there is one.
+    pub(super) own: Option<String>,
+}
+
+impl SiteNames {
+    pub(super) fn of(global: &Global, settings: &Settings) -> Self {
+        let kept = || state_dir::kept_site_id(&state_path(global).ok()?);
+        SiteNames { own: settings.host.site_id.clone().or_else(kept) }
+    }
+
+    /// The name in the settings, for programs.
+    pub(super) fn configured<'a>(&self, site: &'a str) -> &'a str {
+        if self.own.as_deref() == Some(site) { LOCAL } else { site }
+    }
+
+    /// For people: `local (amber-heron-4f2c)`.
+    pub(super) fn shown(&self, site: &str) -> String {
+        match (self.configured(site), &self.own) {
+            (LOCAL, Some(own)) => format!("{LOCAL} ({own})"),
+            (site, _) => site.to_owned(),
+        }
     }
 }
 
@@ -262,5 +371,37 @@ pub(super) fn names(
             Ok(vec![name.to_owned()])
         }
         None => Ok(settings.projects.keys().cloned().collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalog_that_knows_this_machine_as_local_goes_on_working() {
+        let temp = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&temp.path().join("state")).unwrap();
+        let id = state.site_id().unwrap();
+        let catalog = Sqlite::open(state.path()).unwrap();
+        let (local, nas) = catalog
+            .write_blocking(|unit| Ok((unit.put_site(LOCAL)?, unit.put_site("nas")?)))
+            .unwrap();
+        let known = || catalog.read(|view| view.site_names()).unwrap();
+        let named = |settings: &str| {
+            let context = Context::from_process();
+            let settings = Settings::parse(settings, "sitesync.toml", &context).unwrap().settings;
+            name_own_site(&settings, &state, &id, &catalog)
+        };
+        named("").unwrap();
+        named("").unwrap();
+        assert_eq!(known(), [(local, id.clone()), (nas, "nas".to_owned())]);
+        // It follows the settings, and leaves what others have.
+        named("[host]\nsite_id = \"ws-7\"").unwrap();
+        assert_eq!(known(), [(local, "ws-7".to_owned()), (nas, "nas".to_owned())]);
+        named("").unwrap();
+        assert_eq!(known(), [(local, id.clone()), (nas, "nas".to_owned())]);
+        let taken = format!("[sites.{id}]\nprovider = \"local_drive\"");
+        assert_eq!(named(&taken).unwrap_err().exit, Exit::Usage);
     }
 }

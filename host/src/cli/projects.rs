@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::ground::{self, idle_because};
+use super::ground::{self, SiteNames, idle_because};
 use super::output::{Table, print, print_json};
 use super::{Exit, Failure, Global};
 use crate::settings::Travel;
@@ -10,6 +10,7 @@ use crate::settings::Travel;
 pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let (_, loaded) = ground::load_settings(global)?;
     let settings = loaded.settings;
+    let sites = SiteNames::of(global, &settings);
     let mut table =
         Table::new(&["project", "active site", "remote site", "upload", "download", ""]);
     let word = |travel: Travel| match travel {
@@ -33,8 +34,8 @@ pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
         }
         table.row(vec![
             project.name.clone(),
-            project.active_site.clone(),
-            project.remote_site.clone(),
+            sites.shown(&project.active_site),
+            sites.shown(&project.remote_site),
             word(project.upload).into(),
             word(project.download).into(),
             idle.unwrap_or_default(),

@@ -61,6 +61,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         offset: arguments.offset,
     };
     let mut table = Table::new(&["project", "to", "state", "tries", "size", "file", "reason"]);
+    let known = ground::SiteNames::of(global, &loaded.settings);
     let mut full = false;
     for name in &names {
         let rows = catalog.read(|view| {
@@ -76,7 +77,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             let error = row.job.error.as_ref();
             if arguments.json {
                 print_json(&json!({
-                    "project": name, "site": to, "state": state.0, "detail": state.1,
+                    "project": name, "site": known.configured(&to), "state": state.0, "detail": state.1,
                     "path": format!("{{root[{}]}}/{}", row.root, row.path), "size": row.size,
                     "priority": row.job.priority, "tries": row.job.tries,
                     "kind": error.map(|error| &error.kind),
@@ -86,7 +87,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             }
             table.row(vec![
                 name.clone(),
-                to,
+                known.shown(&to),
                 state.1.to_owned(),
                 row.job.tries.to_string(),
                 size(row.size),

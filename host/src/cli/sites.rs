@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::ground::{self, Ground};
+use super::ground::{self, Ground, SiteNames};
 use super::output::{Table, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
 use crate::engine::pair;
@@ -91,6 +91,7 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let site_id = state.site_id()?;
     let cache = state.path().join("cache");
+    let names = SiteNames::of(global, &settings);
     let sites = Sites::new(plugins, &settings, site_id.clone(), cache, stopped);
     let runtime = ground::runtime()?;
     let found = runtime.block_on(look(&settings, &sites));
@@ -128,7 +129,7 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
         }
         let root = format!("{}={}", one.root, one.path);
         table.row(vec![
-            one.site.clone(),
+            names.shown(&one.site),
             provider.into(),
             one.project.clone(),
             root,
@@ -152,12 +153,13 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
             say(format_args!("  help: {}", plain(hint)));
         }
     }
-    let mut names: Vec<&str> = found.iter().map(|one| one.site.as_str()).collect();
-    names.dedup();
-    for (site, parked) in names.iter().filter_map(|site| Some((site, parked(site)?))) {
+    let mut used: Vec<&str> = found.iter().map(|one| one.site.as_str()).collect();
+    used.dedup();
+    for (site, parked) in used.iter().filter_map(|site| Some((site, parked(site)?))) {
         say(format_args!("site '{site}': {}", plain(&parked.to_string())));
     }
-    print(format_args!("\nthis machine's site id: {site_id}\n"));
+    let own = names.own.unwrap_or(site_id);
+    print(format_args!("\nthis machine's site id: {own}\n"));
     Ok(if offline { Exit::Trouble } else { Exit::Done })
 }
 

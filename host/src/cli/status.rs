@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::ground::{self, idle_because};
+use super::ground::{self, SiteNames, idle_because};
 use super::output::{Table, plain, print, print_json, size};
 use super::{Exit, Failure, Global};
 use crate::catalog::Count;
@@ -27,6 +27,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let state = ground::state_path(global)?;
     let running = state_dir::holder(&state);
     let storages = Running::ask(&state).map(|service| service.storages).unwrap_or_default();
+    let sites = SiteNames::of(global, &settings);
     let mut table = Table::new(&["project", "site", "state", "files", "size"]);
     let mut projects = Vec::new();
     for name in &names {
@@ -46,13 +47,13 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
                 state.push_str(&format!(" ({} in conflict)", count.conflicts));
             }
             let files = count.files.to_string();
-            table.row(vec![name.clone(), site.clone(), state, files, size(count.bytes)]);
+            table.row(vec![name.clone(), sites.shown(site), state, files, size(count.bytes)]);
         }
         let counts: Vec<_> = counts
             .iter()
             .map(|(site, count)| {
                 json!({
-                    "site": site, "state": count.state.name(), "files": count.files,
+                    "site": sites.configured(site), "state": count.state.name(), "files": count.files,
                     "bytes": count.bytes, "conflicts": count.conflicts,
                 })
             })
@@ -62,7 +63,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     if arguments.json {
         let running = running.map(|(pid, since)| json!({"pid": pid, "since": since}));
         let parked: Vec<_> = storages.iter().filter(|one| one.parked.is_some()).collect();
-        print_json(&json!({"running": running, "projects": projects, "parked": parked}));
+        print_json(&json!({
+            "running": running, "projects": projects, "parked": parked, "site_id": sites.own,
+        }));
         return Ok(Exit::Done);
     }
     if names.is_empty() {
@@ -71,12 +74,18 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         print(&table);
     }
     for (storage, parked) in storages.iter().filter_map(|one| Some((one, one.parked.as_ref()?))) {
-        let (sites, why) = (storage.sites.join(", "), plain(&parked.to_string()));
+        let (sites, why) = (
+            storage.sites.iter().map(|site| sites.shown(site)).collect::<Vec<_>>().join(", "),
+            plain(&parked.to_string()),
+        );
         print(format_args!("\n{sites}: {why}\n"));
     }
     match running {
         Some((pid, since)) => print(format_args!("\nrunning: process {pid}, since {since}\n")),
         None => print("\nnot running\n"),
+    }
+    if let Some(own) = &sites.own {
+        print(format_args!("this machine's site id: {own}\n"));
     }
     Ok(Exit::Done)
 }

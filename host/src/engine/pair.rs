@@ -176,7 +176,8 @@ impl Pair {
     ) -> Result<Pair, Fault> {
         let names = [settings.active_site.clone(), settings.remote_site.clone()];
         let paths = [settings.roots(&names[0]), settings.roots(&names[1])];
-        let (project_name, site_names) = (settings.name.clone(), names.clone());
+        let project_name = settings.name.clone();
+        let site_names = names.each_ref().map(|name| sites.catalog_name(name).to_owned());
         let root_names: Vec<String> =
             paths[0].keys().filter(|name| paths[1].contains_key(*name)).cloned().collect();
         let wanted = root_names.clone();
@@ -281,7 +282,7 @@ pub async fn adopt(
             .map_err(|error| Fault::new(site, &error))?
             .text();
         let (project, site_name, root_name) =
-            (settings.name.clone(), site.to_owned(), name.clone());
+            (settings.name.clone(), sites.catalog_name(site).to_owned(), name.clone());
         catalog
             .write(move |unit| {
                 let project = unit.put_project(&project)?;

@@ -51,6 +51,14 @@ pub(super) fn read(path: &Path, layer: Layer) -> Result<Source, Errors> {
     let file = File::open(path).map_err(unreadable)?;
     // Of what was opened, not of what the name may stand for by now.
     let metadata = file.metadata().map_err(unreadable)?;
+    if let Some(owner) = other_owner(&metadata) {
+        let problem = refuse(format!("the settings file belongs to user {owner}"));
+        let quoted = quoted(&name);
+        // Who owns it can write to it whenever they like.
+        return Err(problem
+            .help(format!("run `chown root {quoted}`, or sitesync as that user"))
+            .into());
+    }
     if let Some(who) = other_writers(&metadata) {
         let problem = refuse(format!("the settings file can be written by {who}"));
         return Err(problem.help(format!("run `chmod go-w {}`", quoted(&name))).into());
@@ -73,6 +81,20 @@ pub(super) fn read(path: &Path, layer: Layer) -> Result<Source, Errors> {
                 .help("save the file as UTF-8")
                 .into()
         })
+}
+
+/// Returns the owner of a file, if that is neither root nor who runs this process.
+#[cfg(unix)]
+fn other_owner(metadata: &Metadata) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+
+    let owner = metadata.uid();
+    (owner != 0 && owner != rustix::process::geteuid().as_raw()).then_some(owner)
+}
+
+#[cfg(not(unix))]
+fn other_owner(_: &Metadata) -> Option<u32> {
+    None
 }
 
 /// Returns who else can write a file. Whoever can write the settings decides which folders this

@@ -87,7 +87,8 @@ pub(super) struct Layers {
 
 impl Layers {
     /// Puts documents together. Of one layer, a later document lies over an earlier one.
-    pub(super) fn new(mut documents: Vec<Document>) -> Self {
+    pub(super) fn new(documents: impl IntoIterator<Item = Document>) -> Self {
+        let mut documents: Vec<Document> = documents.into_iter().collect();
         documents.sort_by_key(|document| document.layer);
         let mut each: Vec<Document> = Vec::new();
         let mut merged = Table::default();
@@ -110,6 +111,14 @@ impl Layers {
     pub(super) fn projects(&self) -> impl Iterator<Item = &str> {
         let projects = self.merged.table("projects");
         projects.into_iter().flat_map(|table| table.nodes.keys().map(String::as_str))
+    }
+
+    /// Returns what every site has of which nobody says anything.
+    pub(super) fn site(&self) -> Table {
+        let built_in = self.each.first().and_then(|layer| layer.table.table("sites"));
+        let mut site = built_in.and_then(|sites| sites.table("local")).cloned().unwrap_or_default();
+        site.nodes.remove("provider");
+        site
     }
 
     /// Returns what holds for a project: of each layer `[sync]`, then its `[projects.NAME]`, layer

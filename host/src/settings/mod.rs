@@ -19,12 +19,14 @@ pub mod edit;
 mod error;
 mod expand;
 mod file;
+mod folders;
 mod foreign;
 mod given;
 pub mod import;
 mod layers;
 mod model;
 mod nearest;
+mod old;
 mod origin;
 mod overlap;
 mod pattern;
@@ -32,6 +34,8 @@ mod read;
 mod resolve;
 mod roots;
 pub mod save;
+mod scope;
+mod secrets;
 mod sections;
 mod sites;
 mod source;
@@ -43,11 +47,10 @@ pub mod units;
 
 pub use context::{Context, Platform};
 pub use error::{Errors, Level, Place, Problem};
+pub use folders::Found;
 pub use given::{SITE_ID_VARIABLE, VARIABLE};
 pub use layers::Layer;
-pub use model::{
-    Host, Listing, Plugins, Project, ProjectSite, Settings, Site, Sync, Travel, Trust, Verify,
-};
+pub use model::{Host, Plugins, Project, ProjectSite, Settings, Site, Sync, Travel, Trust, Verify};
 pub(crate) use nearest::nearest;
 pub use origin::{Effective, Origin, Origins};
 pub use pattern::name_matches;
@@ -102,6 +105,25 @@ impl Loaded {
     #[must_use]
     pub fn source(&self, span: Span) -> &Source {
         &self.sources[span.document as usize]
+    }
+
+    /// Returns the settings with a project for every folder that was found in
+    /// [`Settings::folders`], beneath all other layers. Folders that cannot be projects are noted.
+    ///
+    /// # Errors
+    /// Everything that is wrong once these projects are there.
+    pub fn with_folders(&self, found: &[Found], context: &Context) -> Result<Loaded, Errors> {
+        let is_kept = |source: &&Source| !matches!(source.layer(), Layer::BuiltIn | Layer::Folders);
+        let mut documents: Vec<Source> = self.sources.iter().filter(is_kept).cloned().collect();
+        let mut notes = Vec::new();
+        for found in found {
+            let (document, others) = folders::document(found);
+            documents.push(document);
+            notes.extend(others);
+        }
+        let mut loaded = Settings::check(documents, context)?;
+        loaded.notes.extend(notes);
+        Ok(loaded)
     }
 }
 
@@ -166,16 +188,23 @@ impl Settings {
         let mut report = read::Report::new(&sources);
         let mut parsed = Vec::new();
         for (number, source) in (0..).zip(sources.iter()) {
-            if let Some(table) = syntax::parse(source, number, &mut report) {
+            if let Some(mut table) = syntax::parse(source, number, &mut report) {
+                old::replace(&mut table, &mut report);
                 sections::check(&table, &mut report, context);
+                secrets::note(&table, source, &mut report);
                 parsed.push(layers::Document { layer: source.layer(), table });
             }
         }
-        if parsed.len() < sources.len() {
+        let (local, others): (Vec<_>, Vec<_>) =
+            parsed.into_iter().partition(|document| document.layer == Layer::Local);
+        for document in &local {
+            scope::check(&document.table, &others, &mut report);
+        }
+        if local.len() + others.len() < sources.len() {
             let (errors, notes) = report.finish();
             return Err(Errors::new(errors, notes));
         }
-        let layers = layers::Layers::new(parsed);
+        let layers = layers::Layers::new(local.into_iter().chain(others));
         let sections = sections::read(&layers, &mut report, context);
         let file = sources.iter().find(|source| source.layer() == Layer::System);
         let file = file.map_or("", Source::name);

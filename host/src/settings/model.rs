@@ -21,8 +21,9 @@ pub struct Settings {
     pub plugins: Plugins,
     /// Every project's defaults.
     pub sync: Sync,
-    /// Which projects there are.
-    pub listing: Listing,
+    /// Full paths of folders in which every folder is a project, whose names are to be given to
+    /// [`Loaded::with_folders`](super::Loaded::with_folders). None where projects are listed only.
+    pub folders: Vec<PathBuf>,
     /// By name; `studio` and `local` are always there.
     pub sites: BTreeMap<String, Site>,
     /// By name.
@@ -78,16 +79,6 @@ pub enum Trust {
     Owner,
     /// Of these, only those whose content was admitted.
     Pinned,
-}
-
-/// Which projects there are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Listing {
-    /// Those that the settings name.
-    #[default]
-    Listed,
-    /// Those, and every folder where the active site keeps its projects.
-    Folders,
 }
 
 /// Which files travel in one direction.

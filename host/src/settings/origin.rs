@@ -16,6 +16,7 @@ pub struct Origin {
     /// Its layer.
     pub layer: Layer,
     /// What problems call the document: a file's name, as it was given, or what stands for one.
+    /// Empty for what is built in.
     pub file: String,
     /// Counted from 1.
     pub line: usize,
@@ -59,8 +60,15 @@ impl Origins {
     pub fn shared(&self) -> Vec<Effective> {
         let mut all = Vec::new();
         for (key, node) in &self.layers.merged().nodes {
-            if key != "projects" {
-                self.flatten(&mut vec![key.clone()], node, &mut all);
+            match (key.as_str(), &node.value) {
+                ("projects", _) => {}
+                ("sites", Value::Table(sites)) => {
+                    for name in sites.nodes.keys() {
+                        let site = self.site(name);
+                        self.flatten_all(&mut vec![key.clone(), name.clone()], &site, &mut all);
+                    }
+                }
+                _ => self.flatten(&mut vec![key.clone()], node, &mut all),
             }
         }
         all
@@ -84,19 +92,26 @@ impl Origins {
         sites.extend(own.iter().flat_map(|own| own.nodes.keys()).map(String::as_str));
         path.push("sites".into());
         for site in sites {
-            let shared = self.layers.merged().table("sites").and_then(|sites| sites.table(site));
             path.push(site.to_owned());
-            let seen = self.seen(shared, own.and_then(|own| own.table(site)));
+            let seen = self.seen(&self.site(site), own.and_then(|own| own.table(site)));
             self.flatten_all(&mut path, &seen, &mut all);
             path.pop();
         }
         all
     }
 
+    /// Returns a site as all layers make it.
+    fn site(&self, name: &str) -> Table {
+        let mut site = self.layers.site();
+        let sites = self.layers.merged().table("sites");
+        site.merge(sites.and_then(|sites| sites.table(name)).cloned().unwrap_or_default());
+        site
+    }
+
     /// Returns a site as a project sees it: its switch, and its roots.
-    fn seen(&self, shared: Option<&Table>, own: Option<&Table>) -> Table {
+    fn seen(&self, shared: &Table, own: Option<&Table>) -> Table {
         let mut seen = Table::default();
-        for table in [shared, own].into_iter().flatten() {
+        for table in [Some(shared), own].into_iter().flatten() {
             if let Some(enabled) = table.nodes.get("enabled") {
                 // Off for all is off for each.
                 let off = |node: &Node| node.value == Value::Boolean(false);
@@ -141,12 +156,13 @@ impl Origins {
         let secret = path.iter().any(|key| is_secret(key));
         let source = &self.sources[node.span.document as usize];
         let place = source.place(node.span);
+        let built_in = node.span.is_built_in();
         into.push(Effective {
             key: path.clone(),
             value: if secret { hidden() } else { shown(&node.value) },
             origin: Origin {
                 layer: source.layer(),
-                file: source.name().to_owned(),
+                file: if built_in { String::new() } else { source.name().to_owned() },
                 line: place.line,
                 column: place.column,
             },

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use super::context::Context;
 use super::expand::{Trouble, expand};
+use super::folders;
 use super::model::{Project, ProjectSite, Settings};
 use super::nearest::{listed, nearest};
 use super::overlap::{self, Folder};
 use super::read::Report;
-use super::sections::{ProjectSection, Root, Sections, SiteSection};
+use super::sections::{ProjectSection, ProjectSiteSection, Root, Sections, SiteSection};
 use super::source::Span;
 
-/// A project's roots at one site, by name: all that are declared, with what they became.
-type Resolved = BTreeMap<String, (Root, Result<String, Trouble>)>;
+/// A project's roots at one site, by name: all that are declared, sound or not.
+type Declared<'a> = BTreeMap<&'a str, &'a Root>;
 
 /// Puts the sections together. What is wrong is in the report; then the value is not to be used.
 ///
@@ -23,8 +24,17 @@ pub(super) fn resolve(
     report: &mut Report<'_>,
     context: &Context,
 ) -> Settings {
-    let Sections { enabled, host, site_id, plugins, sync, listing, mut sites, projects, mentions } =
-        sections;
+    let Sections {
+        enabled,
+        host,
+        site_id,
+        plugins,
+        sync,
+        folders: by_folder,
+        mut sites,
+        projects,
+        mentions,
+    } = sections;
     for section in sites.values_mut() {
         let sound = section.roots.iter().filter_map(|(name, root)| {
             root.path.as_ref().ok().map(|path| (name.clone(), path.clone()))
@@ -35,7 +45,13 @@ pub(super) fn resolve(
     if let (Some(span), Some(id)) = (site_id, &host.site_id) {
         check_site_id(id, span, &sites, report);
     }
-    if projects.is_empty() {
+    let places = by_folder.map(|span| {
+        folders::places(&sync.values, &sites, context).unwrap_or_else(|trouble| {
+            report.error(span, trouble.message, trouble.hint);
+            Vec::new()
+        })
+    });
+    if projects.is_empty() && by_folder.is_none() {
         let problem = super::Problem::new(
             super::Level::Note,
             file,
@@ -69,7 +85,15 @@ pub(super) fn resolve(
         }
     }
     let sites = sites.into_iter().map(|(name, section)| (name, section.site)).collect();
-    Settings { enabled, host, plugins, sync: sync.values, listing, sites, projects: done }
+    Settings {
+        enabled,
+        host,
+        plugins,
+        sync: sync.values,
+        folders: places.unwrap_or_default(),
+        sites,
+        projects: done,
+    }
 }
 
 fn check_mentions(
@@ -114,63 +138,70 @@ fn one_project(
 ) -> (Project, Vec<String>) {
     let ends = Ends::of(&section);
     let mut project = Project::new(name, section.span, section.sync.values.clone());
-    let mut resolved: BTreeMap<&str, Resolved> = BTreeMap::new();
     for (site_name, site) in sites {
-        let own = section.sites.get(site_name);
-        let mut roots = site.roots.clone();
-        for (name, root) in own.iter().flat_map(|own| &own.roots) {
-            // What a later layer says of the site outdoes what an earlier one says of the project.
-            let layer = report.source(root.value).layer();
-            let over = |under: &Root| layer >= report.source(under.value).layer();
-            if roots.get(name).is_none_or(over) {
-                roots.insert(name.clone(), root.clone());
-            }
-        }
-        let roots: Resolved = roots
-            .into_iter()
-            .map(|(root_name, root)| {
-                let path = root
-                    .path
-                    .clone()
-                    .and_then(|path| expand(&path, Some(&project.name), context))
-                    .and_then(plain_path);
-                (root_name, (root, path))
-            })
-            .collect();
-        let enabled = site.site.enabled && own.and_then(|own| own.enabled).unwrap_or(true);
-        let paths = roots
-            .iter()
-            .filter_map(|(name, (_, path))| Some((name.clone(), path.clone().ok()?)))
-            .collect();
-        project.sites.insert(site_name.clone(), ProjectSite { enabled, roots: paths });
-        resolved.insert(site_name, roots);
+        let own = section.sites.get(site_name).and_then(|own| own.enabled);
+        let enabled = site.site.enabled && own.unwrap_or(true);
+        project.sites.insert(site_name.clone(), ProjectSite { enabled, roots: BTreeMap::new() });
     }
-
     let involved =
         if project.enabled { ends.involved(&project, sites, report) } else { Vec::new() };
-    for (site, roots) in &resolved {
-        let used = involved.iter().any(|(name, _)| name == site);
-        for (root_name, (root, path)) in roots {
-            match path {
+    let mut declared: BTreeMap<&str, Declared<'_>> = BTreeMap::new();
+    for (site_name, site) in sites {
+        let used = involved.iter().any(|(name, _)| name == site_name);
+        let roots = roots(site, section.sites.get(site_name), report);
+        let mut paths = BTreeMap::new();
+        for (root_name, root) in &roots {
+            let path = root.path.as_ref().map_err(Clone::clone);
+            let path = path.and_then(|path| expand(path, Some(&project.name), context));
+            match path.and_then(plain_path) {
                 Err(trouble) if trouble.was_reported() => {}
                 Err(trouble) if used => report.error(root.value, &trouble.message, &trouble.hint),
                 Err(trouble) if project.enabled => {
                     report.note(root.value, &trouble.message, &trouble.hint);
                 }
                 Err(_) => {}
-                Ok(path) if used => folders.push(Folder {
-                    project: project.name.clone(),
-                    site: (*site).to_owned(),
-                    root: root_name.clone(),
-                    path: path.clone(),
-                    span: root.value,
-                }),
-                Ok(_) => {}
+                Ok(path) => {
+                    if used {
+                        folders.push(Folder {
+                            project: project.name.clone(),
+                            site: site_name.clone(),
+                            root: (*root_name).to_owned(),
+                            path: path.clone(),
+                            span: root.value,
+                        });
+                    }
+                    paths.insert((*root_name).to_owned(), path);
+                }
             }
         }
+        if let Some(seen) = project.sites.get_mut(site_name) {
+            seen.roots = paths;
+        }
+        if used {
+            declared.insert(site_name, roots);
+        }
     }
-    check_roots(&project, &involved, &resolved, sites, report);
+    check_roots(&project, &involved, &declared, report);
     (project, involved.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Returns a project's roots at a site: its own, and those that all projects have.
+fn roots<'a>(
+    site: &'a SiteSection,
+    own: Option<&'a ProjectSiteSection>,
+    report: &Report<'_>,
+) -> Declared<'a> {
+    let mut roots: Declared<'a> =
+        site.roots.iter().map(|(name, root)| (name.as_str(), root)).collect();
+    for (name, root) in own.iter().flat_map(|own| &own.roots) {
+        // What a later layer says of the site outdoes what an earlier one says of the project.
+        let layer = report.source(root.value).layer();
+        let under = roots.get(name.as_str());
+        if under.is_none_or(|under| layer >= report.source(under.value).layer()) {
+            roots.insert(name, root);
+        }
+    }
+    roots
 }
 
 /// The sites that a project names, with where it does.
@@ -244,23 +275,24 @@ impl Ends {
 fn check_roots(
     project: &Project,
     involved: &[(String, Span)],
-    resolved: &BTreeMap<&str, Resolved>,
-    sites: &BTreeMap<String, SiteSection>,
+    declared: &BTreeMap<&str, Declared<'_>>,
     report: &mut Report<'_>,
 ) {
-    let none = Resolved::new();
-    let roots_of = |site: &str| resolved.get(site).unwrap_or(&none);
+    let none = Declared::new();
+    let roots_of = |site: &str| declared.get(site).unwrap_or(&none);
     let mut lacking = false;
     for (site, span) in involved {
         if roots_of(site).is_empty() {
             lacking = true;
-            let configured = sites.get(site).is_some_and(|section| section.site.span.is_some());
-            let provider = if configured { "" } else { " (with its `provider`)" };
+            let here = match site.as_str() {
+                "local" => "run `sitesync config set sites.local.root.work PATH --local`, or ",
+                _ => "",
+            };
             report.error(
                 *span,
                 format!("site `{site}` has no root for project `{}`", project.name),
                 format!(
-                    "set `root.work = \"...\"` in [sites.{site}]{provider}, or \
+                    "{here}set `root.work = \"...\"` in [sites.{site}], or \
                      `sites.{site}.root.work = \"...\"` in [projects.{}]",
                     project.name
                 ),
@@ -277,8 +309,8 @@ fn check_roots(
     for (other, span) in others {
         let there = roots_of(other);
         if !here.keys().any(|name| there.contains_key(name)) {
-            let [here, there] = [here, there]
-                .map(|roots| listed(&roots.keys().map(String::as_str).collect::<Vec<_>>()));
+            let [here, there] =
+                [here, there].map(|roots| listed(&roots.keys().copied().collect::<Vec<_>>()));
             report.error(
                 *span,
                 format!(
@@ -290,7 +322,7 @@ fn check_roots(
             continue;
         }
         for (roots, has, lacks) in [(here, first, (other, there)), (there, other, (first, here))] {
-            for (name, (root, _)) in roots.iter().filter(|(name, _)| !lacks.1.contains_key(*name)) {
+            for (name, root) in roots.iter().filter(|(name, _)| !lacks.1.contains_key(*name)) {
                 let lacks = lacks.0;
                 report.note(
                     root.name,

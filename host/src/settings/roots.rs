@@ -14,14 +14,6 @@ pub(super) fn read_roots(
     report: &mut Report<'_>,
     platform: Platform,
 ) -> BTreeMap<String, Root> {
-    if let Value::String(path) = field.value {
-        report.error(
-            field.span,
-            "a root has a name",
-            format!("write `root.work = \"{}\"`", path.escape_debug()),
-        );
-        return BTreeMap::new();
-    }
     let table = report.table(field, "root.work = \"/mnt/studio/{project}\"").unwrap_or_default();
     if !table.is_empty() && table.iter().all(|field| Platform::NAMES.contains(&field.name)) {
         report.error(

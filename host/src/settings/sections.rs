@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::expand::{Trouble, expand};
 use super::layers::Layers;
-use super::model::{Host, Listing, Plugins, Site, Sync, Travel, Trust, Verify};
+use super::model::{Host, Plugins, Site, Sync, Travel, Trust, Verify};
 use super::nearest;
 use super::read::{Field, Report, fields, set};
 use super::roots::read_roots;
@@ -45,7 +45,8 @@ pub(super) const SITE: [&str; 8] = [
 ];
 const PROJECT_SITE: [&str; 2] = ["enabled", "root"];
 
-const LISTING: [(&str, Listing); 2] = [("listed", Listing::Listed), ("folders", Listing::Folders)];
+/// Whether every folder is a project.
+const LISTING: [(&str, bool); 2] = [("listed", false), ("folders", true)];
 const TRAVEL: [(&str, Travel); 2] = [("all", Travel::All), ("requested", Travel::Requested)];
 const TRUST: [(&str, Trust); 2] = [("owner", Trust::Owner), ("pinned", Trust::Pinned)];
 const VERIFY: [(&str, Verify); 2] = [("auto", Verify::Auto), ("full", Verify::Full)];
@@ -63,7 +64,8 @@ pub(super) struct Sections {
     pub(super) site_id: Option<Span>,
     pub(super) plugins: Plugins,
     pub(super) sync: SyncSection,
-    pub(super) listing: Listing,
+    /// Where it is said that every folder is a project.
+    pub(super) folders: Option<Span>,
     pub(super) sites: BTreeMap<String, SiteSection>,
     pub(super) projects: BTreeMap<String, ProjectSection>,
     /// Every mention of a site's name.
@@ -156,7 +158,7 @@ fn read_top(top: &Table, extent: Extent, report: &mut Report<'_>, context: &Cont
         site_id: None,
         plugins: Plugins::default(),
         sync: SyncSection::default(),
-        listing: Listing::default(),
+        folders: None,
         sites: BTreeMap::new(),
         projects: BTreeMap::new(),
         mentions: Vec::new(),
@@ -287,7 +289,9 @@ fn read_defaults(field: &Field<'_>, sections: &mut Sections, report: &mut Report
     };
     for field in &table {
         if field.name == "projects" {
-            set(&mut sections.listing, report.choice(field, &LISTING));
+            if report.choice(field, &LISTING) == Some(true) {
+                sections.folders = Some(field.span);
+            }
         } else if !read_sync(field, &mut sections.sync, &mut sections.mentions, report) {
             let mut known = SYNC.to_vec();
             known.push("projects");
@@ -446,17 +450,14 @@ fn read_project_sites(
     }
 }
 
-/// Names become parts of paths, of file paths (`{root[work]}`) and of addresses.
+/// The longest name of a site, a project or a root, in bytes.
+const LONGEST: usize = 64;
+
+/// Whether a name is sound, or why not. Names become parts of paths, of file paths
+/// (`{root[work]}`) and of addresses.
 pub(super) fn is_name(kind: &str, field: &Field<'_>, report: &mut Report<'_>) -> bool {
-    const LONGEST: usize = 64;
     let name = field.name;
-    let sound = !name.is_empty()
-        && name.len() <= LONGEST
-        && name.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
-        && !name.ends_with('.')
-        && name.chars().all(|character| {
-            character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.')
-        });
+    let sound = sound_name(name);
     if !sound {
         report.error(
             field.key,
@@ -468,4 +469,15 @@ pub(super) fn is_name(kind: &str, field: &Field<'_>, report: &mut Report<'_>) ->
         );
     }
     sound
+}
+
+/// Whether this may be a name.
+pub(super) fn sound_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= LONGEST
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
+        && !name.ends_with('.')
+        && name.chars().all(|character| {
+            character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.')
+        })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::foreign::foreign;
+use super::layers::Layer;
 use super::model::Site;
 use super::nearest;
 use super::read::{Field, Fields, Report, set};
@@ -86,8 +87,10 @@ fn read_site(
         }
     }
     let named = |field: &Field<'_>| field.name == "provider";
-    let lacks_none = extent == Extent::OneDocument || !matches!(header.value, Value::Table(_));
-    if !lacks_none && !table.iter().any(named) {
+    // A site that only this machine's own layer knows was reported for that.
+    let known = report.source(header.key).layer() != Layer::Local;
+    let judged = extent == Extent::All && known && matches!(header.value, Value::Table(_));
+    if judged && !table.iter().any(named) {
         let slip = table.iter().find(|field| nearest::one_slip(field.name, "provider"));
         let hint = match slip {
             Some(field) => format!("did you mean `provider` by `{}`?", field.name),

@@ -7,8 +7,9 @@ use toml::de::{DeTable, DeValue};
 use super::context::Platform;
 use super::source::Span;
 
-/// A value with its place.
+/// A value with its place. `Debug` in tests only: it may be a password.
 #[derive(Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) struct Node {
     /// Its key; for an entry of an array, the key of the array.
     pub(super) key: Span,
@@ -17,6 +18,7 @@ pub(super) struct Node {
 }
 
 #[derive(Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) enum Value {
     String(String),
     Integer(Integer),
@@ -31,6 +33,7 @@ pub(super) enum Value {
 
 /// A whole number of any size.
 #[derive(Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) struct Integer {
     /// As it was written, with its prefix.
     pub(super) text: String,
@@ -40,6 +43,7 @@ pub(super) struct Integer {
 
 /// Nodes by key.
 #[derive(Clone, Default, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) struct Table {
     pub(super) nodes: BTreeMap<String, Node>,
     /// It took the place of something that was no table, and does so wherever it is merged.
@@ -77,6 +81,22 @@ impl Table {
     /// Returns the table at a key, if there is one.
     pub(super) fn table(&self, key: &str) -> Option<&Table> {
         self.nodes.get(key).and_then(|node| node.value.table())
+    }
+
+    /// Returns the table at a key, if there is one, to change it.
+    pub(super) fn table_mut(&mut self, key: &str) -> Option<&mut Table> {
+        match &mut self.nodes.get_mut(key)?.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// Returns the tables in it, to change them.
+    pub(super) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
+        self.nodes.values_mut().filter_map(|node| match &mut node.value {
+            Value::Table(table) => Some(table),
+            _ => None,
+        })
     }
 
     /// Whether it is a path by platform.

@@ -96,6 +96,9 @@ impl Fault {
     }
 }
 
+/// The site that is on this machine's own disks.
+pub const LOCAL: &str = "local";
+
 /// All sites of this host.
 #[derive(Debug)]
 pub struct Sites {
@@ -105,6 +108,8 @@ pub struct Sites {
     /// By name of a provider: what was last found under it.
     served: Mutex<HashMap<String, Build>>,
     replaced: tokio::sync::watch::Sender<u64>,
+    /// This machine's site id, or what the settings call it instead.
+    own_name: String,
     ground: Arc<Ground>,
 }
 
@@ -120,7 +125,8 @@ pub(crate) struct Ground {
 impl Sites {
     /// The sites of these settings. Connects to none of them.
     ///
-    /// `cache` is a folder in which each instance gets one of its own; `stop` turns true when the
+    /// `site_id` is the one that the state folder keeps: providers name temporaries after it, which
+    /// are found again whatever the settings call this machine. `cache` is a folder in which each instance gets one of its own; `stop` turns true when the
     /// host goes down.
     #[must_use]
     pub fn new(
@@ -136,6 +142,7 @@ impl Sites {
             instances: Mutex::default(),
             served: Mutex::default(),
             replaced: tokio::sync::watch::Sender::default(),
+            own_name: settings.host.site_id.clone().unwrap_or_else(|| site_id.clone()),
             ground: Arc::new(Ground { site_id, cache, stop, limits: Limits::default() }),
         }
     }
@@ -189,6 +196,13 @@ impl Sites {
             .await
             .map(Arc::new)
             .map_err(|error| Fault::new(site, &error))
+    }
+
+    /// The name under which the catalog keeps a site. It is the site's own, but for `local`: every
+    /// machine has one, so it goes by this machine's site id, as other machines know it.
+    #[must_use]
+    pub fn catalog_name<'a>(&'a self, site: &'a str) -> &'a str {
+        if site == LOCAL { &self.own_name } else { site }
     }
 
     /// True if what begins at this root's site now would go through the same generation of the

@@ -5,12 +5,11 @@ use serde_json::json;
 use super::super::ground;
 use super::super::output::{counted, print, print_json, say};
 use super::super::{Exit, Failure, Global};
-use crate::settings::{Context, Settings};
 
 pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let files = ground::files(global)?;
     let path = files.system.clone();
-    let (settings, errors, notes) = match Settings::load(&files, &Context::from_process()) {
+    let (settings, errors, notes) = match ground::load(&files) {
         Ok(loaded) => (Some(loaded.settings), Vec::new(), loaded.notes),
         Err(wrong) => (None, wrong.errors, wrong.notes),
     };
@@ -23,7 +22,7 @@ pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
             })
         };
         print_json(&json!({
-            "file": path, "ok": errors.is_empty(),
+            "file": path, "local": files.local, "ok": errors.is_empty(),
             "errors": errors.iter().map(shown).collect::<Vec<_>>(),
             "notes": notes.iter().map(shown).collect::<Vec<_>>(),
         }));

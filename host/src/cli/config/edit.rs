@@ -11,7 +11,7 @@ use crate::cli::output::{plain, print, say};
 use crate::cli::{Exit, Failure, Global, ground};
 use crate::settings::edit::{self, Refusal};
 use crate::settings::save::{self, Editing};
-use crate::settings::{Context, Layer, Listing, Loaded, Settings, Source, is_secret, nearest};
+use crate::settings::{Context, Layer, Loaded, Settings, Source, is_secret, nearest};
 use crate::state_dir::StateDir;
 
 /// The longest value that is read from standard input, in bytes.
@@ -209,7 +209,7 @@ impl Edited {
 
 /// A slip in a project's name must not make a project.
 fn known(project: &str, settings: &Settings) -> Result<(), Failure> {
-    if settings.projects.contains_key(project) || settings.listing == Listing::Folders {
+    if settings.projects.contains_key(project) || !settings.folders.is_empty() {
         return Ok(());
     }
     let failure = Failure::new(

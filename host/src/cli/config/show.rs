@@ -7,7 +7,8 @@ use serde_json::json;
 use super::super::ground;
 use super::super::output::{plain, print, print_json};
 use super::super::{Exit, Failure, Global};
-use crate::settings::{Effective, Layer, Loaded, Project};
+use crate::settings::{Effective, Layer, Loaded, Origin, Project};
+use crate::state_dir;
 
 pub(super) fn run(
     global: &Global,
@@ -19,7 +20,12 @@ pub(super) fn run(
     let names = ground::names(&loaded.settings, project)?;
     let mut all = Vec::new();
     if project.is_none() {
-        all.extend(loaded.origins.shared().into_iter().map(|value| (value, None)));
+        let shared = loaded.origins.shared();
+        let at = shared.iter().take_while(|value| value.key[0].as_str() <= "host").count();
+        all.extend(shared.into_iter().map(|value| (value, None)));
+        if loaded.settings.host.site_id.is_none() {
+            all.splice(at..at, kept_site_id(global)?.map(|value| (value, None)));
+        }
     }
     for name in &names {
         all.extend(of_project(&loaded, &loaded.settings.projects[name]));
@@ -32,6 +38,16 @@ pub(super) fn run(
         print(as_toml(&all, with_origin));
     }
     Ok(Exit::Done)
+}
+
+/// The site id that the state folder keeps, as if it stood in `[host]`.
+fn kept_site_id(global: &Global) -> Result<Option<Effective>, Failure> {
+    let state = ground::state_path(global)?;
+    let Some(id) = state_dir::kept_site_id(&state) else { return Ok(None) };
+    let file = state.join(state_dir::SITE_ID).display().to_string();
+    let origin = Origin { layer: Layer::BuiltIn, file, line: 1, column: 4 };
+    let key = ["host", "site_id"].map(str::to_owned).to_vec();
+    Ok(Some(Effective { key, value: toml::Value::String(id), origin }))
 }
 
 /// A project's values; roots with what they are filled in to, where that is another text.
@@ -57,7 +73,7 @@ fn of_project(loaded: &Loaded, project: &Project) -> Vec<(Effective, Option<Stri
 
 fn as_document(value: &Effective, filled: Option<&str>) -> serde_json::Value {
     let origin = &value.origin;
-    let written = origin.layer != Layer::BuiltIn;
+    let written = !origin.file.is_empty();
     json!({
         "key": dotted(&value.key), "value": value.value, "filled": filled,
         "layer": origin.layer.name(), "file": written.then_some(&origin.file),
@@ -87,11 +103,10 @@ fn as_toml(values: &[(Effective, Option<String>)], with_origin: bool) -> String 
         let mut remarks: Vec<String> = filled.iter().map(|path| plain(path)).collect();
         if with_origin {
             let origin = &value.origin;
-            remarks.push(match origin.layer {
-                Layer::BuiltIn => "built-in".into(),
-                layer => {
-                    format!("{}:{} ({})", plain(&origin.file), origin.line, layer.name())
-                }
+            let layer = origin.layer.name();
+            remarks.push(match origin.file.as_str() {
+                "" => layer.to_owned(),
+                file => format!("{}:{} ({layer})", plain(file), origin.line),
             });
         }
         if !remarks.is_empty() {

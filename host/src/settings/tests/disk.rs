@@ -76,3 +76,61 @@ fn other_encodings_and_huge_files_are_refused() {
     let huge = write(&vec![b'\n'; (4 << 20) + 1]);
     insta::assert_snapshot!(format!("{latin}\n{huge}"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_secret_that_anybody_can_read_is_noted() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sitesync.toml");
+    let text = "[sites.nas]\nprovider = \"nas\"\npassword = \"hunter2\"\ntoken = \"{USER}\"\n\
+        key_file = \"/k\"\nnested.client_secret = \"x{USER}\"\n[projects.demo]\nenabled = false\n";
+    std::fs::write(&path, text).unwrap();
+    let notes = |mode| {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let notes = load(&path).unwrap().notes;
+        let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+        notes.join("\n\n").replace(&folder.path().display().to_string(), "FOLDER")
+    };
+    assert_eq!(notes(0o640), "");
+    insta::assert_snapshot!(notes(0o644));
+}
+
+#[cfg(unix)]
+#[test]
+fn local_settings_are_checked_like_the_others() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, mode| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let system = write("sitesync.toml", 0o664);
+    let local = Some(write("local.toml", 0o666));
+    let told = |files: &Files| {
+        let errors = Settings::load(files, &context()).unwrap_err().to_string();
+        errors.replace(&folder.path().display().to_string(), "FOLDER")
+    };
+    let both = told(&Files { system: system.clone(), local, ..Files::default() });
+    let local = Some(folder.path().join("gone.toml"));
+    write("sitesync.toml", 0o644);
+    let missing = told(&Files { system, local, ..Files::default() });
+    insta::assert_snapshot!(format!("{both}\n\n{missing}"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_somebody_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sitesync.toml");
+    std::fs::write(&path, "").unwrap();
+    if std::os::unix::fs::chown(&path, Some(65534), None).is_err() {
+        println!("skipped: only root can give a file away");
+        return;
+    }
+    insta::assert_snapshot!(told(&path, folder.path()));
+}

@@ -4,6 +4,7 @@ mod disk;
 mod edit;
 mod edit_any;
 mod good;
+mod layers;
 mod wrong;
 
 use super::{Context, Errors, Loaded, Platform, Settings};

@@ -142,7 +142,6 @@ fn site_values() {
             "[sites.nas]\nprovider = \"local_drive\"\nbandwidth = 2.5",
             "[sites.nas]\nprovider = \"local_drive\"\nmounted = \"yes\"",
             "[sites.nas]\nprovider = \"local_drive\"\ntimeout = \"2h\"",
-            "[sites.nas]\nprovider = \"local_drive\"\nroot = \"/mnt\"",
             "[sites.nas]\nprovider = \"local_drive\"\nroot = { linux = \"/mnt\" }",
             "[sites.nas]\nprovider = \"local_drive\"\nroot.work = 5",
             "[sites.nas]\nprovider = \"local_drive\"\nroot.work = \"\"",
