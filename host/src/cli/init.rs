@@ -399,7 +399,6 @@ fn next(output: &Path, sound: bool, has_unit: bool) -> String {
     if !sound {
         let _ = writeln!(text, "  sitesync {config}sites            once that is put right");
     }
-    let _ = writeln!(text, "  sitesync {config}sync --dry-run   what would be done");
     let _ = writeln!(text, "  sitesync {config}sync             one pass");
     let _ = writeln!(text, "  sitesync {config}serve            the service");
     if !has_unit {
