@@ -95,6 +95,7 @@ fn what_would_be_wrong_is_not_written() {
         (&["set", "sync.remote_site.name", "5"], "`sync.remote_site` is a value here"),
         (&["unset", "sync.remote_stie"], "did you mean `sync.remote_site`?"),
         (&["unset", "sync.settle"], "`sync.settle` is not set in"),
+        (&["set", "sync.exclude", "['a']", "--local"], "local.toml"),
         (&["unset", "sites.there"], "there is no site `there`"),
     ];
     for (arguments, words) in cases {
@@ -119,6 +120,12 @@ fn the_local_layer_is_a_file_of_its_own() {
 
     let _ =
         bench.run(&["config", "set", "--local", "--project", "demo", "enabled", "false"]).ends(0);
+    let run = bench.run(&["config", "set", "sites.here.slots", "6"]).ends(0);
+    assert!(
+        run.stderr.contains("/state/local.toml:2 (local) says otherwise"),
+        "the local one wins: {run:#?}"
+    );
+    let _ = bench.run(&["config", "unset", "sites.here.slots"]).ends(0);
     let _ = bench.run(&["config", "unset", "--local", "sites.here.slots"]).ends(0);
     let local = bench.read("state/local.toml").unwrap();
     assert_eq!(local, "[sites.here]\n\n[projects.demo]\nenabled = false\n");
@@ -151,7 +158,7 @@ fn mode_and_owner_are_kept_and_links_stay_links() {
     bench.chmod("real.toml", 0o640);
     let root = fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0);
     if root {
-        std::os::unix::fs::chown(bench.path("real.toml"), Some(NOBODY), Some(NOBODY)).unwrap();
+        std::os::unix::fs::chown(bench.path("real.toml"), None, Some(NOBODY)).unwrap();
     }
     symlink("real.toml", bench.path("sitesync.toml")).unwrap();
     let before = fs::metadata(bench.path("real.toml")).unwrap();

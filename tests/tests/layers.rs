@@ -76,8 +76,8 @@ fn a_wrong_local_file_stops_everything() {
     // Another one, or none that is there.
     fs::write(bench.path("mine.toml"), "").expect("a file");
     let mine = bench.path("mine.toml").display().to_string();
-    let _ = bench.run(&["config", "check", "--local", &mine]).ends(0);
-    let run = bench.run(&["config", "check", "--local", "/nowhere.toml"]).ends(2);
+    let _ = bench.run(&["config", "check", "--local-file", &mine]).ends(0);
+    let run = bench.run(&["config", "check", "--local-file", "/nowhere.toml"]).ends(2);
     assert!(run.stderr.contains("/nowhere.toml"), "{run:#?}");
 }
 

@@ -33,6 +33,15 @@ pub(super) fn candidates(global: &Global) -> Vec<PathBuf> {
     candidates
 }
 
+/// Whether a settings file is found without being named, wherever a command runs.
+pub(super) fn is_usual(file: &Path) -> bool {
+    let user = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".config")));
+    let user = user.map(|folder| folder.join("sitesync/sitesync.toml"));
+    user.as_deref() == Some(file) || file == Path::new("/etc/sitesync/sitesync.toml")
+}
+
 /// Where this machine's own settings are, whether they are there or not.
 pub(super) fn local_file(global: &Global) -> Result<PathBuf, Failure> {
     match &global.local {
@@ -41,15 +50,25 @@ pub(super) fn local_file(global: &Global) -> Result<PathBuf, Failure> {
     }
 }
 
+/// Whether there is anything: also where it may not be looked at, which is told when it is read.
+pub(super) fn is_there(path: &Path) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+
+    !std::fs::symlink_metadata(path)
+        .is_err_and(|error| matches!(error.kind(), NotFound | NotADirectory))
+}
+
 /// Where the settings of this command come from.
 pub(super) fn files(global: &Global) -> Result<Files, Failure> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let local = local_file(global)?;
-    // One that was named must be there; the usual one need not.
-    let is_there = global.local.is_some() || std::fs::symlink_metadata(&local).is_ok();
+    // One that was named must be there. The usual one need not, nor a home folder to hold it.
+    let local = match &global.local {
+        Some(file) => Some(file.clone()),
+        None => local_file(global).ok().filter(|file| is_there(file)),
+    };
     Ok(Files {
         system: Settings::find(&candidates(global))?,
-        local: is_there.then_some(local),
+        local,
         environment: variable(settings::VARIABLE).unwrap_or_default(),
         site_id: variable(settings::SITE_ID_VARIABLE),
         flags: global.set.clone(),

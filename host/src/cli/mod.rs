@@ -4,6 +4,7 @@
 
 mod config;
 mod ground;
+mod init;
 mod log;
 mod output;
 mod progress;
@@ -88,6 +89,8 @@ enum Command {
     /// Checks the settings
     #[command(subcommand)]
     Config(config::Command),
+    /// Makes a settings file: asks for what is needed, or takes flags; then tries it
+    Init(init::Arguments),
     /// Loads a plug-in and ends: run by the host itself, in a process that may die
     #[command(name = "__probe", hide = true)]
     Probe { file: PathBuf },
@@ -125,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Providers(arguments) => providers::run(&cli.global, &arguments),
         Command::Provider(command) => provider::run(&cli.global, &command),
         Command::Config(command) => config::run(&cli.global, &command),
+        Command::Init(arguments) => init::run(&cli.global, &arguments),
         Command::Probe { .. } => Ok(Exit::Done),
     };
     match result {

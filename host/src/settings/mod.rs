@@ -24,6 +24,7 @@ mod file;
 mod folders;
 mod foreign;
 mod given;
+pub mod import;
 mod keys;
 mod layers;
 mod model;

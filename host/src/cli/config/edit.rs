@@ -11,7 +11,7 @@ use crate::cli::output::{plain, print, say};
 use crate::cli::{Exit, Failure, Global, ground};
 use crate::settings::edit::{self, Refusal};
 use crate::settings::save::{self, Editing};
-use crate::settings::{Context, Layer, Loaded, Settings, Source, is_secret, nearest};
+use crate::settings::{Context, Layer, Loaded, Origin, Settings, Source, is_secret, nearest};
 use crate::state_dir::StateDir;
 
 /// The longest value that is read from standard input, in bytes.
@@ -56,7 +56,7 @@ pub(super) fn set(global: &Global, arguments: &Set) -> Result<Exit, Failure> {
         say(format_args!("{} is so already", plain(&shown)));
         return Ok(Exit::Done);
     }
-    let path = edited.write(&new)?;
+    let path = edited.write(&new, &key)?;
     print(format_args!("{} is set in {}\n", plain(&shown), path.display()));
     Ok(Exit::Done)
 }
@@ -80,7 +80,7 @@ pub(super) fn unset(global: &Global, arguments: &Unset) -> Result<Exit, Failure>
             _ => failure,
         });
     };
-    let path = edited.write(&new)?;
+    let path = edited.write(&new, &key)?;
     print(format_args!("{} is no longer set in {}\n", plain(&shown), path.display()));
     Ok(Exit::Done)
 }
@@ -175,8 +175,8 @@ impl Edited {
         }
     }
 
-    /// Writes the new text, if all is right with it.
-    fn write(self, new: &str) -> Result<PathBuf, Failure> {
+    /// Writes the new text, if all is right with it. Tells what that brings about.
+    fn write(self, new: &str, key: &[String]) -> Result<PathBuf, Failure> {
         let changed = self.documents.iter().map(|document| {
             let edited = document.layer() == self.layer;
             if edited { document.with_text(new) } else { document.clone() }
@@ -203,8 +203,25 @@ impl Edited {
         for note in loaded.notes.iter().filter(|note| !known.contains(note.message.as_str())) {
             say(note);
         }
+        if let Some(other) = outdone(&loaded, key, self.layer) {
+            let Origin { file, line, layer, .. } = other;
+            say(format_args!("note: {file}:{line} ({}) says otherwise, and wins", layer.name()));
+        }
         Ok(self.path)
     }
+}
+
+/// Where a later layer says something for a key as well.
+fn outdone(loaded: &Loaded, key: &[String], layer: Layer) -> Option<Origin> {
+    let holds = match key {
+        [projects, name, ..] if projects == "projects" => {
+            let sites: Vec<&str> = loaded.settings.sites.keys().map(String::as_str).collect();
+            loaded.origins.project(name, &sites)
+        }
+        _ => loaded.origins.shared(),
+    };
+    let own = holds.into_iter().find(|value| value.key == key)?;
+    (own.origin.layer > layer).then_some(own.origin)
 }
 
 /// A slip in a project's name must not make a project.

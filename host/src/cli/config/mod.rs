@@ -2,6 +2,7 @@
 
 mod check;
 mod edit;
+mod import;
 mod path;
 mod schema;
 mod show;
@@ -22,6 +23,8 @@ pub(super) enum Command {
     Set(edit::Set),
     /// Takes a key out of a settings file
     Unset(edit::Unset),
+    /// Turns settings of OpenPype or AYON into a settings file, and says what did not fit
+    Import(import::Arguments),
     /// Shows every value that holds; secrets as `***`
     Show {
         /// Only what holds for this project
@@ -48,6 +51,7 @@ pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
         Command::Check { json } => check::run(global, *json),
         Command::Set(arguments) => edit::set(global, arguments),
         Command::Unset(arguments) => edit::unset(global, arguments),
+        Command::Import(arguments) => import::run(global, arguments),
         Command::Show { project, origin, json } => {
             show::run(global, project.as_deref(), *origin, *json)
         }
