@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// For all files: many go through a debug build.
 const LONG: Duration = Duration::from_secs(600);
 /// The same content comes so many times as often as another.
-const SAME: u64 = 25;
+const SAME: u64 = 30;
 
 fn number(name: &str, default: u64) -> Result<u64> {
     std::env::var(name).map_or(Ok(default), |text| text.parse().with_context(|| name.to_owned()))
