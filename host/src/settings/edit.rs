@@ -4,7 +4,7 @@
 //! not written anew, so that comments, order, blanks and line endings stay by construction.
 //!
 //! A key goes where it is written already; else beside its relatives (`root.publish` behind
-//! `root.work`); else to the end of its [table]; else into a new [table] behind its kind.
+//! `root.work`); else to the end of its `[table]`; else into a new `[table]` behind its kind.
 
 use std::fmt;
 use std::ops::Range;

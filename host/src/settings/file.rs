@@ -32,7 +32,7 @@ fn not_found(candidates: &[PathBuf]) -> Problem {
         file.unwrap_or_default(),
         format!("there is no settings file; looked for {}", looked.join(", ")),
     )
-    .help("write one (the README begins with an example), or name it with `--config FILE`")
+    .help("`sitesync init` makes one; or name yours with `--config FILE`")
 }
 
 /// Reads a settings file that only its owner can write.

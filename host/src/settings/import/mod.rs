@@ -1,6 +1,6 @@
 //! Settings of OpenPype and AYON -> a settings text of ours, and what did not fit into it.
 //!
-//! `openpype` and `ayon` know the shape of an export, and pour it into a [`Draft`]; `write` makes
+//! `openpype` and `ayon` know the shape of an export, and pour it into a draft; `write` makes
 //! the text. What comes out passes our own check wherever its variables are set. Nothing is lost in
 //! silence: what is not in the text is in [`Imported::left`], but for other parts of a pipeline's
 //! settings.
