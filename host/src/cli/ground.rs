@@ -40,15 +40,25 @@ pub(super) fn local_file(global: &Global) -> Result<PathBuf, Failure> {
     }
 }
 
+/// Whether there is anything: also where it may not be looked at, which is told when it is read.
+pub(super) fn is_there(path: &Path) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+
+    !std::fs::symlink_metadata(path)
+        .is_err_and(|error| matches!(error.kind(), NotFound | NotADirectory))
+}
+
 /// Where the settings of this command come from.
 pub(super) fn files(global: &Global) -> Result<Files, Failure> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let local = local_file(global)?;
-    // One that was named must be there; the usual one need not.
-    let is_there = global.local.is_some() || std::fs::symlink_metadata(&local).is_ok();
+    // One that was named must be there. The usual one need not, nor a home folder to hold it.
+    let local = match &global.local {
+        Some(file) => Some(file.clone()),
+        None => local_file(global).ok().filter(|file| is_there(file)),
+    };
     Ok(Files {
         system: Settings::find(&candidates(global))?,
-        local: is_there.then_some(local),
+        local,
         environment: variable(settings::VARIABLE).unwrap_or_default(),
         site_id: variable(settings::SITE_ID_VARIABLE),
         flags: global.set.clone(),

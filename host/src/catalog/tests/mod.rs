@@ -143,6 +143,22 @@ fn recounted(conn: &Connection) -> Counters {
 }
 
 #[test]
+fn a_site_gets_another_name_that_is_free() {
+    let t = fixture();
+    t.write(|unit| {
+        assert!(!unit.rename_site("a", "b")?, "it is taken");
+        assert!(!unit.rename_site("nobody", "c")?);
+        assert!(unit.rename_site("a", "c")?);
+        Ok(())
+    });
+    t.db.read(|view| {
+        assert_eq!(view.site_names()?, [(t.a, "c".to_owned()), (t.b, "b".to_owned())]);
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn names_get_one_key_each() {
     let t = fixture();
     let (project, root, a) = (t.project, t.root, t.a);

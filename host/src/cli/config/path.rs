@@ -1,6 +1,6 @@
 //! `sitesync config path`: where settings are looked for, and what of it counts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -22,18 +22,17 @@ struct Looked {
 }
 
 pub(super) fn run(global: &Global, as_json: bool) -> Result<Exit, Failure> {
-    let exists = |path: &Path| std::fs::symlink_metadata(path).is_ok();
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
     let mut files: Vec<Looked> = Vec::new();
     let mut found = false;
     for path in ground::candidates(global) {
-        let exists = exists(&path);
+        let exists = ground::is_there(&path);
         let used = exists && !found;
         found |= exists;
         files.push(Looked { layer: Layer::System, path: absolute(path), exists, used });
     }
     let local = ground::local_file(global)?;
-    let exists = exists(&local);
+    let exists = ground::is_there(&local);
     files.push(Looked { layer: Layer::Local, path: absolute(local), exists, used: exists });
 
     // What they hold may be a secret.

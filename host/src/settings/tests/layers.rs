@@ -458,7 +458,7 @@ proptest! {
         let each = [Layer::System, Layer::Local, Layer::Environment, Layer::Flags];
         let documents = tables.iter().zip(each).map(|(table, layer)| Document { layer, table: table.clone() });
         let layers = Layers::new(documents);
-        let last = tables.iter().take(each.len()).last().cloned().unwrap_or_default();
+        let last = tables.last().cloned().unwrap_or_default();
         for (key, node) in &last.nodes {
             let held = &layers.merged().nodes[key];
             let is_table = matches!(node.value, Value::Table(_));
