@@ -103,6 +103,18 @@ fn loaded(text: &str, key: &str) -> String {
     }
 }
 
+/// A value as `config show` has it.
+fn shown(text: &str, key: &[String]) -> toml::Value {
+    let origins = Settings::parse(text, "sitesync.toml", &context()).unwrap().origins;
+    let all = match key {
+        [projects, name, ..] if projects == "projects" => {
+            origins.project(name, &["studio", "nas", "local"])
+        }
+        _ => origins.shared(),
+    };
+    all.into_iter().find(|value| value.key == key).expect("it is shown").value
+}
+
 /// The lines from the first to the last in which the text differs from the other.
 fn changed<'t>(text: &'t str, other: &str) -> Vec<&'t str> {
     let (lines, others): (Vec<_>, Vec<_>) = (text.lines().collect(), other.lines().collect());
@@ -139,7 +151,9 @@ proptest! {
             } else {
                 parse_value(&value)
             };
+            let wanted: toml::Table = format!("x = {value_set}").parse().unwrap();
             let new = set(&text, &parts, value_set).unwrap();
+            prop_assert_eq!(shown(&new, &parts), wanted["x"].clone(), "{}\n{}", key, new);
             prop_assert_eq!(loaded(&new, &key), value, "{}\n{}", key, new);
             let gone = changed(&text, &new);
             let own = |line: &&str| line.contains(parts.last().unwrap()) || line.contains('{');
