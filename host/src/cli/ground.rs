@@ -304,8 +304,12 @@ pub(super) fn check_providers<'a>(
     sites: impl Iterator<Item = &'a Site>,
 ) -> Result<Vec<Problem>, Errors> {
     let (declared, unknown) = declared(plugins, sites);
+    // A site that nothing uses, and of which nothing is kept, does not complain.
+    let used = in_use(&loaded.settings);
+    let told = |site: &Site| !site.settings.is_empty() || used.contains(site.name.as_str());
     let unchecked = unknown
         .into_iter()
+        .filter(|(site, _)| told(site))
         .map(|(site, refusal)| provider::unchecked(loaded, site, &refusal.reason, &refusal.remedy));
     let mut notes: Vec<Problem> = unchecked.collect();
     match provider::check(loaded, &declared) {

@@ -78,7 +78,8 @@ fn providers(global: &Global, mut loaded: Loaded) -> Result<Loaded, Errors> {
         Ok(notes) => loaded.notes = [told, notes].concat(),
         Err(mut wrong) => {
             // What looked like a slip turned out to be one.
-            let known = |note: &Problem| wrong.errors.iter().any(|error| error.place == note.place);
+            let same = |a: &Problem, b: &Problem| a.file == b.file && a.place == b.place;
+            let known = |note: &Problem| wrong.errors.iter().any(|error| same(error, note));
             let told: Vec<Problem> = told.into_iter().filter(|note| !known(note)).collect();
             wrong.notes.splice(..0, told);
             return Err(wrong);
