@@ -103,14 +103,14 @@ fn misbehaving(fault: &str) -> Bench {
     bench.settings(&[
         ("sites.odd", "provider = \"misbehaving\""),
         ("sites.odd", "root.work = \"DIR/there\""),
-        ("sites.odd", &format!("fault = \"{fault}\"")),
+        ("sites.odd", fault),
     ]);
     bench
 }
 
 #[test]
 fn a_plug_in_that_misbehaves_fails_by_name() {
-    let bench = misbehaving("none");
+    let bench = misbehaving("fault = \"other_bytes\"");
     let arguments = ["provider", "verify", "misbehaving", "--site", "odd"];
     let run = bench.run(&arguments).ends(1);
     let told = bench.run(&[&arguments[..], &["--json"]].concat()).ends(1).last();
@@ -133,10 +133,11 @@ fn a_plug_in_that_misbehaves_fails_by_name() {
 #[test]
 fn a_plug_in_that_panics_or_refuses_is_told() {
     let arguments = ["provider", "verify", "misbehaving", "--site", "odd"];
-    let run = misbehaving("panic").run(&arguments).ends(3);
+    let run = misbehaving("fault = \"panic\"").run(&arguments).ends(3);
     assert!(run.stderr.contains("on purpose"), "{run:#?}");
-    let run = misbehaving("refuse_connect").run(&arguments).ends(3);
-    assert!(run.stderr.contains("who are you?") && run.stderr.contains("credentials"), "{run:#?}");
+    let refuses = "fault = \"error\"\ncall = \"connect\"\nkind = \"Unauthenticated\"";
+    let run = misbehaving(refuses).run(&arguments).ends(3);
+    assert!(run.stderr.contains("on purpose") && run.stderr.contains("credentials"), "{run:#?}");
 }
 
 #[test]

@@ -115,6 +115,15 @@ pub(super) fn say(text: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// A count, a size with its unit, a version: digits first, and no more than one word after them.
+fn is_number(cell: &str) -> bool {
+    let (number, unit) = cell.split_once(' ').unwrap_or((cell, ""));
+    let digits = |c: char| c.is_ascii_digit() || c == '.' || c == ',';
+    number.starts_with(|first: char| first.is_ascii_digit())
+        && number.chars().all(digits)
+        && unit.chars().all(char::is_alphabetic)
+}
+
 /// Control characters of foreign names, escaped: a file name must not speak to the terminal.
 pub(super) fn plain(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
@@ -166,8 +175,7 @@ impl Display for Table {
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
         let numeric = |column: usize| {
             let mut cells = self.rows.iter().skip(1).filter_map(|row| row.get(column)).peekable();
-            cells.peek().is_some()
-                && cells.all(|c| c.starts_with(|first: char| first.is_ascii_digit()))
+            cells.peek().is_some() && cells.all(|cell| is_number(cell))
         };
         let right: Vec<bool> = (0..columns).map(numeric).collect();
         for row in &self.rows {

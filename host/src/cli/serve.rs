@@ -24,14 +24,15 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
     let projects = ground::chosen(&ground.settings, &[])?;
     let follow = Follow::new(global, &ground);
     let names: Vec<&str> = projects.iter().map(|project| project.name.as_str()).collect();
-    if names.is_empty() {
-        say("no project has anything to do; `sitesync projects` says why");
-    } else {
-        tracing::info!(projects = names.join(", "), "the service runs; ctrl-c ends it");
-    }
+    let names = names.join(", ");
     let runtime = ground::runtime()?;
     runtime.block_on(async {
         stop_on_signals(stop, "what is under way is finished");
+        if names.is_empty() {
+            say("no project has anything to do; `sitesync projects` says why");
+        } else {
+            tracing::info!(projects = names, "the service runs; ctrl-c ends it");
+        }
         let (wanted, projects) = watch::channel(projects);
         let refused = Arc::<Mutex<Option<String>>>::default();
         let telling = tell(ground.engine.sites.clone(), refused.clone(), ground.state.clone());
@@ -147,13 +148,14 @@ pub(in crate::cli) fn stop_on_signals(
     stop: tokio::sync::watch::Sender<bool>,
     before: &'static str,
 ) {
+    use tokio::signal::unix::{SignalKind, signal};
+    // From here on, not from when the task has its first turn.
+    let caught = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut term), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
+        let (Ok(mut term), Ok(mut interrupt)) = caught else {
             tracing::warn!("signals can't be caught: a kill will end it without a goodbye");
             // The sender must live: its end would read as a stop.
+            let _stop = stop;
             return std::future::pending().await;
         };
         let mut told = false;

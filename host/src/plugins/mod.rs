@@ -448,7 +448,7 @@ impl Plugins {
         if let Err((_, refusal)) = &outcome
             && before.is_none()
         {
-            tracing::warn!(file = %candidate.found.path.display(), "not used: {refusal}");
+            tracing::info!(file = %candidate.found.path.display(), "not used: {refusal}");
         }
         *candidate.lock_attempt() = Some(Attempt { outcome: outcome.clone(), at: Instant::now() });
         outcome
@@ -699,7 +699,7 @@ fn tell(before: &[Arc<Candidate>], now: &[Arc<Candidate>]) {
         let refused = |candidate: &Candidate| Some(candidate.inspected.as_ref().err()?.1.clone());
         let before = at(before, &candidate.found.path).and_then(|before| refused(&before));
         if let Some(refusal) = refused(candidate).filter(|now| before.as_ref() != Some(now)) {
-            tracing::warn!("not used: {refusal}");
+            tracing::info!("not used: {refusal}");
         }
     }
     for candidate in before.iter().filter(|c| at(now, &c.found.path).is_none()) {

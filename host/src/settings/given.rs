@@ -31,10 +31,19 @@ fn as_toml(line: &str) -> String {
     let value = value.trim();
     // What begins like a text, an array or a table was meant to be one, and is told if it is not.
     let begun = value.is_empty() || value.starts_with(['"', '\'', '[', '{', '#']);
+    let begun = begun && !begins_with_variable(value);
     if key.trim_start().starts_with('#') || begun || is_value(value) {
         return line.to_owned();
     }
     format!("{}={}", key, quoted(value))
+}
+
+/// `{STUDIO}/projects` is a text, and no table.
+fn begins_with_variable(value: &str) -> bool {
+    let name = value.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+    name.is_some_and(|(name, _)| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
 }
 
 fn is_value(text: &str) -> bool {
@@ -43,4 +52,22 @@ fn is_value(text: &str) -> bool {
 
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_value_is_a_text() {
+        for (line, toml) in [
+            ("sync.retry_count=5", "sync.retry_count=5"),
+            ("sync.loop_delay=30s", "sync.loop_delay=\"30s\""),
+            ("sites.x.root.work={STUDIO}/{project}", "sites.x.root.work=\"{STUDIO}/{project}\""),
+            ("sites.x.root.work={ linux = 1 }", "sites.x.root.work={ linux = 1 }"),
+            ("sync.exclude=[\"a\"", "sync.exclude=[\"a\""),
+        ] {
+            assert_eq!(as_toml(line), toml);
+        }
+    }
 }
