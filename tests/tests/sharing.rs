@@ -65,3 +65,32 @@ fn what_is_the_sites_own_counts_for_its_own_roots_only() {
     assert_eq!(mode("there/tool"), 0o700, "kept");
     assert_ne!(mode("third/tool"), 0o700, "as the folder and the umask have it");
 }
+
+#[test]
+fn a_project_may_set_for_itself_what_the_provider_opens_to_projects() {
+    let bench = Bench::with(&[
+        ("projects.second", "sites.here.root.work = \"DIR/second\""),
+        ("projects.second", "sites.there.root.work = \"DIR/third\""),
+        ("projects.second", "sites.there.permissions = \"keep\""),
+    ]);
+    for folder in ["second", "third"] {
+        std::fs::create_dir(bench.path(folder)).unwrap();
+    }
+    for path in ["here/tool", "second/tool"] {
+        bench.write(path, "#!/bin/sh");
+        bench.chmod(path, 0o700);
+    }
+    bench.sync().ends(0).sums(2, 0, 0);
+    let mode = |path: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(bench.path(path)).unwrap().permissions().mode() & 0o777
+    };
+    assert_ne!(mode("there/tool"), 0o700, "as the folder and the umask have it");
+    assert_eq!(mode("third/tool"), 0o700, "kept, for this project");
+    let shown = bench.run(&["config", "show", "second", "--origin"]).ends(0);
+    assert!(shown.stdout.contains("sites.there.permissions = \"keep\""), "{shown:?}");
+
+    bench.settings(&[("projects.demo", "sites.there.permissions = \"kept\"")]);
+    let wrong = bench.run(&["config", "check"]).ends(2);
+    assert!(wrong.stderr.contains("not `kept`"), "{wrong:?}");
+}

@@ -174,8 +174,9 @@ pub(super) async fn look(settings: &Settings, sites: &Sites) -> Vec<Found> {
                 continue;
             }
             for (root, path) in project.roots(site) {
-                let instance = sites.instance(site).ok().map(|i| i.key().to_owned());
-                let result = sites.open(site, path).await;
+                let own = project.site_settings(site);
+                let instance = sites.instance_for(site, own).ok().map(|i| i.key().to_owned());
+                let result = sites.open_for(site, own, path).await;
                 found.push(Found {
                     site: site.clone(),
                     project: project.name.clone(),

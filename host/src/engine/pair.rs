@@ -201,7 +201,8 @@ impl Pair {
 
         let mut opened = Vec::new();
         for (name, (id, known)) in root_names.into_iter().zip(roots) {
-            let ends = open_ends(sites, &names, [&paths[0][&name], &paths[1][&name]]).await?;
+            let ends = [&paths[0][&name], &paths[1][&name]];
+            let ends = open_ends(sites, settings, &names, ends).await?;
             let mut identities = <[String; 2]>::default();
             for side in Side::BOTH {
                 let i = side.index();
@@ -237,12 +238,17 @@ impl Pair {
     /// through the new generation. True if anything was. After an error the old ends stay.
     pub(super) async fn renew(&self, sites: &Sites) -> Result<bool, Fault> {
         let before = self.roots();
-        if before.iter().flat_map(|root| &root.ends).all(|end| sites.is_current(end)) {
+        if before
+            .iter()
+            .flat_map(|root| &root.ends)
+            .all(|end| sites.is_current(end, self.settings.site_settings(&end.site)))
+        {
             return Ok(false);
         }
         let mut renewed = Vec::new();
         for old in &before {
-            let ends = open_ends(sites, &self.names, old.ends.each_ref().map(|e| &e.root)).await?;
+            let ends = old.ends.each_ref().map(|end| &end.root);
+            let ends = open_ends(sites, &self.settings, &self.names, ends).await?;
             let (id, name, identities) = (old.id, old.name.clone(), old.identities.clone());
             let root = RootPair { id, name, ends, identities };
             for side in Side::BOTH {
@@ -259,10 +265,14 @@ impl Pair {
 /// One root at both ends.
 async fn open_ends(
     sites: &Sites,
-    names: &[String; 2],
+    settings: &settings::Project,
+    [active, remote]: &[String; 2],
     paths: [&String; 2],
 ) -> Result<[Arc<OpenRoot>; 2], Fault> {
-    Ok([sites.open(&names[0], paths[0]).await?, sites.open(&names[1], paths[1]).await?])
+    Ok([
+        sites.open_for(active, settings.site_settings(active), paths[0]).await?,
+        sites.open_for(remote, settings.site_settings(remote), paths[1]).await?,
+    ])
 }
 
 /// Takes the roots that a site has now for the ones that are meant, whatever was there before.
@@ -276,7 +286,7 @@ pub async fn adopt(
 ) -> Result<Vec<(String, String)>, Fault> {
     let mut adopted = Vec::new();
     for (name, path) in settings.roots(site) {
-        let root = sites.open(site, path).await?;
+        let root = sites.open_for(site, settings.site_settings(site), path).await?;
         let identity = establish(&root, None, &dice.id())
             .await
             .map_err(|error| Fault::new(site, &error))?

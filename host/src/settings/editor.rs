@@ -5,7 +5,7 @@
 //! keys of all providers, for completion, and a condition on `provider` says which of them hold.
 
 use serde_json::{Map, Value, json};
-use sitesync_provider::settings::{Field, Fields, Kind};
+use sitesync_provider::settings::{Field, Fields, Kind, Scope};
 
 use super::keys::{self, Absent, Key, NAME};
 use super::provider::Declared;
@@ -23,6 +23,18 @@ pub fn schema(declared: &[Declared]) -> Value {
     let mut project = table(&[keys::SYNC.keys]);
     let mut seen = table(&[keys::PROJECT_SITE.keys]);
     seen["description"] = keys::PROJECT_SITE.about.into();
+    // Which provider the site has is not known there: any of these may stand.
+    for one in declared {
+        let mut open = one.fields().clone();
+        open.fields.retain(|field| field.scope == Scope::Project);
+        for (name, schema) in fields(&open) {
+            let either = &mut seen["properties"][name];
+            match either.get_mut("anyOf").and_then(Value::as_array_mut) {
+                Some(either) => either.push(schema),
+                None => *either = json!({ "anyOf": [schema] }),
+            }
+        }
+    }
     project["properties"]["sites"] = names(seen);
     let mut sites = names(required);
     sites["properties"] = json!({ "studio": built_in.clone(), "local": built_in });

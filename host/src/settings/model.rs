@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::pattern::name_matches;
@@ -250,7 +251,7 @@ pub struct Project {
 }
 
 /// A site as one project sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProjectSite {
     /// The site is enabled, and this project did not switch it off for itself.
@@ -258,9 +259,25 @@ pub struct ProjectSite {
     /// By root name: the path, all variables filled in. For a site that the project's sync does
     /// not involve, a root may be missing because its variables are not set on this machine.
     pub roots: BTreeMap<String, String>,
+    /// The provider's own settings that the project has in the place of the site's.
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+// Not derived: `settings` may hold a password.
+impl fmt::Debug for ProjectSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("ProjectSite");
+        shown.field("enabled", &self.enabled).field("roots", &self.roots);
+        if !self.settings.is_empty() {
+            shown.field("settings", &self.settings.keys());
+        }
+        shown.finish()
+    }
 }
 
 static NO_ROOTS: BTreeMap<String, String> = BTreeMap::new();
+static NO_SETTINGS: LazyLock<serde_json::Map<String, serde_json::Value>> =
+    LazyLock::new(serde_json::Map::new);
 
 impl Project {
     /// Returns a project with these values and no sites yet.
@@ -305,6 +322,12 @@ impl Project {
     #[must_use]
     pub fn roots(&self, site: &str) -> &BTreeMap<String, String> {
         self.sites.get(site).map_or(&NO_ROOTS, |site| &site.roots)
+    }
+
+    /// Returns the provider's own settings that the project has at a site in the place of the site's.
+    #[must_use]
+    pub fn site_settings(&self, site: &str) -> &serde_json::Map<String, serde_json::Value> {
+        self.sites.get(site).map_or(&NO_SETTINGS, |site| &site.settings)
     }
 
     /// Whether the project may use a site.

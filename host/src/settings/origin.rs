@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::layers::{Layer, Layers};
-use super::sections::SYNC;
+use super::sections::{PROJECT_SITE, SYNC};
 use super::source::{Source, Span, is_secret};
 use super::tree::{Node, Table, Value};
 
@@ -65,6 +65,9 @@ impl Origins {
     fn is_secret(&self, path: &[String]) -> bool {
         let declared = match path {
             [sites, site, ..] if sites == "sites" => self.secret.get(site),
+            [projects, _, sites, site, ..] if projects == "projects" && sites == "sites" => {
+                self.secret.get(site)
+            }
             _ => None,
         };
         path.iter().any(|key| is_secret(key) || declared.is_some_and(|keys| keys.contains(key)))
@@ -128,9 +131,15 @@ impl Origins {
         site
     }
 
-    /// Returns a site as a project sees it: its switch, and its roots.
+    /// Returns a site as a project sees it: its switch, its roots, and what the project has of its
+    /// own.
     fn seen(&self, shared: &Table, own: Option<&Table>) -> Table {
         let mut seen = Table::default();
+        for (key, node) in own.iter().flat_map(|own| &own.nodes) {
+            if !PROJECT_SITE.contains(&key.as_str()) {
+                seen.nodes.insert(key.clone(), node.clone());
+            }
+        }
         for table in [Some(shared), own].into_iter().flatten() {
             if let Some(enabled) = table.nodes.get("enabled") {
                 // Off for all is off for each.

@@ -22,7 +22,7 @@ use super::model::Site;
 use super::nearest;
 use super::read::{Field, Report, described, fields};
 use super::secrets::exposed;
-use super::sections::SITE;
+use super::sections::{PROJECT_SITE, SITE};
 use super::source::{Source, Span, is_secret};
 use super::tree::{Node, Table, Value};
 
@@ -86,6 +86,7 @@ pub fn check(loaded: &Loaded, declared: &BySite) -> Result<Vec<Problem>, Errors>
             }
         }
         check_missing(site, &given, declared, &mut report);
+        check_projects(loaded, site, declared, &mut report);
     }
     let (errors, notes) = report.finish();
     if errors.is_empty() { Ok(notes) } else { Err(Errors::new(errors, notes)) }
@@ -136,6 +137,29 @@ fn check_setting(
         exposed(field, report);
     }
     Check { declaration, report }.value(field, field.name, &declaration.kind);
+}
+
+/// Checks what projects set of a site, for themselves.
+fn check_projects(loaded: &Loaded, site: &Site, declared: &Declared, report: &mut Report<'_>) {
+    for document in loaded.origins.layers().each() {
+        let Some(projects) = document.table.table("projects") else { continue };
+        for project in projects.nodes.keys() {
+            let sites = projects.table(project).and_then(|project| project.table("sites"));
+            let Some(table) = sites.and_then(|sites| sites.table(&site.name)) else { continue };
+            let own = fields(table).into_iter();
+            for field in own.filter(|field| !PROJECT_SITE.contains(&field.name)) {
+                let found = declared.fields.get(field.name);
+                let opened = found.is_some_and(|found| found.scope == Scope::Project);
+                if opened || (found.is_none() && !SITE.contains(&field.name)) {
+                    check_setting(&field, site, document.layer, declared, report);
+                } else if let Some(found) = found {
+                    let message = format!("`{}` cannot be set for one project", found.name);
+                    let all = format!("it stands in [sites.{}], for all projects", site.name);
+                    report.error(field.key, message, all);
+                }
+            }
+        }
+    }
 }
 
 fn check_missing(

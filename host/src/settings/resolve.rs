@@ -139,15 +139,24 @@ fn one_project(
     let ends = Ends::of(&section);
     let mut project = Project::new(name, section.span, section.sync.values.clone());
     for (site_name, site) in sites {
-        let own = section.sites.get(site_name).and_then(|own| own.enabled);
-        let enabled = site.site.enabled && own.unwrap_or(true);
-        project.sites.insert(site_name.clone(), ProjectSite { enabled, roots: BTreeMap::new() });
+        let own = section.sites.get(site_name);
+        let enabled = site.site.enabled && own.and_then(|own| own.enabled).unwrap_or(true);
+        let settings = own.map(|own| own.settings.clone()).unwrap_or_default();
+        let roots = BTreeMap::new();
+        project.sites.insert(site_name.clone(), ProjectSite { enabled, roots, settings });
     }
     let involved =
         if project.enabled { ends.involved(&project, sites, report) } else { Vec::new() };
     let mut declared: BTreeMap<&str, Declared<'_>> = BTreeMap::new();
     for (site_name, site) in sites {
         let used = involved.iter().any(|(name, _)| name == site_name);
+        for (span, trouble) in section.sites.get(site_name).iter().flat_map(|own| &own.troubles) {
+            if used {
+                report.error(*span, &trouble.message, &trouble.hint);
+            } else {
+                report.note(*span, &trouble.message, &trouble.hint);
+            }
+        }
         let roots = roots(site, section.sites.get(site_name), report);
         let mut paths = BTreeMap::new();
         for (root_name, root) in &roots {

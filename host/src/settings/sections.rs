@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::expand::{Trouble, expand};
+use super::foreign::foreign;
 use super::layers::Layers;
 use super::model::{Host, Plugins, Site, Sync, Travel, Trust, Verify};
 use super::nearest;
@@ -112,6 +113,10 @@ pub(super) struct ProjectSection {
 pub(super) struct ProjectSiteSection {
     pub(super) enabled: Option<bool>,
     pub(super) roots: BTreeMap<String, Root>,
+    /// The provider's own, in the place of the site's.
+    pub(super) settings: serde_json::Map<String, serde_json::Value>,
+    /// What is wrong with them on this machine only: an error where the site is used.
+    pub(super) troubles: Vec<(Span, Trouble)>,
 }
 
 /// Of what a reader sees a part.
@@ -433,16 +438,18 @@ fn read_project_sites(
             match own.name {
                 "enabled" => site.enabled = report.boolean(own),
                 "root" => site.roots = read_roots(own, report, context.platform),
+                other if SITE.contains(&other) => report.error(
+                    own.key,
+                    format!("a project cannot set `{other}` of a site"),
+                    format!("it stands in [sites.{}], for all projects", field.name),
+                ),
                 other => {
-                    let message = format!("a project cannot set `{other}` of a site");
-                    let hint = match nearest::nearest(other, PROJECT_SITE) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => format!(
-                            "a project has its own `root` and `enabled`; all else is in [sites.{}]",
-                            field.name
-                        ),
-                    };
-                    report.error(own.key, message, hint);
+                    if let Some(near) = nearest::nearest(other, PROJECT_SITE) {
+                        let message = format!("a project cannot set `{other}` of a site");
+                        report.error(own.key, message, format!("did you mean `{near}`?"));
+                    } else if let Some(value) = foreign(own, &mut site.troubles, report, context) {
+                        site.settings.insert(other.to_owned(), value);
+                    }
                 }
             }
         }

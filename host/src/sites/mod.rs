@@ -171,22 +171,31 @@ impl Sites {
 
     /// The instance behind a site, connected or not; made on the first call.
     pub fn instance(&self, site: &str) -> Result<Arc<Instance>, Fault> {
-        let configured = self.configured(site)?;
+        self.instance_for(site, &Own::new())
+    }
+
+    /// Likewise, with settings of a project's own in the place of the site's.
+    pub fn instance_for(&self, site: &str, own: &Own) -> Result<Arc<Instance>, Fault> {
+        self.instance_of(&with(self.configured(site)?, own))
+    }
+
+    fn instance_of(&self, configured: &settings::Site) -> Result<Arc<Instance>, Fault> {
+        let site = &configured.name;
         let found = self.plugins.get(&configured.provider);
         self.lock_served().entry(configured.provider.clone()).or_insert_with(|| build(&found));
         let provider = found.map_err(|refusal| Fault {
-            site: site.to_owned(),
+            site: site.clone(),
             kind: ErrorKind::InvalidSettings,
             message: refusal.to_string(),
             hint: Some("`sitesync providers` shows what was found and why it was refused".into()),
         })?;
-        let key = instance::key(&configured, &provider.description);
+        let key = instance::key(configured, &provider.description);
         let mut instances = self.lock_instances();
         if let Some(instance) = instances.get(&key) {
             instance.renew(&provider);
             return Ok(instance.clone());
         }
-        let made = Instance::new(&key, &configured, provider, &self.ground);
+        let made = Instance::new(&key, configured, provider, &self.ground);
         instances.insert(key, made.clone());
         Ok(made)
     }
@@ -203,9 +212,19 @@ impl Sites {
 
     /// Opens a root of a site: connects on first use, and asks what the root is.
     pub async fn open(&self, site: &str, root: &str) -> Result<Arc<OpenRoot>, Fault> {
+        self.open_for(site, &Own::new(), root).await
+    }
+
+    /// Likewise, with settings of a project's own in the place of the site's.
+    pub async fn open_for(
+        &self,
+        site: &str,
+        own: &Own,
+        root: &str,
+    ) -> Result<Arc<OpenRoot>, Fault> {
+        let configured = with(self.configured(site)?, own);
         // The first use of a provider loads it, which may take as long as a trial.
-        let instance = tokio::task::block_in_place(|| self.instance(site))?;
-        let configured = self.configured(site)?;
+        let instance = tokio::task::block_in_place(|| self.instance_of(&configured))?;
         let opened = OpenRoot::open(&instance, &configured, root).await;
         opened.map(Arc::new).map_err(|error| Fault::new(site, &error).pointing_into(&configured))
     }
@@ -220,10 +239,10 @@ impl Sites {
     /// True if what begins at this root's site now would be done as through this root: with the
     /// same settings, and through the same generation of the provider.
     #[must_use]
-    pub fn is_current(&self, root: &OpenRoot) -> bool {
-        let unchanged = self.configured(&root.site).is_ok_and(|now| same(&now, root.configured()));
-        unchanged
-            && tokio::task::block_in_place(|| self.instance(&root.site))
+    pub fn is_current(&self, root: &OpenRoot, own: &Own) -> bool {
+        let Ok(now) = self.configured(&root.site).map(|now| with(now, own)) else { return false };
+        same(&now, root.configured())
+            && tokio::task::block_in_place(|| self.instance_of(&now))
                 .is_ok_and(|instance| root.goes_through(&instance.link()))
     }
 
@@ -298,6 +317,19 @@ impl Sites {
     fn lock_served(&self) -> MutexGuard<'_, HashMap<String, Build>> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A project's own settings of a provider.
+pub type Own = serde_json::Map<String, serde_json::Value>;
+
+/// A site with these settings in the place of its own.
+fn with(site: Arc<settings::Site>, own: &Own) -> Arc<settings::Site> {
+    if own.is_empty() {
+        return site;
+    }
+    let mut site = settings::Site::clone(&site);
+    site.settings.extend(own.clone());
+    Arc::new(site)
 }
 
 fn configured(settings: &settings::Settings) -> HashMap<String, Arc<settings::Site>> {

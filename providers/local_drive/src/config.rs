@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub struct Settings {
     /// What becomes of a file's permissions.
-    #[schemars(title = "Permissions", extend("x-scope" = "studio", "x-part" = "site"))]
+    #[schemars(title = "Permissions", extend("x-scope" = "project", "x-part" = "site"))]
     pub permissions: Permissions,
     /// What becomes of symbolic links.
-    #[schemars(title = "Symbolic links", extend("x-scope" = "studio", "x-part" = "site"))]
+    #[schemars(title = "Symbolic links", extend("x-scope" = "project", "x-part" = "site"))]
     pub symlinks: Symlinks,
 }
 

@@ -15,7 +15,7 @@ use super::output::{Table, counted, plain, print, print_json, say};
 use super::{Exit, Failure, Global, ground};
 use crate::cli::serve::stop_on_signals;
 use crate::settings::{Settings, Site};
-use crate::sites::{Fault, Sites};
+use crate::sites::{Fault, Own, Sites};
 use crate::state_dir::StateDir;
 
 #[derive(Debug, Args)]
@@ -98,8 +98,8 @@ async fn verify(
     let (stop, mut stopped) = tokio::sync::watch::channel(false);
     stop_on_signals(stop, "what was made beneath the root (.sitesync-verify-*) is removed");
     // What keeps a site from being used keeps it from being tried.
-    sites.open(&site.name, &place.path).await.map_err(blocked)?;
-    let instance = sites.instance(&site.name).map_err(blocked)?;
+    sites.open_for(&site.name, &place.own, &place.path).await.map_err(blocked)?;
+    let instance = sites.instance_for(&site.name, &place.own).map_err(blocked)?;
     let mut suite = instance.conformance(&place.path).stop(async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     });
@@ -246,6 +246,8 @@ struct Place {
     project: String,
     root: String,
     path: String,
+    /// What the project sets of the site for itself.
+    own: Own,
 }
 
 impl Place {
@@ -259,6 +261,7 @@ impl Place {
                     project: project.clone(),
                     root: root.clone(),
                     path: path.clone(),
+                    own: settings.projects[project].site_settings(&arguments.site).clone(),
                 })
             })
             .collect();

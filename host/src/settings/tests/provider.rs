@@ -36,7 +36,7 @@ struct Settings {
     #[serde(default)]
     mode: Mode,
     /// Of the drive.
-    #[schemars(length(min = 1, max = 8))]
+    #[schemars(extend("x-scope" = "project"), length(min = 1, max = 8))]
     drive: Option<String>,
     #[schemars(range(min = 1, max = 100))]
     chunks: Option<u32>,
@@ -174,6 +174,21 @@ fn platforms() {
         "credentials_file = { file = \"/a\" }",
         "chunks = { linux = 1 }",
     ]));
+}
+
+#[test]
+fn what_a_project_sets_of_a_site() {
+    let of_project = |line: &str| format!("[projects.demo]\nsites.cloud.{line}");
+    let wrong = ["drive = 7", "drvie = \"a\"", "credentials_file = \"/x\"", "trash = true"];
+    let wrong = wrong.map(of_project);
+    insta::assert_snapshot!(told(&wrong.each_ref().map(String::as_str)));
+
+    let declared = described::<Settings>("cloud");
+    let right = format!("account = \"anna\"\ndrive = \"all\"\n{}", of_project("drive = \"own\""));
+    assert_eq!(checked(&right, &declared), (String::new(), String::new()));
+    let settings = good(&format!("[sites.cloud]\nprovider = \"cloud\"\n{right}\n")).settings;
+    assert_eq!(settings.projects["demo"].site_settings("cloud")["drive"], "own");
+    assert!(settings.projects["demo"].site_settings("studio").is_empty());
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn keys() {
             "[projects.demo]\nroot.work = \"/x\"",
             "[projects.demo]\nsite.gdrive.root.work = \"/x\"",
             "[projects.demo]\nsites.gdrive.rot.work = \"/x\"",
-            "[projects.demo]\nsites.gdrive.credentials_file = \"/x\"",
+            "[projects.demo]\nsites.gdrive.slots = 3",
             "[projects.demo]\nlisten = \"127.0.0.1:1\"",
             "[projects.\"../demo\"]",
             "[projects.\"\"]",

@@ -113,6 +113,7 @@ pub enum Fault {
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Parts connections that are otherwise equal.
+    #[schemars(extend("x-scope" = "project"))]
     pub account: String,
     /// What goes wrong.
     #[schemars(extend("x-part" = "site"))]
