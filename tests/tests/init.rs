@@ -150,6 +150,13 @@ fn the_unit_is_printed_or_installed() {
     ] {
         assert!(unit.contains(line), "{line}: {unit}");
     }
+    // For settings that are there, nothing else is said or done.
+    bench.write("sitesync.toml", bench.read("made/sitesync.toml").expect("the settings"));
+    let run = bench.run(&["init", "--systemd"]).ends(0);
+    let same = unit.replace("made/sitesync.toml", "sitesync.toml");
+    assert_eq!(run.stdout.replace(&dir, "DIR"), same);
+    bench.remove("sitesync.toml");
+
     // A unit that is there is not overwritten either, and stops it before anything is written.
     bench.remove("made/sitesync.toml");
     let run = with_flags(&bench, &["--project", "demo", &install]).ends(2);

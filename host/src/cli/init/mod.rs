@@ -63,18 +63,35 @@ pub(super) struct Arguments {
     install_systemd: Option<Option<PathBuf>>,
 }
 
+impl Arguments {
+    /// A unit is wanted, and nothing is said that belongs into a settings file.
+    fn unit_only(&self) -> bool {
+        let said = self.artist || self.folders || self.ask || self.output.is_some();
+        let named = [&self.active_site, &self.active_root, &self.remote_site];
+        let more = [&self.remote_provider, &self.remote_root];
+        let answered = named.into_iter().chain(more).any(Option::is_some);
+        let listed = !self.project.is_empty() || !self.remote_set.is_empty();
+        (self.systemd || self.install_systemd.is_some()) && !(said || answered || listed)
+    }
+}
+
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
-    let output = output(global, arguments)?;
     let unit = arguments.install_systemd.as_ref().map(|folder| unit::path(folder.as_deref()));
     let unit = unit.transpose()?;
-    for file in [Some(&output), unit.as_ref()].into_iter().flatten() {
-        if file.symlink_metadata().is_ok() {
-            let message = format_args!("{} is there already", file.display());
-            return Err(Failure::new(Exit::Usage, message).hint(
-                "`sitesync config set KEY VALUE` changes one that is; --output names another",
-            ));
-        }
+    if let Some(unit) = &unit {
+        refuse_to_overwrite(unit, "remove it first, or print the new one with --systemd")?;
     }
+    if arguments.unit_only()
+        && let Ok(settings) = Settings::find(&ground::candidates(global))
+    {
+        let settings =
+            std::path::absolute(&settings).map_err(|error| Failure::new(Exit::Usage, error))?;
+        units(global, arguments, &settings, unit.as_deref())?;
+        return Ok(Exit::Done);
+    }
+    let output = output(global, arguments)?;
+    let other = "`sitesync config set KEY VALUE` changes one that is; --output names another";
+    refuse_to_overwrite(&output, other)?;
     let asking = arguments.ask || (!arguments.yes && std::io::stdin().is_terminal());
     let answers = Answers::take(arguments, global, asking)?;
     let text = answers.text()?;
@@ -97,17 +114,39 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
 
     let global = Global { config: Some(output.clone()), ..global.clone() };
     let sound = try_out(&global)?;
-    if let Some(path) = &unit {
-        make_folder(path.parent().unwrap_or(Path::new("/")))?;
-        let content = unit::text(&output, &ground::state_path(&global)?)?;
-        save::create(path, &content, 0o644)?;
-        print(format_args!("\n{} is written; to start it:\n{}", path.display(), unit::start()));
+    if unit.is_some() || arguments.systemd {
+        print("\n");
     }
-    if arguments.systemd {
-        print(format_args!("\n{}", unit::text(&output, &ground::state_path(&global)?)?));
-    }
+    units(&global, arguments, &output, unit.as_deref())?;
     print(next(&output, sound, unit.is_some() || arguments.systemd));
     Ok(if sound { Exit::Done } else { Exit::Trouble })
+}
+
+fn refuse_to_overwrite(file: &Path, hint: &str) -> Result<(), Failure> {
+    if file.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let message = format_args!("{} is there already", file.display());
+    Err(Failure::new(Exit::Usage, message).hint(hint))
+}
+
+/// Installs the unit of a service with these settings, prints it, or neither, as it is asked for.
+fn units(
+    global: &Global,
+    arguments: &Arguments,
+    settings: &Path,
+    install: Option<&Path>,
+) -> Result<(), Failure> {
+    let text = unit::text(settings, &ground::state_path(global)?)?;
+    if let Some(path) = install {
+        make_folder(path.parent().unwrap_or(Path::new("/")))?;
+        save::create(path, &text, 0o644)?;
+        print(format_args!("{} is written; to start it:\n{}", path.display(), unit::start()));
+    }
+    if arguments.systemd {
+        print(&text);
+    }
+    Ok(())
 }
 
 /// Where the file goes.
