@@ -178,11 +178,12 @@ fn write_sources(top: &Path, copy: &Path) -> Result<String> {
     Ok(next)
 }
 
-/// The files that cargo needs of a workspace, by their paths in it.
+/// The files that cargo needs of a workspace, by their paths in it. The host holds some documents.
 fn sources(top: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = vec!["Cargo.toml".into(), "Cargo.lock".into()];
-    let members = ["host", "provider-api", "providers", "tests", "xtask"];
-    let mut left: Vec<PathBuf> = members.map(PathBuf::from).to_vec();
+    let mut found: Vec<PathBuf> =
+        ["Cargo.toml", "Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT"].map(PathBuf::from).to_vec();
+    let folders = ["docs", "host", "provider-api", "providers", "tests", "xtask"];
+    let mut left: Vec<PathBuf> = folders.map(PathBuf::from).to_vec();
     while let Some(folder) = left.pop() {
         let entries = match fs::read_dir(top.join(&folder)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,

@@ -19,9 +19,9 @@ use crate::fault::{fault, refuse};
 use crate::publish::{look, publish};
 use crate::read::{open_file, parent};
 use crate::root::{Root, Roots};
-use crate::split;
 use crate::temporary::{Mark, Temporary};
 use crate::write::{Early, dress, mode_at_first, time_of, write_all};
+use crate::{blocking, split};
 
 /// Up to here a file is copied by one read and one write.
 const SMALL: u64 = 128 << 10;
@@ -148,7 +148,7 @@ impl<'a> Batch<'a> {
             self.op.progress(size);
             return Ok(());
         }
-        self.large(source, stat, file, from_path, to_path)
+        blocking(|| self.large(source, stat, file, from_path, to_path))
     }
 
     /// Lets both files share their blocks, if the disk can.

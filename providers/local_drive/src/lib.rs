@@ -26,7 +26,7 @@ mod write;
 
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -147,10 +147,18 @@ impl Provider for LocalDrive {
     }
 
     async fn server_copy(&self, batch: &[Copy<'_>], op: &Op) -> Vec<Result<Copied>> {
-        blocking(|| {
-            let mut run = Batch::new(&self.roots, &self.mark, &self.unshared, op);
-            batch.iter().map(|copy| run.copy(copy)).collect()
-        })
+        let mut run = Batch::new(&self.roots, &self.mark, &self.unshared, op);
+        let begun = Instant::now();
+        let here = batch.iter().all(|copy| self.is_here(copy.from) && self.is_here(copy.to));
+        let copy = |copy| {
+            // To hand the thread over takes longer than to copy a small file.
+            if here && begun.elapsed() < BRIEF {
+                run.copy(copy)
+            } else {
+                blocking(|| run.copy(copy))
+            }
+        };
+        batch.iter().map(copy).collect()
     }
 
     async fn rename(&self, from: At<'_>, to: At<'_>) -> Result<Metadata> {
@@ -163,6 +171,11 @@ impl Provider for LocalDrive {
 }
 
 impl LocalDrive {
+    /// True if no network is behind a root: it answers at once, if it works at all.
+    fn is_here(&self, at: At<'_>) -> bool {
+        self.roots.get(at.root).is_ok_and(|root| !root.is_network())
+    }
+
     fn delete_file(&self, at: &At<'_>, if_version: Option<String>) -> Result<()> {
         let root = self.roots.get(at.root)?;
         let (folder, name) = split(at)?;
@@ -274,9 +287,12 @@ fn split<'a>(at: &At<'a>) -> Result<(&'a str, &'a str)> {
     at.split().ok_or_else(|| refuse(ErrorKind::InvalidPath, "use", at.path, "it is the root"))
 }
 
+/// For so long a batch of small files may keep a thread of the runtime.
+const BRIEF: Duration = Duration::from_millis(20);
+
 /// Runs what blocks where it may: on a thread that the runtime replaces meanwhile. Nothing is
 /// moved or copied for it, and an operation ends when its future does.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),

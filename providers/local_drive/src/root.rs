@@ -113,6 +113,11 @@ impl Held {
         self.device
     }
 
+    /// True if a network is, or may be, behind it.
+    pub(crate) fn is_network(&self) -> bool {
+        self.filesystem.is_network()
+    }
+
     pub(crate) fn barrier(&self) -> &Barrier {
         &self.barrier
     }

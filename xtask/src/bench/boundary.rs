@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 
@@ -58,6 +59,12 @@ impl Boundary {
             let file = folder.join("liblocal_drive.so");
             fs::copy(&self.local_drive, &file).with_context(doing("write", &file))?;
             dist::protect(&file)?;
+            // As an installed one is: a file that was just written is watched for a while.
+            fs::File::options()
+                .write(true)
+                .open(&file)
+                .and_then(|file| file.set_modified(SystemTime::now() - Duration::from_secs(3600)))
+                .with_context(doing("set the time of", &file))?;
         }
         Ok(())
     }
