@@ -173,7 +173,7 @@ pub(super) async fn look(settings: &Settings, sites: &Sites) -> Vec<Found> {
             if !project.site_enabled(site) {
                 continue;
             }
-            for (root, path) in project.roots(site) {
+            for (root, path) in project.roots(site).iter() {
                 let own = project.site_settings(site);
                 let instance = sites.instance_for(site, own).ok().map(|i| i.key().to_owned());
                 let result = sites.open_for(site, own, path).await;

@@ -179,7 +179,7 @@ impl Pair {
         let project_name = settings.name.clone();
         let site_names = names.each_ref().map(|name| sites.catalog_name(name).to_owned());
         let root_names: Vec<String> =
-            paths[0].keys().filter(|name| paths[1].contains_key(*name)).cloned().collect();
+            paths[0].keys().filter(|name| paths[1].contains_key(name)).cloned().collect();
         let wanted = root_names.clone();
         let (project, site_ids, roots) = catalog
             .write(move |unit| {
@@ -285,7 +285,7 @@ pub async fn adopt(
     site: &str,
 ) -> Result<Vec<(String, String)>, Fault> {
     let mut adopted = Vec::new();
-    for (name, path) in settings.roots(site) {
+    for (name, path) in settings.roots(site).iter() {
         let root = sites.open_for(site, settings.site_settings(site), path).await?;
         let identity = establish(&root, None, &dice.id())
             .await

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::paths::Paths;
 use super::pattern::name_matches;
 use super::source::Span;
 
@@ -258,7 +259,7 @@ pub struct ProjectSite {
     pub enabled: bool,
     /// By root name: the path, all variables filled in. For a site that the project's sync does
     /// not involve, a root may be missing because its variables are not set on this machine.
-    pub roots: BTreeMap<String, String>,
+    pub roots: Paths,
     /// The provider's own settings that the project has in the place of the site's.
     pub settings: serde_json::Map<String, serde_json::Value>,
 }
@@ -275,7 +276,7 @@ impl fmt::Debug for ProjectSite {
     }
 }
 
-static NO_ROOTS: BTreeMap<String, String> = BTreeMap::new();
+static NO_ROOTS: LazyLock<Paths> = LazyLock::new(Paths::default);
 static NO_SETTINGS: LazyLock<serde_json::Map<String, serde_json::Value>> =
     LazyLock::new(serde_json::Map::new);
 
@@ -320,7 +321,7 @@ impl Project {
 
     /// Returns the project's folders at a site, by root name: paths with all variables filled in.
     #[must_use]
-    pub fn roots(&self, site: &str) -> &BTreeMap<String, String> {
+    pub fn roots(&self, site: &str) -> &Paths {
         self.sites.get(site).map_or(&NO_ROOTS, |site| &site.roots)
     }
 

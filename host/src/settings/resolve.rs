@@ -8,6 +8,7 @@ use super::folders;
 use super::model::{Project, ProjectSite, Settings};
 use super::nearest::{listed, nearest};
 use super::overlap::{self, Folder};
+use super::paths::Paths;
 use super::read::Report;
 use super::sections::{ProjectSection, ProjectSiteSection, Root, Sections, SiteSection};
 use super::source::Span;
@@ -142,7 +143,7 @@ fn one_project(
         let own = section.sites.get(site_name);
         let enabled = site.site.enabled && own.and_then(|own| own.enabled).unwrap_or(true);
         let settings = own.map(|own| own.settings.clone()).unwrap_or_default();
-        let roots = BTreeMap::new();
+        let roots = Paths::default();
         project.sites.insert(site_name.clone(), ProjectSite { enabled, roots, settings });
     }
     let involved =
@@ -158,7 +159,7 @@ fn one_project(
             }
         }
         let roots = roots(site, section.sites.get(site_name), report);
-        let mut paths = BTreeMap::new();
+        let mut paths = Vec::new();
         for (root_name, root) in &roots {
             let path = root.path.as_ref().map_err(Clone::clone);
             let path = path.and_then(|path| expand(path, Some(&project.name), context));
@@ -179,12 +180,12 @@ fn one_project(
                             span: root.value,
                         });
                     }
-                    paths.insert((*root_name).to_owned(), path);
+                    paths.push(((*root_name).to_owned(), path));
                 }
             }
         }
         if let Some(seen) = project.sites.get_mut(site_name) {
-            seen.roots = paths;
+            seen.roots = paths.into_iter().collect();
         }
         if used {
             declared.insert(site_name, roots);

@@ -1,10 +1,9 @@
 //! Settings that hold: what comes out, and what is noted.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::{Context, Platform, Settings, Travel, Trust, Verify};
+use super::super::{Context, Paths, Platform, Settings, Travel, Trust, Verify};
 use super::{SITES, context, good, notes};
 
 /// The example of the design.
@@ -35,7 +34,7 @@ root.work = "/My Drive/projects/{project}"
 sites.gdrive.root.work = "/sync_testing/test"
 "#;
 
-fn paths(roots: &[(&str, &str)]) -> BTreeMap<String, String> {
+fn paths(roots: &[(&str, &str)]) -> Paths {
     roots.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect()
 }
 
@@ -46,7 +45,7 @@ fn the_example_of_the_design() {
     let demo = &loaded.settings.projects["demo"];
     assert_eq!(demo.roots("studio"), &paths(&[("work", "/mnt/studio/projects/demo")]));
     assert_eq!(demo.roots("gdrive"), &paths(&[("work", "/sync_testing/test")]));
-    assert_eq!(demo.roots("nowhere"), &BTreeMap::new());
+    assert_eq!(demo.roots("nowhere"), &Paths::default());
     assert_eq!(demo.download, Travel::Requested);
     let gdrive = &loaded.settings.sites["gdrive"];
     assert_eq!(gdrive.settings["credentials_file"], "/mnt/studio/secrets/drive.json");
