@@ -86,8 +86,8 @@ pub fn check(loaded: &Loaded, declared: &BySite) -> Result<Vec<Problem>, Errors>
             }
         }
         check_missing(site, &given, declared, &mut report);
-        check_projects(loaded, site, declared, &mut report);
     }
+    check_projects(loaded, declared, &mut report);
     let (errors, notes) = report.finish();
     if errors.is_empty() { Ok(notes) } else { Err(Errors::new(errors, notes)) }
 }
@@ -139,13 +139,16 @@ fn check_setting(
     Check { declaration, report }.value(field, field.name, &declaration.kind);
 }
 
-/// Checks what projects set of a site, for themselves.
-fn check_projects(loaded: &Loaded, site: &Site, declared: &Declared, report: &mut Report<'_>) {
+/// Checks what projects set of sites, for themselves.
+fn check_projects(loaded: &Loaded, declared: &BySite, report: &mut Report<'_>) {
     for document in loaded.origins.layers().each() {
         let Some(projects) = document.table.table("projects") else { continue };
-        for project in projects.nodes.keys() {
-            let sites = projects.table(project).and_then(|project| project.table("sites"));
-            let Some(table) = sites.and_then(|sites| sites.table(&site.name)) else { continue };
+        let with_sites = projects.nodes.values().filter_map(|project| project.value.table());
+        let sites = with_sites.filter_map(|project| project.table("sites"));
+        for (name, node) in sites.flat_map(|sites| &sites.nodes) {
+            let site = loaded.settings.sites.get(name);
+            let known = site.zip(declared.get(name)).zip(node.value.table());
+            let Some(((site, declared), table)) = known else { continue };
             let own = fields(table).into_iter();
             for field in own.filter(|field| !PROJECT_SITE.contains(&field.name)) {
                 let found = declared.fields.get(field.name);
