@@ -1,6 +1,7 @@
 //! Which sites share a provider instance, as a user sees it.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 
 use sitesync_tests::bench::{Bench, Lines};
 
@@ -15,6 +16,22 @@ fn shared(lines: Lines<'_>) -> bool {
     let found = instances(&Bench::with(lines));
     assert!(found.values().all(|key| key.starts_with("local_drive-")), "{found:?}");
     found["here"] == found["there"]
+}
+
+/// Syncs a program of each of two projects: from `here` and `second` to `there` and `third`.
+fn sync_tools(bench: &Bench) {
+    for folder in ["second", "third"] {
+        std::fs::create_dir(bench.path(folder)).unwrap();
+    }
+    for path in ["here/tool", "second/tool"] {
+        bench.write(path, "#!/bin/sh");
+        bench.chmod(path, 0o700);
+    }
+    bench.sync().ends(0).sums(2, 0, 0);
+}
+
+fn mode_of(bench: &Bench, path: &str) -> u32 {
+    std::fs::metadata(bench.path(path)).unwrap().permissions().mode() & 0o777
 }
 
 #[test]
@@ -50,18 +67,8 @@ fn what_is_the_sites_own_counts_for_its_own_roots_only() {
         ("projects.second", "remote_site = \"third\""),
         ("projects.second", "sites.here.root.work = \"DIR/second\""),
     ]);
-    for folder in ["second", "third"] {
-        std::fs::create_dir(bench.path(folder)).unwrap();
-    }
-    for path in ["here/tool", "second/tool"] {
-        bench.write(path, "#!/bin/sh");
-        bench.chmod(path, 0o700);
-    }
-    bench.sync().ends(0).sums(2, 0, 0);
-    let mode = |path: &str| {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::metadata(bench.path(path)).unwrap().permissions().mode() & 0o777
-    };
+    let mode = |path| mode_of(&bench, path);
+    sync_tools(&bench);
     assert_eq!(mode("there/tool"), 0o700, "kept");
     assert_ne!(mode("third/tool"), 0o700, "as the folder and the umask have it");
 }
@@ -73,18 +80,8 @@ fn a_project_may_set_for_itself_what_the_provider_opens_to_projects() {
         ("projects.second", "sites.there.root.work = \"DIR/third\""),
         ("projects.second", "sites.there.permissions = \"keep\""),
     ]);
-    for folder in ["second", "third"] {
-        std::fs::create_dir(bench.path(folder)).unwrap();
-    }
-    for path in ["here/tool", "second/tool"] {
-        bench.write(path, "#!/bin/sh");
-        bench.chmod(path, 0o700);
-    }
-    bench.sync().ends(0).sums(2, 0, 0);
-    let mode = |path: &str| {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::metadata(bench.path(path)).unwrap().permissions().mode() & 0o777
-    };
+    let mode = |path| mode_of(&bench, path);
+    sync_tools(&bench);
     assert_ne!(mode("there/tool"), 0o700, "as the folder and the umask have it");
     assert_eq!(mode("third/tool"), 0o700, "kept, for this project");
     let shown = bench.run(&["config", "show", "second", "--origin"]).ends(0);

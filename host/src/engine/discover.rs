@@ -10,8 +10,7 @@ use tokio::sync::mpsc;
 use super::names;
 use super::pair::{Pair, RootPair, Side};
 use super::progress::{Note, Progress};
-use crate::sites::Capability;
-use crate::sites::Listed;
+use crate::sites::{Capability, Listed};
 
 /// Files of one message to the planner: small folders travel together.
 const BATCH: usize = 1000;
@@ -262,11 +261,11 @@ impl Scan<'_> {
             self.unsound(&folder.path, "it is listed twice");
             return Ok(());
         }
-        let folders = self.root.end(self.side).limits().folders;
+        let end = self.root.end(self.side);
+        let folders = end.limits().folders;
         if self.closed.hashes.len() + left.len() > folders {
             self.endless = true;
             let why = format!("the listing has no end: there are more than {folders} folders");
-            let end = self.root.end(self.side);
             return Err(end.named(Error::new(ErrorKind::Unexpected, why)));
         }
         if let Some(name) = leave_out_twins(&mut folder) {

@@ -323,6 +323,7 @@ pub(super) fn is_sent(sent: Sent, seen: &Metadata, step_ns: u64) -> bool {
     sent_mtime.abs_diff(mtime) < step.unsigned_abs()
 }
 
+/// What a site has of a file, as it reported it.
 pub(super) fn have(site: SiteId, generation: Generation, metadata: &Metadata) -> Have {
     Have {
         site,
