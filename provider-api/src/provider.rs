@@ -151,7 +151,8 @@ pub trait Provider: Sized + Send + Sync + 'static {
 
     /// Opens a root, and tells what it is. Also the health check: called again from time to time.
     /// `settings` are those of the site that the root belongs to: its `site` fields count for
-    /// this root. `RootUnavailable` if it isn't there; it is never made silently.
+    /// this root. `RootUnavailable` if it isn't there; it is made only where a setting of the
+    /// provider's says so.
     fn open_root(
         &self,
         root: &str,

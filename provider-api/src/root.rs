@@ -10,6 +10,9 @@ pub struct RootInfo {
     /// Names the storage beneath: two roots on one disk, or in one drive, answer the same. Slots,
     /// breaker and health belong to it.
     pub storage_id: String,
+    /// Who the service takes us for (an e-mail address): its allowances (requests, bytes a day)
+    /// belong to that account, whatever the storage. Empty where there is no such thing.
+    pub account: String,
     /// Identifies this very root where no marker file can be kept (device and inode, a folder id).
     pub root_id: String,
     /// What can be done here.
@@ -85,6 +88,11 @@ pub struct NameRules {
     pub case_sensitive: bool,
     /// Names that differ only in Unicode form (NFC, NFD) are two names.
     pub unicode_exact: bool,
+    /// Two files of one name can't stand in one folder. Where they can (a service that knows files
+    /// by id), two hosts that write at once may both succeed with [`crate::Expect::Nothing`]: the
+    /// provider takes the same one of them always, lists the others as skipped, and the host looks
+    /// after a write whether its own is the one that counts.
+    pub unique: bool,
     /// Longest name, in bytes of UTF-8.
     pub longest_name: Option<u32>,
     /// Longest path beneath the root, in bytes of UTF-8.
@@ -103,6 +111,7 @@ impl Default for NameRules {
         NameRules {
             case_sensitive: true,
             unicode_exact: true,
+            unique: true,
             longest_name: None,
             longest_path: None,
             forbidden_characters: String::new(),

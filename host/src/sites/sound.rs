@@ -75,7 +75,7 @@ pub(super) fn wrong_entry(folder: &str, entry: &Entry) -> Option<String> {
 
 /// What a root is, if it makes sense.
 pub(super) fn root_info(info: RootInfo) -> Result<RootInfo> {
-    let texts = [&info.storage_id, &info.root_id, &info.label];
+    let texts = [&info.storage_id, &info.root_id, &info.account, &info.label];
     let longest = texts.map(String::len).into_iter().max().unwrap_or_default();
     if longest > LONGEST {
         return Err(nonsense(format_args!("a root with a label or an id of {longest} bytes")));
