@@ -33,8 +33,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use host::{BoxFuture, Host, HostServices, Op, OpServices, Watch};
 pub use metadata::{Checksum, End, Entry, Kind, Metadata, Page};
 pub use options::{
-    ChangePage, Copied, Copy, Cursor, DeleteOptions, Expect, ReadOptions, SweepOptions, Swept,
-    WriteOptions,
+    Change, ChangePage, Copied, Copy, Cursor, DeleteOptions, Expect, ReadOptions, SweepOptions,
+    Swept, WriteOptions,
 };
 pub use provider::{About, Description, ListStream, Provider, ReadStream, WriteStream};
 pub use root::{Capabilities, Changes, NameRules, RootInfo};

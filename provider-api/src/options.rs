@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{At, Error, Metadata, Op};
 
 /// What a write, copy or delete must find at its destination. What we did not write is never
@@ -213,13 +215,43 @@ impl Copied {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
+/// Something that changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Change {
+    /// The root, as it was asked for.
+    pub root: String,
+    /// The path beneath it. That of a folder stands for all beneath it: one that is as it was (its
+    /// content has changes of its own) is better left out.
+    pub path: String,
+    /// The fingerprint that the file has now, where the feed tells: so the host knows its own
+    /// writes again, and need not look. `None` for what is gone, for folders, and where there is
+    /// any doubt: the host looks.
+    pub version: Option<String>,
+}
+
+impl Change {
+    /// A change of which no more is known.
+    #[must_use]
+    pub fn new(root: impl Into<String>, path: impl Into<String>) -> Self {
+        Change { root: root.into(), path: path.into(), version: None }
+    }
+
+    /// The fingerprint that the file has now.
+    #[must_use]
+    pub fn with_version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+}
+
 /// A part of a change feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChangePage {
-    /// What changed: a root and a path beneath it each. A folder stands for all beneath it. Empty
-    /// in the answer to no cursor.
-    pub changed: Vec<(String, String)>,
+    /// What changed. Empty in the answer to no cursor.
+    pub changed: Vec<Change>,
     /// Where to go on.
     pub next: Cursor,
     /// More is there already.
@@ -229,7 +261,7 @@ pub struct ChangePage {
 impl ChangePage {
     /// A part of a change feed.
     #[must_use]
-    pub fn new(changed: Vec<(String, String)>, next: Cursor, more: bool) -> Self {
+    pub fn new(changed: Vec<Change>, next: Cursor, more: bool) -> Self {
         ChangePage { changed, next, more }
     }
 }

@@ -15,6 +15,9 @@ pub struct RootInfo {
     pub account: String,
     /// Identifies this very root where no marker file can be kept (device and inode, a folder id).
     pub root_id: String,
+    /// `root_id` is this root's for good, and never another's (a service's folder id; not an inode):
+    /// the host knows the root by it, and leaves no marker in it.
+    pub lasting_id: bool,
     /// What can be done here.
     pub can: Capabilities,
     /// The step of modification times, in ns; 0 where they are not kept.

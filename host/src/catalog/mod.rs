@@ -329,6 +329,8 @@ pub trait View {
     fn root(&self, project: ProjectId, name: &str) -> Result<Option<RootId>>;
     /// The identity that a site's root last had.
     fn root_identity(&self, root: RootId, site: SiteId) -> Result<Option<String>>;
+    /// Where the change feed of a site's root goes on, if its scan has been brought to an end.
+    fn cursor(&self, root: RootId, site: SiteId) -> Result<Option<String>>;
     /// A folder with all its files.
     fn folder(&self, root: RootId, path: &str) -> Result<FolderRows>;
     /// One file of a folder.
@@ -341,6 +343,8 @@ pub trait View {
         after: FolderId,
         limit: usize,
     ) -> Result<Vec<(FolderId, String)>>;
+    /// Paths of a root's folders at and beneath a path.
+    fn folders_beneath(&self, root: RootId, path: &str) -> Result<Vec<String>>;
     /// A file's newest generation, if there is such a file.
     fn generation(&self, file: FileId) -> Result<Option<Generation>>;
     /// How many jobs to this site are marked `InProgress`.
@@ -370,8 +374,11 @@ pub trait Unit: View {
     fn rename_site(&mut self, from: &str, to: &str) -> Result<bool>;
     /// A root's key; makes it.
     fn put_root(&mut self, project: ProjectId, name: &str) -> Result<RootId>;
-    /// Remembers the identity of a site's root.
+    /// Remembers the identity of a site's root. Of another root no cursor is known.
     fn put_root_identity(&mut self, root: RootId, site: SiteId, identity: &str) -> Result<()>;
+    /// Sets where the change feed of a site's root goes on, or that it begins with a scan. Does
+    /// nothing for a root without identity.
+    fn put_cursor(&mut self, root: RootId, site: SiteId, cursor: Option<&str>) -> Result<()>;
     /// A folder's key; makes it.
     fn put_folder(&mut self, root: RootId, path: &str) -> Result<FolderId>;
     /// Makes a file of generation 1 with this size. It must not exist.

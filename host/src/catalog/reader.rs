@@ -121,6 +121,12 @@ impl View for Snapshot<'_> {
         Ok(find.query_row((root, site), |row| row.get(0)).optional()?)
     }
 
+    fn cursor(&self, root: RootId, site: SiteId) -> Result<Option<String>> {
+        let mut find =
+            self.conn.prepare_cached("SELECT cursor FROM root_at WHERE root = ?1 AND site = ?2")?;
+        Ok(find.query_row((root, site), |row| row.get(0)).optional()?.flatten())
+    }
+
     fn folder(&self, root: RootId, path: &str) -> Result<FolderRows> {
         let sql = "SELECT id FROM folder WHERE root = ?1 AND path = ?2";
         let Some(id) = self.id(sql, (root, path))?.map(FolderId) else {
@@ -177,6 +183,17 @@ impl View for Snapshot<'_> {
         )?;
         let found =
             find.query_map((root, after, bound(limit)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn folders_beneath(&self, root: RootId, path: &str) -> Result<Vec<String>> {
+        // '0' follows '/'.
+        let mut find = self.conn.prepare_cached(
+            "SELECT path FROM folder WHERE root = ?1 AND path = ?2
+             UNION ALL
+             SELECT path FROM folder WHERE root = ?1 AND path > ?2 || '/' AND path < ?2 || '0'",
+        )?;
+        let found = find.query_map((root, path), |row| row.get(0))?;
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -13,7 +13,7 @@ use super::{Error, Result};
 const APPLICATION: i64 = 0x5353_796e;
 
 /// One step a version; a released step is never edited.
-const STEPS: &[&str] = &[V1];
+const STEPS: &[&str] = &[V1, V2];
 
 /// The schema that this binary reads and writes.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
@@ -99,6 +99,11 @@ CREATE TABLE counter (
     bytes INTEGER NOT NULL,
     PRIMARY KEY (root, site, bucket)
 ) WITHOUT ROWID;
+";
+
+/// Where the change feed of a site's root goes on; gone with the root's identity.
+const V2: &str = "
+ALTER TABLE root_at ADD COLUMN cursor TEXT;
 ";
 
 /// Returns the schema version of a file; 0 when it is empty.

@@ -47,6 +47,12 @@ impl Unit for Work<'_> {
         Ok(())
     }
 
+    fn put_cursor(&mut self, root: RootId, site: SiteId, cursor: Option<&str>) -> Result<()> {
+        let sql = "UPDATE root_at SET cursor = ?3 WHERE root = ?1 AND site = ?2";
+        self.conn.prepare_cached(sql)?.execute((root, site, cursor))?;
+        Ok(())
+    }
+
     fn put_folder(&mut self, root: RootId, path: &str) -> Result<FolderId> {
         let known = {
             let mut find =
@@ -278,9 +284,11 @@ as_view! {
     fn site_names(&self) -> Vec<(SiteId, String)>;
     fn root(&self, project: ProjectId, name: &str) -> Option<RootId>;
     fn root_identity(&self, root: RootId, site: SiteId) -> Option<String>;
+    fn cursor(&self, root: RootId, site: SiteId) -> Option<String>;
     fn folder(&self, root: RootId, path: &str) -> FolderRows;
     fn file(&self, root: RootId, folder: &str, name: &str) -> Option<FileRow>;
     fn folders(&self, root: RootId, after: FolderId, limit: usize) -> Vec<(FolderId, String)>;
+    fn folders_beneath(&self, root: RootId, path: &str) -> Vec<String>;
     fn generation(&self, file: FileId) -> Option<Generation>;
     fn in_progress(&self, project: ProjectId, to: SiteId) -> u64;
     fn tokens(&self, project: ProjectId, to: SiteId) -> Vec<Vec<u8>>;

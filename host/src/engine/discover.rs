@@ -1,6 +1,6 @@
 //! What a site has: one scan, folder by folder, as the provider lists them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::names;
 use super::pair::{Pair, RootPair, Side};
 use super::progress::{Note, Progress};
-use crate::sites::{Capability, Listed};
+use crate::sites::{Capability, Listed, is_site_fault};
 
 /// Files of one message to the planner: small folders travel together.
 const BATCH: usize = 1000;
@@ -33,6 +33,11 @@ pub(super) struct Folder {
 }
 
 impl Folder {
+    /// A folder of which the catalog tells what it has: nothing is concluded from what it does not.
+    pub(super) fn known(path: String, files: Vec<Entry>) -> Self {
+        Folder { path, files, ..Folder::default() }
+    }
+
     /// A folder that is not there any more.
     pub(super) fn gone(path: String) -> Self {
         Folder { path, complete: true, ..Folder::default() }
@@ -60,6 +65,11 @@ pub(super) struct Scanned {
 }
 
 impl Scanned {
+    /// True if all of it could be listed.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.blind && self.failed.is_empty()
+    }
+
     /// True if a folder that was not seen is really not there.
     pub(super) fn covers(&self, folder: &str) -> bool {
         !self.blind
@@ -90,46 +100,54 @@ pub(super) async fn scan(
     progress: &Progress,
     to_plan: &mpsc::Sender<Discovered>,
 ) -> Result<Scanned, Error> {
-    let mut scan = Scan {
-        pair,
-        root,
-        side,
-        progress,
-        to_plan,
-        scanned: Scanned::default(),
-        open: None,
-        closed: Closed::default(),
-        endless: false,
-        batch: Vec::new(),
-        files: 0,
-    };
-    let end = root.end(side);
-    let mut whole = end.can(Capability::RecursiveList);
-    if whole {
-        match scan.folder("", true, &mut Vec::new()).await {
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                end.cannot(Capability::RecursiveList);
-                whole = false;
-            }
-            listed => listed?,
+    let mut scan = Scan::new(pair, root, side, progress, to_plan);
+    scan.tree("").await?;
+    scan.send().await;
+    Ok(scan.scanned)
+}
+
+/// Looks at what a change feed named: the folders in which something changed, each with the names
+/// that did. Of these names, what is a folder is scanned. Returns besides the paths at which no
+/// folder is (any more): what the catalog knows beneath them is gone.
+pub(super) async fn look(
+    pair: &Pair,
+    root: &Arc<RootPair>,
+    side: Side,
+    progress: &Progress,
+    to_plan: &mpsc::Sender<Discovered>,
+    touched: BTreeMap<String, BTreeSet<String>>,
+) -> Result<(Scanned, Vec<String>), Error> {
+    let mut scan = Scan::new(pair, root, side, progress, to_plan);
+    let mut no_folders = Vec::new();
+    for (folder, names) in touched {
+        if scan.closed.contains(&folder) {
+            // It lies in a tree that was scanned just now.
+            continue;
         }
-    }
-    if !whole {
-        // Depth first: what is still to be listed is bounded by depth times breadth.
-        let mut left = vec![String::new()];
-        while let Some(folder) = left.pop() {
-            let top = folder.is_empty();
-            if let Err(error) = scan.folder(&folder, false, &mut left).await {
-                if top || scan.endless {
-                    return Err(error);
-                }
+        let mut beneath = Vec::new();
+        match scan.folder(&folder, false, &mut beneath).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                no_folders.push(folder);
+                continue;
+            }
+            Err(error) if is_site_fault(error.kind()) => return Err(error),
+            Err(error) => {
                 scan.open = None;
                 scan.failed(folder, &error);
+                continue;
+            }
+        }
+        for path in names.iter().map(|name| sitesync_provider::join(&folder, name)) {
+            if beneath.contains(&path) {
+                scan.tree(&path).await?;
+            } else {
+                no_folders.push(path);
             }
         }
     }
     scan.send().await;
-    Ok(scan.scanned)
+    Ok((scan.scanned, no_folders))
 }
 
 struct Scan<'a> {
@@ -156,13 +174,65 @@ struct Closed {
 }
 
 impl Closed {
+    fn contains(&self, folder: &str) -> bool {
+        self.hashes.contains(&self.state.hash_one(folder))
+    }
+
     /// False if it was closed already.
     fn close(&mut self, folder: &str) -> bool {
         self.hashes.insert(self.state.hash_one(folder))
     }
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    fn new(
+        pair: &'a Pair,
+        root: &'a Arc<RootPair>,
+        side: Side,
+        progress: &'a Progress,
+        to_plan: &'a mpsc::Sender<Discovered>,
+    ) -> Self {
+        Scan {
+            pair,
+            root,
+            side,
+            progress,
+            to_plan,
+            scanned: Scanned::default(),
+            open: None,
+            closed: Closed::default(),
+            endless: false,
+            batch: Vec::new(),
+            files: 0,
+        }
+    }
+
+    /// Lists a folder and everything beneath it. An error means that the folder itself could not
+    /// be listed.
+    async fn tree(&mut self, top: &str) -> Result<(), Error> {
+        let end = self.root.end(self.side);
+        if end.can(Capability::RecursiveList) {
+            match self.folder(top, true, &mut Vec::new()).await {
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    end.cannot(Capability::RecursiveList);
+                }
+                listed => return listed,
+            }
+        }
+        // Depth first: what is still to be listed is bounded by depth times breadth.
+        let mut left = vec![top.to_owned()];
+        while let Some(folder) = left.pop() {
+            if let Err(error) = self.folder(&folder, false, &mut left).await {
+                if folder == top || self.endless {
+                    return Err(error);
+                }
+                self.open = None;
+                self.failed(folder, &error);
+            }
+        }
+        Ok(())
+    }
+
     /// Lists one folder, or all beneath it; folders in it are added to `left` unless recursive.
     async fn folder(
         &mut self,

@@ -3,7 +3,8 @@
 //! Data flows one way through bounded queues: **discover** (what a site has) -> **plan** (what that
 //! means, and what is to be done) -> **transfer** (doing it) -> **record** (a barrier, then the
 //! catalog). `schedule` starts a `run` for each pair, once (`sync`) or for as long as the service
-//! lives (`serve`); a run surveys both ends (`survey`) while it claims and carries.
+//! lives (`serve`); a run surveys both ends (`survey`) while it claims and carries. Where a
+//! site names every change itself, that is followed instead (`feed`).
 //!
 //! Invariants:
 //! - Nothing is called synced before its destination is durable: `record` is the only place that
@@ -15,6 +16,7 @@
 pub mod clock;
 mod compare;
 mod discover;
+mod feed;
 mod names;
 pub mod pair;
 mod plan;

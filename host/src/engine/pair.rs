@@ -92,7 +92,7 @@ impl RootPair {
     pub(super) async fn still_there(&self, side: Side) -> Result<(), sitesync_provider::Error> {
         let (root, identity) = (self.end(side), &self.identities[side.index()]);
         let info = root.check().await?;
-        let found = match read_identity(root).await? {
+        let found = match read_identity(root, &info).await? {
             Some(marker) => marker.text(),
             None => format!("root:{}", info.root_id),
         };

@@ -34,6 +34,8 @@ pub(super) struct FolderPlan {
     steps: Vec<Step>,
     /// Files that were there and were not listed: to be confirmed before anything is concluded.
     pub missing: Vec<Missing>,
+    /// Something was recorded of a file after the look at it began: it is to be looked at again.
+    pub again: bool,
     /// Transfers that this makes necessary.
     pub files: u64,
     /// Their bytes.
@@ -95,7 +97,7 @@ pub(super) fn decide(
     for entry in &folder.files {
         let row = known.remove(entry.name.as_str());
         if row.is_some_and(|row| recorded.holds(side, row.id)) {
-            // The next look will tell.
+            plan.again = true;
             continue;
         }
         let step = planner.file(row, &entry.name, &entry.metadata, &mut folded);
@@ -373,7 +375,8 @@ pub(super) fn apply(
     Ok(id)
 }
 
-/// A file is confirmed to be gone from one end. What the other has is the file now.
+/// A file is confirmed to be gone from one end. What the other has is the file now. False if it is
+/// to be looked at again, because work on it is under way.
 pub(super) fn gone(
     unit: &mut dyn Unit,
     pair: &Pair,
@@ -381,14 +384,14 @@ pub(super) fn gone(
     side: Side,
     missing: &Missing,
     moment: Moment,
-) -> Result<()> {
+) -> Result<bool> {
     let (here, there) = (pair.site(side), pair.site(side.other()));
-    let Some(row) = unit.file(root.id, &missing.folder, &missing.name)? else { return Ok(()) };
+    let Some(row) = unit.file(root.id, &missing.folder, &missing.name)? else { return Ok(true) };
     // A transfer may have recorded something newer in the meantime.
     let same = row.haves.iter().any(|h| h.site == here && h.version == missing.version);
     let working = row.jobs.iter().any(|job| job.state == JobState::InProgress);
     if !same || working {
-        return Ok(());
+        return Ok(false);
     }
     unit.drop_job(row.id, here)?;
     let elsewhere = row.haves.iter().find(|h| h.site == there && h.generation != GONE);
@@ -396,7 +399,8 @@ pub(super) fn gone(
         unit.drop_have(row.id, here)?;
         unit.drop_have(row.id, there)?;
         unit.drop_job(row.id, there)?;
-        return unit.forget_file(row.id);
+        unit.forget_file(row.id)?;
+        return Ok(true);
     };
     let was_newest = row.haves.iter().any(|h| h.site == here && h.generation == row.generation);
     if was_newest && other.generation == row.generation {
@@ -413,7 +417,7 @@ pub(super) fn gone(
         let planner = Planner { pair, root, side: side.other(), folder: &missing.folder, moment };
         unit.put_job(row.id, &planner.job(side, None))?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A set of keys: one bit each, so that it fits for any tree.

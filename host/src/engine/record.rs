@@ -249,7 +249,8 @@ impl Writing<'_> {
                     name: claimed.name,
                     version: claimed.source.version,
                 };
-                plan::gone(unit, self.pair, &self.route.root, side, &missing, self.moment)
+                let root = &self.route.root;
+                plan::gone(unit, self.pair, root, side, &missing, self.moment).map(|_| ())
             }
             Outcome::SourceChanged(source) => {
                 let why = Error::new(ErrorKind::Precondition, "it changed while it was read");

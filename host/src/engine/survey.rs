@@ -14,6 +14,7 @@ use super::progress::Progress;
 use super::run::{End, Run};
 use super::schedule::Mode;
 use crate::catalog::FolderId;
+use crate::sites::Capability;
 
 impl Run {
     /// Looks at the ends: once, or again and again.
@@ -32,9 +33,10 @@ impl Run {
             if remote {
                 remote_due = Instant::now() + self.pair.settings.rescan;
             }
-            let of_remote =
-                async { if remote { self.survey_side(Side::Remote).await } else { Ok(()) } };
-            tokio::try_join!(self.survey_side(Side::Active), of_remote)?;
+            tokio::try_join!(
+                self.survey_side(Side::Active, true),
+                self.survey_side(Side::Remote, remote)
+            )?;
             if self.mode == Mode::Once {
                 return Ok(());
             }
@@ -45,17 +47,27 @@ impl Run {
         }
     }
 
-    async fn survey_side(&self, side: Side) -> Result<(), End> {
-        self.recorded.begin(side);
-        for root in self.pair.roots() {
+    /// Scans the roots of a side, if that is due. Feeds are followed either way.
+    async fn survey_side(&self, side: Side, scan: bool) -> Result<(), End> {
+        let roots = self.pair.roots();
+        let feeds = |root: &Arc<RootPair>| root.end(side).can(Capability::Feed);
+        let (fed, scanned): (Vec<_>, Vec<_>) = roots.into_iter().partition(feeds);
+        if !fed.is_empty() || scan {
+            self.recorded.begin(side);
+        }
+        if !fed.is_empty() {
             let _turn = self.surveys.acquire().await;
-            self.survey(&root, side).await?;
+            self.follow(&fed, side, scan).await?;
+        }
+        for root in scanned.iter().filter(|_| scan) {
+            let _turn = self.surveys.acquire().await;
+            self.survey(root, side).await?;
         }
         Ok(())
     }
 
-    /// One scan of one root, planned as it goes.
-    async fn survey(&self, root: &Arc<RootPair>, side: Side) -> Result<(), End> {
+    /// One scan of one root, planned as it goes. True if all of it was seen and planned.
+    pub(super) async fn survey(&self, root: &Arc<RootPair>, side: Side) -> Result<bool, End> {
         root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
         let (to_plan, mut found) = mpsc::channel::<Discovered>(8);
         let progress = &self.engine.progress;
@@ -65,20 +77,22 @@ impl Run {
         };
         let mut seen = Keys::default();
         let planning = async {
+            let mut whole = true;
             while let Some(discovered) = found.recv().await {
-                self.plan(discovered, &mut seen).await?;
+                whole &= self.plan(discovered, &mut seen).await?;
             }
-            Ok::<_, End>(())
+            Ok::<_, End>(whole)
         };
         let (scanned, planned) = tokio::join!(scanning, planning);
-        planned?;
+        let mut whole = planned?;
         let scanned = scanned.map_err(|error| self.fault(side, &error))?;
+        whole &= scanned.is_whole();
 
         // Folders that the catalog knows and the scan did not meet.
         let mut after = FolderId(0);
         loop {
             let page = self.engine.catalog.read(|view| view.folders(root.id, after, 1000))?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { return Ok(whole) };
             after = *last;
             let folders: Vec<Folder> = page
                 .into_iter()
@@ -86,18 +100,21 @@ impl Run {
                 .map(|(_, path)| Folder::gone(path))
                 .collect();
             if !folders.is_empty() {
-                self.plan(Discovered { root: root.clone(), side, folders }, &mut Keys::default())
-                    .await?;
+                let gone = Discovered { root: root.clone(), side, folders };
+                whole &= self.plan(gone, &mut Keys::default()).await?;
             }
         }
     }
 
-    async fn plan(&self, found: Discovered, seen: &mut Keys) -> Result<(), End> {
+    /// Plans what was found, and confirms what is missing. False if any of it is to be looked at
+    /// again.
+    pub(super) async fn plan(&self, found: Discovered, seen: &mut Keys) -> Result<bool, End> {
         let Discovered { root, side, folders } = found;
         let moment = self.moment();
         let pair = &self.pair;
         // Most folders hold nothing new: that costs reads only, beside the writer.
         let mut missing = Vec::new();
+        let mut again = false;
         let mut news = Vec::new();
         tokio::task::block_in_place(|| {
             self.engine.catalog.read(|view| {
@@ -107,6 +124,7 @@ impl Run {
                     if let Some(id) = plan.id {
                         seen.insert(id.0);
                     }
+                    again |= plan.again;
                     if plan.is_empty() {
                         missing.extend(plan.missing);
                     } else {
@@ -119,60 +137,67 @@ impl Run {
         if !news.is_empty() {
             let (pair, recorded) = (self.pair.clone(), self.recorded.clone());
             let there = root.clone();
-            let (ids, more_missing, files, bytes) = self
+            let (ids, more_missing, left, files, bytes) = self
                 .engine
                 .catalog
                 .write(move |unit| {
                     let root = &there;
-                    let (mut ids, mut missing, mut files, mut bytes) = (vec![], vec![], 0, 0);
+                    let (mut ids, mut missing, mut again) = (vec![], vec![], false);
+                    let (mut files, mut bytes) = (0, 0);
                     for folder in news {
                         let mut plan =
                             plan::decide(unit, &pair, root, side, &folder, moment, &recorded)?;
                         missing.append(&mut plan.missing);
+                        again |= plan.again;
                         files += plan.files;
                         bytes += plan.bytes;
                         ids.push(plan::apply(unit, root, &folder.path, plan)?);
                     }
-                    Ok((ids, missing, files, bytes))
+                    Ok((ids, missing, again, files, bytes))
                 })
                 .await?;
             ids.into_iter().for_each(|id| seen.insert(id.0));
             missing.extend(more_missing);
+            again |= left;
             Progress::add(&self.engine.progress.planned_files, files);
             Progress::add(&self.engine.progress.planned_bytes, bytes);
             self.planned.notify_one();
         }
-        self.confirm(&root, side, missing).await
+        Ok(self.confirm(&root, side, missing).await? && !again)
     }
 
     /// A file that a listing does not name is gone only if the root is still the one that was
-    /// opened, and `stat` says so too.
+    /// opened, and `stat` says so too. False if any of it is to be looked at again.
     async fn confirm(
         &self,
         root: &Arc<RootPair>,
         side: Side,
         missing: Vec<Missing>,
-    ) -> Result<(), End> {
+    ) -> Result<bool, End> {
         if missing.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
         let mut gone = Vec::new();
+        let mut sure = true;
         for file in missing {
             match root.end(side).stat(&join(&file.folder, &file.name)).await {
                 Err(error) if error.kind() == ErrorKind::NotFound => gone.push(file),
-                Err(error) => tracing::debug!(%error, name = file.name, "absence not confirmed"),
-                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, name = file.name, "absence not confirmed");
+                    sure = false;
+                }
+                Ok(_) => sure = false,
             }
         }
         let (pair, moment, root) = (self.pair.clone(), self.moment(), root.clone());
-        self.engine
-            .catalog
-            .write(move |unit| {
-                gone.iter().try_for_each(|file| plan::gone(unit, &pair, &root, side, file, moment))
+        let noted = self.engine.catalog.write(move |unit| {
+            gone.iter().try_fold(true, |all, file| {
+                Ok(plan::gone(unit, &pair, &root, side, file, moment)? && all)
             })
-            .await?;
+        });
+        sure &= noted.await?;
         self.planned.notify_one();
-        Ok(())
+        Ok(sure)
     }
 }

@@ -1,7 +1,8 @@
-//! What tells an unmounted disk from an empty one: a marker with a random id in every root.
+//! What tells an unmounted disk from an empty one: a marker with a random id in every root. A root
+//! that has an id for good, from its service, is known by that.
 
 use serde::{Deserialize, Serialize};
-use sitesync_provider::{Error, ErrorKind, Expect, ReadOptions, Result, WriteOptions};
+use sitesync_provider::{Error, ErrorKind, Expect, ReadOptions, Result, RootInfo, WriteOptions};
 
 use super::{OpenRoot, Operation};
 
@@ -17,7 +18,7 @@ const LONGEST: usize = 4096;
 pub enum Identity {
     /// The id in its marker.
     Marker(String),
-    /// It has none and can't be given one: what the provider identifies it by.
+    /// It needs none, or can't be given one: what the provider identifies it by.
     StandIn(String),
 }
 
@@ -37,8 +38,12 @@ struct Marker {
     id: String,
 }
 
-/// The identity of a root as it is now: `None` if it has no marker.
-pub async fn read_identity(root: &OpenRoot) -> Result<Option<Identity>> {
+/// The identity of a root as it is now, `info` being what its provider says of it: `None` if it has
+/// no marker and needs one.
+pub async fn read_identity(root: &OpenRoot, info: &RootInfo) -> Result<Option<Identity>> {
+    if info.lasting_id {
+        return Ok(Some(Identity::StandIn(info.root_id.clone())));
+    }
     let mut reading = match root.open_read(MARKER, ReadOptions::new()).await {
         Ok(reading) => reading,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -64,7 +69,7 @@ pub async fn read_identity(root: &OpenRoot) -> Result<Option<Identity>> {
 /// and has no marker, or another, is not the one that was meant: `RootUnavailable`.
 pub async fn establish(root: &OpenRoot, remembered: Option<&str>, fresh: &str) -> Result<Identity> {
     let stand_in = || Identity::StandIn(root.info.root_id.clone());
-    let mut found = read_identity(root).await?;
+    let mut found = read_identity(root, &root.info).await?;
     if found.is_none() && remembered.is_none() {
         found = mark(root, fresh).await?;
     }
@@ -79,6 +84,9 @@ pub async fn establish(root: &OpenRoot, remembered: Option<&str>, fresh: &str) -
                     "{} is another root than the one that was here before (its {MARKER} differs)",
                     root.root
                 ),
+                Identity::StandIn(_) if root.info.lasting_id => {
+                    format!("{} is another folder than the one that was here before", root.root)
+                }
                 Identity::StandIn(_) => {
                     format!("{} lacks the marker {MARKER} that it had: not mounted?", root.root)
                 }
@@ -102,7 +110,9 @@ async fn mark(root: &OpenRoot, id: &str) -> Result<Option<Identity>> {
     match written.await {
         Ok(_) => Ok(Some(Identity::Marker(id.to_owned()))),
         // Another host was first: its id is the root's.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => read_identity(root).await,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            read_identity(root, &root.info).await
+        }
         Err(error)
             if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::StorageFull) =>
         {

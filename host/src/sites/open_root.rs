@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use sitesync_provider::abi::client;
 use sitesync_provider::{
-    At, Bytes, Copied, Copy, DeleteOptions, Error, ErrorKind, Expect, Known, Metadata, Op,
-    ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions, check_path,
+    At, Bytes, ChangePage, Changes, Copied, Copy, Cursor, DeleteOptions, Error, ErrorKind, Expect,
+    Known, Metadata, Op, ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions,
+    check_path,
 };
 
 use super::instance::Link;
@@ -26,6 +28,8 @@ pub enum Capability {
     RecursiveList,
     /// A barrier: else what is finished is durable.
     Flush,
+    /// A feed that names every change: else it is scanned.
+    Feed,
 }
 
 /// A root of a project at a site.
@@ -47,7 +51,7 @@ pub struct OpenRoot {
     settings: serde_json::Value,
     layers: Layers,
     /// By [`Capability`]: it was declared, and turned out not to be there.
-    cannot: [AtomicBool; 3],
+    cannot: [AtomicBool; 4],
 }
 
 impl OpenRoot {
@@ -228,6 +232,12 @@ impl OpenRoot {
         }
     }
 
+    /// What changed in these roots of the site since the cursor; without one, where the feed is now.
+    pub async fn changes(&self, roots: &[&str], since: Option<Cursor>) -> Result<ChangePage> {
+        let call = self.connection.changes(roots, since, Duration::ZERO);
+        self.layers.answer(async { sound::changes(roots, call.await?) }).await
+    }
+
     /// Whether the root can do this, as far as is known.
     #[must_use]
     pub fn can(&self, what: Capability) -> bool {
@@ -235,6 +245,7 @@ impl OpenRoot {
             Capability::ServerCopy => self.info.can.server_copy,
             Capability::RecursiveList => self.info.can.recursive_list,
             Capability::Flush => self.info.can.flush,
+            Capability::Feed => self.info.can.changes == Changes::Complete,
         };
         declared && !self.cannot[what as usize].load(Ordering::Relaxed)
     }

@@ -1,6 +1,6 @@
 //! Whether what a provider says makes sense. What comes back has the right types, and no more.
 
-use sitesync_provider::{Entry, Metadata, Result, RootInfo, check_name};
+use sitesync_provider::{ChangePage, Entry, Metadata, Result, RootInfo, check_name, check_path};
 
 use super::layers::nonsense;
 
@@ -10,6 +10,8 @@ const LARGEST: u64 = 1 << 46;
 const LONGEST: usize = 4096;
 /// Bytes of a path beneath a root: folders in folders without an end are longer one day.
 pub(super) const LONGEST_PATH: usize = 32 << 10;
+/// Bytes of a cursor of a change feed: the catalog keeps it.
+const LONGEST_CURSOR: usize = 64 << 10;
 /// Digests of one file, and their bytes.
 const DIGESTS: usize = 16;
 const LONGEST_DIGEST: usize = 128;
@@ -71,6 +73,22 @@ pub(super) fn wrong_entry(folder: &str, entry: &Entry) -> Option<String> {
         return Some(format!("'{}' is no name: it has {wrong}", name()));
     }
     wrong_metadata(&entry.metadata).map(|wrong| format!("'{}' has {wrong}", name()))
+}
+
+/// A part of a change feed, if it makes sense: paths beneath roots that were asked for.
+pub(super) fn changes(roots: &[&str], page: ChangePage) -> Result<ChangePage> {
+    for change in &page.changed {
+        if !roots.contains(&&*change.root) {
+            return Err(nonsense(format_args!("a change of {:?}, not asked for", change.root)));
+        }
+        if let Err(wrong) = check_path(&change.path) {
+            return Err(nonsense(format_args!("a change of {:?}, which has {wrong}", change.path)));
+        }
+    }
+    if page.next.0.len() > LONGEST_CURSOR {
+        return Err(nonsense(format_args!("a cursor of {} bytes", page.next.0.len())));
+    }
+    Ok(page)
 }
 
 /// What a root is, if it makes sense.

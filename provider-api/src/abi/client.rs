@@ -20,8 +20,9 @@ use super::wire::{
     RawOp, RawOp_TO, ReaderBox, WriterBox,
 };
 use crate::{
-    At, Bytes, ChangePage, Copied, Copy, Cursor, DeleteOptions, Description, Error, ErrorKind,
-    Host, Metadata, Op, Page, ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions,
+    At, Bytes, Change, ChangePage, Copied, Copy, Cursor, DeleteOptions, Description, Error,
+    ErrorKind, Host, Metadata, Op, Page, ReadOptions, Result, RootInfo, SweepOptions, Swept,
+    WriteOptions,
 };
 
 /// An event of a plug-in.
@@ -287,7 +288,7 @@ impl Connection {
     ) -> Result<ChangePage> {
         #[derive(Deserialize)]
         struct Answered {
-            changed: Vec<(String, String)>,
+            changed: Vec<Change>,
             next: String,
             more: bool,
         }

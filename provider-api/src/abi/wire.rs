@@ -263,7 +263,7 @@ pub trait RawProvider: Send + Sync {
     fn server_copy(&self, batch: RVec<FfiCopy>, op: OpBox) -> Later<RVec<Answer<FfiCopied>>>;
     fn rename(&self, from: FfiAt, to: FfiAt) -> Later<FfiMetadata>;
     fn flush(&self, roots: RVec<RString>) -> Later<()>;
-    /// Answers `{"changed":[["root","path"]],"next":"..","more":false}`.
+    /// Answers `{"changed":[{"root":"..","path":"..","version":null}],"next":"..","more":false}`.
     #[sabi(last_prefix_field)]
     fn changes(
         &self,

@@ -168,7 +168,10 @@ fn names_get_one_key_each() {
         assert_eq!(unit.put_site("a")?, a);
         assert_eq!(unit.put_folder(root, "x")?, unit.put_folder(root, "x")?);
         unit.put_root_identity(root, a, "one")?;
-        unit.put_root_identity(root, a, "two")
+        unit.put_cursor(root, a, Some("not yet"))?;
+        unit.put_root_identity(root, a, "two")?;
+        assert_eq!(unit.cursor(root, a)?, None, "of another root no cursor is known");
+        unit.put_cursor(root, a, Some("here"))
     });
     t.db.read(|view| {
         assert_eq!(view.project("demo")?, Some(t.project));
@@ -179,6 +182,8 @@ fn names_get_one_key_each() {
         assert_eq!(view.root(t.project, "publish")?, None);
         assert_eq!(view.root_identity(t.root, t.a)?.as_deref(), Some("two"));
         assert_eq!(view.root_identity(t.root, t.b)?, None);
+        assert_eq!(view.cursor(t.root, t.a)?.as_deref(), Some("here"));
+        assert_eq!(view.cursor(t.root, t.b)?, None);
         Ok(())
     })
     .unwrap();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Case, case, needs};
 use crate::conformance::ground::Ground;
 use crate::conformance::outcome::{Outcome, demand, fail, refused_somehow};
-use crate::{Cursor, DeleteOptions, check_path};
+use crate::{Change, Cursor, DeleteOptions, check_path};
 
 /// How long a feed may lag behind, times the limit of a call.
 const LAG: u32 = 2;
@@ -66,7 +66,7 @@ async fn drained(t: &Ground, mut since: Cursor, wait: Duration) -> Outcome<(Vec<
     let mut paths = Vec::new();
     for _ in 0..10_000 {
         let page = t.changes(Some(since), wait).await?;
-        for (root, path) in page.changed {
+        for Change { root, path, .. } in page.changed {
             demand!(
                 root == t.site.root,
                 "the feed names a change of {root:?}, which nobody asked for"
