@@ -142,7 +142,7 @@ async fn a_storage_that_keeps_failing_is_left_alone_for_longer_and_longer() {
         assert!(fault.message.starts_with("left alone until 20"), "{fault:?}");
         assert!(fault.message.ends_with(": on purpose"), "{fault:?}");
         let now = Instant::now();
-        let parked = storage.health.parked(now).expect("it is parked");
+        let parked = storage.parked(now).expect("it is parked");
         pauses.push(parked.until - now);
         let health = place.sites.health();
         let bad = health.iter().find(|one| one.sites == ["bad"]).expect("its health");
@@ -150,7 +150,7 @@ async fn a_storage_that_keeps_failing_is_left_alone_for_longer_and_longer() {
         assert_eq!((report.kind.as_str(), report.times), ("StorageFull", times));
         assert!(serde_json::to_string(&health).unwrap().contains("\"until\":\"20"));
         if times == 1 {
-            until("the first pause ends", || storage.health.parked(Instant::now()).is_none());
+            until("the first pause ends", || storage.parked(Instant::now()).is_none());
         }
     }
     // 5 s and 10 s, less what it took to look.

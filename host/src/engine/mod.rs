@@ -15,6 +15,7 @@
 
 pub mod clock;
 mod compare;
+mod digest;
 mod discover;
 mod feed;
 mod names;
@@ -27,6 +28,7 @@ mod schedule;
 mod survey;
 mod token;
 mod transfer;
+mod twins;
 mod under_way;
 
 pub use schedule::{Engine, Mode, Summary};

@@ -15,6 +15,7 @@ use super::pair::Pair;
 use super::plan::{self, Missing, Moment, Recorded, have};
 use super::progress::Progress;
 use super::transfer::{Finished, Outcome, Route};
+use super::twins;
 use crate::catalog::{
     Claimed, Job, JobError, JobState, Millis, Result, STALE, Sqlite, UNKNOWN, Unit,
 };
@@ -136,6 +137,7 @@ impl Recorder {
 
     pub(super) async fn record(&mut self, mut group: Vec<Arrived>) -> Result<()> {
         self.make_durable(&mut group).await;
+        twins::settle(&mut group).await;
         let moment = Moment { now: self.time.now(), wall_ns: self.time.wall_ns() };
         let jitter = self.dice.jitter(BACKOFF_MS);
         for one in group.iter().flat_map(|(_, finished)| finished) {
@@ -353,7 +355,7 @@ impl Writing<'_> {
                 let now = std::time::Instant::now();
                 [self.route.source(), self.route.destination()]
                     .iter()
-                    .any(|root| root.storage.health.parked(now).is_some())
+                    .any(|root| root.storage.parked(now).is_some())
             }
             ErrorKind::Unauthenticated
             | ErrorKind::StorageFull

@@ -405,9 +405,9 @@ impl Run {
     fn parked(&self) -> Option<(Side, Parked)> {
         let now = Instant::now();
         self.pair.roots().iter().find_map(|root| {
-            Side::BOTH.into_iter().find_map(|side| {
-                root.end(side).storage.health.parked(now).map(|parked| (side, parked))
-            })
+            Side::BOTH
+                .into_iter()
+                .find_map(|side| root.end(side).storage.parked(now).map(|parked| (side, parked)))
         })
     }
 
@@ -520,9 +520,8 @@ impl Run {
     }
 
     fn suspect(&self) -> bool {
-        let suspect = |root: &Arc<RootPair>| {
-            Side::BOTH.iter().any(|side| root.end(*side).storage.health.suspect())
-        };
+        let suspect =
+            |root: &Arc<RootPair>| Side::BOTH.iter().any(|side| root.end(*side).storage.suspect());
         self.pair.roots().iter().any(suspect)
     }
 

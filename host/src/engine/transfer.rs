@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sitesync_provider::{
-    Copied, Error, ErrorKind, Expect, Known, Metadata, ReadOptions, Result, WriteOptions, join,
+    Checksum, Copied, Error, ErrorKind, Expect, Known, Metadata, ReadOptions, Result, WriteOptions,
+    join,
 };
 
 use super::compare::{Side as Compared, by_checksum, same_content};
+use super::digest::{Running, agrees, read_back};
 use super::pair::{Pair, RootPair, Side};
 use super::plan::is_sent;
 use super::progress::Progress;
@@ -24,6 +26,8 @@ use crate::sites::{Capability, OpenRoot, Operation, Slot, is_site_fault};
 const CHUNK: usize = 1 << 20;
 /// Bytes between two checkpoints of a streamed file.
 const CHECKPOINT: u64 = 64 << 20;
+/// Files from this size on are marked as soon as they are begun.
+const RESUMED: u64 = 8 << 20;
 /// How long an operation that was given up may still run before its file is let go of.
 const LINGER: Duration = Duration::from_secs(3600);
 
@@ -56,6 +60,16 @@ pub(super) struct Finished {
     pub outcome: Outcome,
     /// Resumes the upload of this very content.
     pub token: Option<Vec<u8>>,
+}
+
+/// A file that went from one end to the other, as both say.
+struct Passed {
+    source: Metadata,
+    destination: Metadata,
+    /// Of all of it, if it passed through the host at once and an end keeps such a digest.
+    digest: Option<Checksum>,
+    /// Only its last part passed.
+    resumed: bool,
 }
 
 /// A slot at each end, or one where both are on one storage.
@@ -220,19 +234,26 @@ impl Route {
         if !is_as_claimed(&copied.source, claimed) {
             return Outcome::SourceChanged(copied.source);
         }
-        self.arrived(claimed, path, &copied.source, copied.destination).await
+        let Copied { source, destination, .. } = copied;
+        self.arrived(claimed, path, Passed { source, destination, digest: None, resumed: false })
+            .await
     }
 
     /// Size and, where there is one, checksum agree; with `verify = "full"` every byte does.
-    async fn arrived(
-        &self,
-        claimed: &Claimed,
-        path: &str,
-        source: &Metadata,
-        destination: Metadata,
-    ) -> Outcome {
+    async fn arrived(&self, claimed: &Claimed, path: &str, passed: Passed) -> Outcome {
+        let Passed { source, destination, mut digest, resumed } = passed;
+        let source = &source;
+        if resumed && by_checksum(source, &destination).is_none() {
+            // Its first part passed at another time.
+            digest = match read_back(self.destination(), path, &destination, source).await {
+                Ok(digest) => digest,
+                Err(error) => return Outcome::Failed(error),
+            };
+        }
+        let as_passed = |digest: &Checksum| agrees(digest, &destination) && agrees(digest, source);
         if destination.size != claimed.source.size
             || by_checksum(source, &destination) == Some(false)
+            || !digest.as_ref().is_none_or(as_passed)
         {
             return Outcome::Failed(self.destination().named(Error::new(
                 ErrorKind::Corrupt,
@@ -264,7 +285,7 @@ impl Route {
     }
 
     /// An end was not as expected: looks at both, and says what is there.
-    async fn meet(&self, claimed: &Claimed, path: &str, surprise: Error) -> Outcome {
+    pub(super) async fn meet(&self, claimed: &Claimed, path: &str, surprise: Error) -> Outcome {
         match self.look(claimed, path, surprise).await {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Failed(error),
@@ -331,9 +352,7 @@ impl Route {
                 self.stream(&claimed, &path, slots, &mut token).await
             };
             let outcome = match result {
-                Ok((source, destination)) => {
-                    self.arrived(&claimed, &path, &source, destination).await
-                }
+                Ok(sent) => self.arrived(&claimed, &path, sent).await,
                 Err(error) if is_surprise(&error) => self.meet(&claimed, &path, error).await,
                 Err(error) => Outcome::Failed(error),
             };
@@ -349,7 +368,7 @@ impl Route {
         path: &str,
         slots: Slots,
         token: &mut Option<Vec<u8>>,
-    ) -> Result<(Metadata, Metadata)> {
+    ) -> Result<Passed> {
         let (source, destination) = (self.source(), self.destination());
         let size = claimed.source.size;
         let version = claimed.source.version.as_str();
@@ -373,12 +392,23 @@ impl Route {
         }
         let how = ReadOptions::new().range(offset, None).if_version(version);
         let mut sent = offset;
-        let moved: Result<()> = async {
+        let mut digest = if offset == 0 { Running::of(&meta, destination) } else { None };
+        let mut marked = offset;
+        if size >= RESUMED {
+            // Before the first byte: what is sent from now on is not to be sent again.
+            *token = writing.checkpoint().await?.map(|token| tag.close(&token));
+            if token.is_some() {
+                self.keep_token(claimed, token.clone()).await;
+            }
+        }
+        let moved: Result<Option<Checksum>> = async {
             let mut reading = source.open_read(path, how).await?;
             let mut chunk = reading.read(CHUNK).await?;
-            let mut marked = offset;
             while !chunk.is_empty() {
                 let len = chunk.len() as u64;
+                if let Some(digest) = &mut digest {
+                    digest.update(&chunk);
+                }
                 // The next chunk is read while this one is written.
                 let (written, next) = tokio::join!(writing.write(chunk), reading.read(CHUNK));
                 written?;
@@ -402,23 +432,36 @@ impl Route {
                 return Err(source.named(Error::new(ErrorKind::Precondition, why)));
             }
             // As it was before: else what was read is of two contents.
-            unchanged(&source.stat(path).await?, claimed)
+            unchanged(&source.stat(path).await?, claimed)?;
+            let digest = digest.map(Running::finish);
+            if digest.as_ref().is_some_and(|digest| !agrees(digest, &meta)) {
+                let why = "what was read is not what it says it has: its checksum differs";
+                return Err(source.named(Error::new(ErrorKind::Corrupt, why)));
+            }
+            Ok(digest)
         }
         .await;
         drop(reading_slot);
-        if let Err(error) = moved {
-            if is_surprise(&error) || token.is_none() {
-                *token = None;
-                let mut operation = writing.discard().await;
-                self.linger(&mut operation).await;
+        let digest = match moved {
+            Ok(digest) => digest,
+            Err(error) => {
+                let torn = is_surprise(&error) || error.kind() == ErrorKind::Corrupt;
+                if torn || token.is_none() {
+                    *token = None;
+                    let mut operation = writing.discard().await;
+                    self.linger(&mut operation).await;
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
+        };
         let (finished, mut operation) = writing.finish().await;
-        if finished.is_err() {
+        if let Err(error) = &finished {
+            if error.kind() == ErrorKind::Corrupt {
+                *token = None;
+            }
             self.linger(&mut operation).await;
         }
-        Ok((meta, finished?))
+        Ok(Passed { source: meta, destination: finished?, digest, resumed: offset > 0 })
     }
 
     /// Stores what an upload can be resumed by, so that it survives the host. Without it the
@@ -449,12 +492,12 @@ impl Route {
     }
 }
 
-fn path(claimed: &Claimed) -> String {
+pub(super) fn path(claimed: &Claimed) -> String {
     join(&claimed.folder, &claimed.name)
 }
 
 /// What must be at the destination: what it is known to have, or nothing.
-fn expectation(claimed: &Claimed) -> Expect {
+pub(super) fn expectation(claimed: &Claimed) -> Expect {
     match &claimed.destination {
         Some(have) if have.generation != UNKNOWN && have.generation != GONE => {
             Expect::Version(have.version.clone())

@@ -1,6 +1,7 @@
 //! Health of a storage: parked after faults that are the site's, tried again at growing intervals.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +13,10 @@ use crate::state_dir::rfc3339;
 /// The first interval; each further one is twice as long.
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(600);
+/// The same where a service was only asked too fast, and did not say for how long to stop. Up to half
+/// as long again, by chance: hosts that were refused together do not come back together.
+const FIRST_WHEN_FAST: Duration = Duration::from_secs(1);
+const LONGEST_WHEN_FAST: Duration = Duration::from_secs(64);
 /// What a service may ask for: no less, so that one that asks for nothing is not stormed, and no
 /// more, so that one that asks for years is looked at again.
 const ASKED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
@@ -110,6 +115,11 @@ pub(crate) fn is_site_fault(kind: ErrorKind) -> bool {
     )
 }
 
+/// True for faults that concern all that is done for an account, whatever the storage.
+pub(super) fn is_the_accounts(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unauthenticated | ErrorKind::RateLimited | ErrorKind::QuotaExhausted)
+}
+
 impl Health {
     /// Why the storage is to be left alone at this moment, if it is.
     #[must_use]
@@ -124,13 +134,16 @@ impl Health {
     }
 
     /// A call went well that stored nothing: the storage answers. Whether it has room again, that
-    /// tells nobody; else the clean-up after a full disk would end the pause that it began.
-    pub(crate) fn good(&self) {
+    /// tells nobody; else the clean-up after a full disk would end the pause that it began. Nor
+    /// does what was asked before a pause for asking too fast.
+    pub(crate) fn good(&self, now: Instant) {
         let mut state = self.lock();
-        let full = |parked: &Parked| {
-            matches!(parked.kind, ErrorKind::StorageFull | ErrorKind::QuotaExhausted)
+        let lasting = |parked: &Parked| match parked.kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExhausted => true,
+            ErrorKind::RateLimited => parked.until > now,
+            _ => false,
         };
-        if state.parked.as_ref().is_some_and(full) {
+        if state.parked.as_ref().is_some_and(lasting) {
             return;
         }
         if state.parked.is_some() || state.in_a_row > 0 {
@@ -139,8 +152,12 @@ impl Health {
     }
 
     /// A file was stored: all is well.
-    pub(crate) fn stored(&self) {
+    pub(crate) fn stored(&self, now: Instant) {
         let mut state = self.lock();
+        let fast = |parked: &Parked| parked.kind == ErrorKind::RateLimited && parked.until > now;
+        if state.parked.as_ref().is_some_and(fast) {
+            return;
+        }
         if state.parked.is_some() || state.in_a_row > 0 {
             *state = State::default();
         }
@@ -165,7 +182,13 @@ impl Health {
         let times = state.parked.as_ref().map_or(0, |parked| parked.times).saturating_add(1);
         let wait = match error.retry_after() {
             Some(asked) => asked.clamp(ASKED.0, ASKED.1),
-            None => FIRST.saturating_mul(1 << (times - 1).min(10)).min(LONGEST),
+            None => {
+                let fast = error.kind() == ErrorKind::RateLimited;
+                let (first, longest) =
+                    if fast { (FIRST_WHEN_FAST, LONGEST_WHEN_FAST) } else { (FIRST, LONGEST) };
+                let wait = first.saturating_mul(1 << (times - 1).min(10)).min(longest);
+                if fast { wait.mul_f64(1.0 + chance() / 2.0) } else { wait }
+            }
         };
         state.parked = Some(Parked {
             kind: error.kind(),
@@ -182,9 +205,32 @@ impl Health {
     }
 }
 
+/// From 0 to 1.
+fn chance() -> f64 {
+    let bits = RandomState::new().hash_one(0);
+    bits as f64 / u64::MAX as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asked_too_fast_stops_for_the_whole_pause() {
+        let (health, now) = (Health::default(), Instant::now());
+        let fast = Error::new(ErrorKind::RateLimited, "too fast");
+        let parked = health.bad(&fast, now).expect("parked");
+        let pause = (parked.until - now).as_secs_f64();
+        assert!((1.0..=1.5).contains(&pause), "{pause}");
+        health.good(now);
+        health.stored(now);
+        assert!(health.parked(now).is_some(), "what was asked before says nothing of it");
+        let later = parked.until;
+        let parked = health.bad(&fast, later).expect("parked again");
+        assert!((2.0..=3.0).contains(&(parked.until - later).as_secs_f64()));
+        health.good(parked.until);
+        assert!(!health.suspect());
+    }
 
     #[test]
     fn intervals_grow_and_one_success_ends_them() {
@@ -200,9 +246,9 @@ mod tests {
             assert!(health.parked(now).is_none(), "one probe is let through");
         }
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 600, 600]);
-        health.good();
+        health.good(now);
         assert!(health.suspect(), "that it answers does not mean that it has room");
-        health.stored();
+        health.stored(now);
         health.bad(&full, now);
         assert_eq!((health.parked(now).expect("parked").until - now).as_secs(), 5);
     }

@@ -14,9 +14,10 @@ use sitesync_provider::{
 };
 use tokio::sync::OnceCell;
 
+use super::breaker::is_the_accounts;
 use super::rate::Rate;
 use super::slots::Slots;
-use super::{Ground, Health, Limits, StorageHealth};
+use super::{Ground, Health, Limits, Parked, StorageHealth};
 use crate::plugins::Provider;
 use crate::settings;
 
@@ -57,6 +58,7 @@ pub struct Instance {
     /// For a site that asks for nothing else.
     pub(super) limits: Limits,
     connect_within: Duration,
+    accounts: Arc<Accounts>,
     storages: Mutex<HashMap<String, Arc<Storage>>>,
 }
 
@@ -79,13 +81,64 @@ pub struct Storage {
     /// The provider's name for it.
     pub id: String,
     /// How it fares.
-    pub health: Health,
+    health: Health,
+    /// How the account fares by which it is used, whatever the storage.
+    account: Arc<Health>,
     /// How many operations at once it takes.
     pub width: usize,
     /// The sites that were opened on it.
     sites: Mutex<BTreeSet<String>>,
     pub(crate) slots: Slots,
     pub(crate) bandwidth: Rate,
+}
+
+impl Storage {
+    /// Why it is to be left alone at this moment, if it is.
+    #[must_use]
+    pub fn parked(&self, now: Instant) -> Option<Parked> {
+        self.health.parked(now).or_else(|| self.account.parked(now))
+    }
+
+    /// True until a call has gone well after a fault that parked it.
+    #[must_use]
+    pub fn suspect(&self) -> bool {
+        self.health.suspect() || self.account.suspect()
+    }
+
+    /// A call went well that stored nothing.
+    pub(crate) fn good(&self) {
+        let now = Instant::now();
+        self.health.good(now);
+        self.account.good(now);
+    }
+
+    /// A file was stored.
+    pub(crate) fn stored(&self) {
+        let now = Instant::now();
+        self.health.stored(now);
+        self.account.stored(now);
+    }
+
+    /// A call failed. Returns why it is to be left alone from now on, if it was not yet.
+    pub(crate) fn bad(&self, error: &Error) -> Option<Parked> {
+        let whose = if is_the_accounts(error.kind()) { &self.account } else { &self.health };
+        whose.bad(error, Instant::now())
+    }
+}
+
+/// How accounts fare, by provider and account.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts(Mutex<HashMap<(String, String), Arc<Health>>>);
+
+impl Accounts {
+    /// That of a root; one of its own where the provider names none.
+    fn of(&self, provider: &str, info: &RootInfo) -> Arc<Health> {
+        if info.account.is_empty() {
+            return Arc::default();
+        }
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.entry((provider.to_owned(), info.account.clone())).or_default().clone()
+    }
 }
 
 /// The host, as the instance sees it.
@@ -152,6 +205,7 @@ impl Instance {
             host: Host::new(services),
             limits: ground.limits,
             connect_within: ground.limits.of(site).connect,
+            accounts: ground.accounts.clone(),
             storages: Mutex::default(),
         })
     }
@@ -220,6 +274,7 @@ impl Instance {
                 Arc::new(Storage {
                     id: info.storage_id.clone(),
                     health: Health::default(),
+                    account: self.accounts.of(&site.provider, info),
                     width,
                     sites: Mutex::default(),
                     slots: Slots::new(width),
@@ -242,7 +297,7 @@ impl Instance {
                 sites: sites.iter().cloned().collect(),
                 instance: self.key.clone(),
                 storage: storage.id.clone(),
-                parked: storage.health.parked(now).map(Into::into),
+                parked: storage.parked(now).map(Into::into),
             }
         };
         storages.values().map(report).collect()

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sitesync_provider::{Error, ErrorKind, Result};
 
@@ -69,11 +69,11 @@ impl Layers {
     pub(super) fn heard<T>(&self, answer: Result<T>) -> Result<T> {
         match answer {
             Ok(value) => {
-                self.storage.health.good();
+                self.storage.good();
                 Ok(value)
             }
             Err(error) => {
-                if let Some(parked) = self.storage.health.bad(&error, Instant::now()) {
+                if let Some(parked) = self.storage.bad(&error) {
                     tracing::warn!(storage = self.storage.id, "{}: {parked}", self.who);
                 }
                 Err(self.named(error))

@@ -71,7 +71,8 @@ impl Fault {
                 "mount the disk that was here; if this one is meant, run `sitesync sites adopt \
                  {site}`"
             )),
-            ErrorKind::RootUnavailable => Some(
+            // A service has a code of its own for it, and says what to do.
+            ErrorKind::RootUnavailable if is_a_disks(error) => Some(
                 "is the disk mounted? A root is never created by sitesync: create the folder \
                  yourself if it is meant to be new"
                     .to_owned(),
@@ -94,6 +95,11 @@ impl Fault {
             hint,
         }
     }
+}
+
+/// True for an error that does not come from a service.
+fn is_a_disks(error: &sitesync_provider::Error) -> bool {
+    error.code().is_empty() || error.code().starts_with("os error")
 }
 
 /// The site that is on this machine's own disks.
@@ -133,6 +139,7 @@ pub(crate) struct Ground {
     pub(crate) cache: PathBuf,
     pub(crate) stop: tokio::sync::watch::Receiver<bool>,
     pub(crate) limits: Limits,
+    pub(crate) accounts: Arc<instance::Accounts>,
 }
 
 impl Sites {
@@ -156,7 +163,13 @@ impl Sites {
             served: Mutex::default(),
             replaced: tokio::sync::watch::Sender::default(),
             own_name: settings.host.site_id.clone().unwrap_or_else(|| site_id.clone()),
-            ground: Arc::new(Ground { site_id, cache, stop, limits: Limits::default() }),
+            ground: Arc::new(Ground {
+                site_id,
+                cache,
+                stop,
+                limits: Limits::default(),
+                accounts: Arc::default(),
+            }),
         }
     }
 

@@ -81,7 +81,7 @@ impl OpenRoot {
             ));
         }
         let storage = instance.storage(&info, site);
-        storage.health.good();
+        storage.good();
         Ok(OpenRoot {
             site: site.name.clone(),
             provider: site.provider.clone(),
@@ -201,7 +201,7 @@ impl OpenRoot {
                 let source = sound::metadata(copied.source)?;
                 Ok(Copied::new(source, sound::metadata(copied.destination)?))
             }))?;
-            to.storage.health.stored();
+            to.storage.stored();
             Ok(copied)
         });
         Ok(checked.collect())
@@ -365,7 +365,7 @@ impl Writing {
         let finishing = async { sound::metadata(raw.finish().await?) };
         let result = layers.watched(&operation, finishing).await;
         if result.is_ok() {
-            layers.storage.health.stored();
+            layers.storage.stored();
         }
         (result, operation)
     }
