@@ -12,13 +12,13 @@ use tokio::sync::mpsc;
 use super::discover::{self, Discovered, Folder};
 use super::names;
 use super::pair::{RootPair, Side};
-use super::plan::Keys;
+use super::plan::{Keys, Looker};
 use super::run::{End, Run};
 use crate::catalog::{FolderId, GONE, Have, JobState};
 use crate::sites::{Capability, is_site_fault};
 
 /// With changes in more folders than this, a root is scanned: that costs less.
-const FOLDERS: usize = 1000;
+pub(super) const FOLDERS: usize = 1000;
 /// Pages of a feed at once: what has more has no end.
 const PAGES: usize = 100_000;
 
@@ -156,9 +156,21 @@ impl Run {
         if everything || touched.len() > FOLDERS {
             return Ok(self.survey(root, side).await? && settled);
         }
+        Ok(self.look(root, (side, Looker::Survey), touched).await? && settled)
+    }
+
+    /// Lists the folders in which something changed, and plans what is found. False if any of it is
+    /// to be looked at again.
+    pub(super) async fn look(
+        &self,
+        root: &Arc<RootPair>,
+        (side, by): (Side, Looker),
+        touched: BTreeMap<String, BTreeSet<String>>,
+    ) -> Result<bool, End> {
         if touched.is_empty() {
-            return Ok(settled);
+            return Ok(true);
         }
+        let mut settled = true;
         let (to_plan, mut found) = mpsc::channel::<Discovered>(8);
         let progress = &self.engine.progress;
         let looking = async {
@@ -168,7 +180,7 @@ impl Run {
         let planning = async {
             let mut settled = true;
             while let Some(discovered) = found.recv().await {
-                settled &= self.plan(discovered, &mut Keys::default()).await?;
+                settled &= self.plan(discovered, by, &mut Keys::default()).await?;
             }
             Ok::<_, End>(settled)
         };
@@ -181,7 +193,7 @@ impl Run {
             if !known.is_empty() {
                 let folders = known.into_iter().map(Folder::gone).collect();
                 let gone = Discovered { root: root.clone(), side, folders };
-                settled &= self.plan(gone, &mut Keys::default()).await?;
+                settled &= self.plan(gone, by, &mut Keys::default()).await?;
             }
         }
         Ok(settled)
@@ -214,7 +226,7 @@ impl Run {
                 return Ok(());
             }
             let known = Discovered { root: root.clone(), side, folders };
-            self.plan(known, &mut Keys::default()).await?;
+            self.plan(known, Looker::Survey, &mut Keys::default()).await?;
         }
     }
 

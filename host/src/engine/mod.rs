@@ -30,5 +30,6 @@ mod token;
 mod transfer;
 mod twins;
 mod under_way;
+mod watch;
 
 pub use schedule::{Engine, Mode, Summary};

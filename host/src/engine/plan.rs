@@ -81,7 +81,7 @@ pub(super) fn decide(
     view: &dyn View,
     pair: &Pair,
     root: &RootPair,
-    side: Side,
+    (side, by): (Side, Looker),
     folder: &Folder,
     moment: Moment,
     recorded: &Recorded,
@@ -96,7 +96,7 @@ pub(super) fn decide(
     let mut folded = planner.folded(&known, folder);
     for entry in &folder.files {
         let row = known.remove(entry.name.as_str());
-        if row.is_some_and(|row| recorded.holds(side, row.id)) {
+        if row.is_some_and(|row| recorded.holds(side, by, row.id)) {
             plan.again = true;
             continue;
         }
@@ -457,32 +457,44 @@ impl Keys {
     }
 }
 
-/// Files of which something was recorded since the survey of a side began: what its listing says
-/// of them may be older than that, and is no news.
+/// Who looks at a side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looker {
+    /// Its survey.
+    Survey,
+    /// Somebody who follows a hint, beside the survey.
+    Hint,
+}
+
+/// Files of which something was recorded since a look at a side began: what its listing says of them
+/// may be older than that, and is no news.
 #[derive(Debug, Default)]
-pub(super) struct Recorded([Mutex<Keys>; 2]);
+pub(super) struct Recorded([Mutex<Keys>; 4]);
 
 impl Recorded {
-    /// A survey of this side begins.
-    pub(super) fn begin(&self, side: Side) {
-        *self.at(side) = Keys::default();
+    /// A look at this side begins.
+    pub(super) fn begin(&self, side: Side, by: Looker) {
+        *self.at(side, by) = Keys::default();
     }
 
     /// Something is about to be recorded of a file. Called before it is committed.
     pub(super) fn note(&self, file: FileId) {
         for side in Side::BOTH {
-            self.at(side).insert(file.0);
+            self.at(side, Looker::Survey).insert(file.0);
+            self.at(side, Looker::Hint).insert(file.0);
         }
     }
 
-    fn holds(&self, side: Side, file: FileId) -> bool {
-        self.at(side).contains(file.0)
+    fn holds(&self, side: Side, by: Looker, file: FileId) -> bool {
+        self.at(side, by).contains(file.0)
     }
 
-    fn at(&self, side: Side) -> MutexGuard<'_, Keys> {
-        let keys = match side {
-            Side::Active => &self.0[0],
-            Side::Remote => &self.0[1],
+    fn at(&self, side: Side, by: Looker) -> MutexGuard<'_, Keys> {
+        let keys = match (side, by) {
+            (Side::Active, Looker::Survey) => &self.0[0],
+            (Side::Remote, Looker::Survey) => &self.0[1],
+            (Side::Active, Looker::Hint) => &self.0[2],
+            (Side::Remote, Looker::Hint) => &self.0[3],
         };
         keys.lock().unwrap_or_else(PoisonError::into_inner)
     }

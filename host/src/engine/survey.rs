@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::discover::{self, Discovered, Folder};
 use super::pair::{RootPair, Side};
-use super::plan::{self, Keys, Missing};
+use super::plan::{self, Keys, Looker, Missing};
 use super::progress::Progress;
 use super::run::{End, Run};
 use super::schedule::Mode;
@@ -53,7 +53,7 @@ impl Run {
         let feeds = |root: &Arc<RootPair>| root.end(side).can(Capability::Feed);
         let (fed, scanned): (Vec<_>, Vec<_>) = roots.into_iter().partition(feeds);
         if !fed.is_empty() || scan {
-            self.recorded.begin(side);
+            self.recorded.begin(side, Looker::Survey);
         }
         if !fed.is_empty() {
             let _turn = self.surveys.acquire().await;
@@ -79,7 +79,7 @@ impl Run {
         let planning = async {
             let mut whole = true;
             while let Some(discovered) = found.recv().await {
-                whole &= self.plan(discovered, &mut seen).await?;
+                whole &= self.plan(discovered, Looker::Survey, &mut seen).await?;
             }
             Ok::<_, End>(whole)
         };
@@ -101,14 +101,19 @@ impl Run {
                 .collect();
             if !folders.is_empty() {
                 let gone = Discovered { root: root.clone(), side, folders };
-                whole &= self.plan(gone, &mut Keys::default()).await?;
+                whole &= self.plan(gone, Looker::Survey, &mut Keys::default()).await?;
             }
         }
     }
 
     /// Plans what was found, and confirms what is missing. False if any of it is to be looked at
     /// again.
-    pub(super) async fn plan(&self, found: Discovered, seen: &mut Keys) -> Result<bool, End> {
+    pub(super) async fn plan(
+        &self,
+        found: Discovered,
+        by: Looker,
+        seen: &mut Keys,
+    ) -> Result<bool, End> {
         let Discovered { root, side, folders } = found;
         let moment = self.moment();
         let pair = &self.pair;
@@ -120,7 +125,7 @@ impl Run {
             self.engine.catalog.read(|view| {
                 for folder in folders {
                     let plan =
-                        plan::decide(view, pair, &root, side, &folder, moment, &self.recorded)?;
+                        plan::decide(view, pair, &root, (side, by), &folder, moment, &self.recorded)?;
                     if let Some(id) = plan.id {
                         seen.insert(id.0);
                     }
@@ -146,7 +151,7 @@ impl Run {
                     let (mut files, mut bytes) = (0, 0);
                     for folder in news {
                         let mut plan =
-                            plan::decide(unit, &pair, root, side, &folder, moment, &recorded)?;
+                            plan::decide(unit, &pair, root, (side, by), &folder, moment, &recorded)?;
                         missing.append(&mut plan.missing);
                         again |= plan.again;
                         files += plan.files;
