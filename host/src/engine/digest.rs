@@ -55,10 +55,10 @@ impl Running {
     }
 }
 
-/// False if a file's digest is another; true where it keeps none by this algorithm.
-pub(super) fn agrees(digest: &Checksum, metadata: &Metadata) -> bool {
+/// Whether a file's own digest is this one; `None` where it keeps none by this algorithm.
+pub(super) fn agrees(digest: &Checksum, metadata: &Metadata) -> Option<bool> {
     let same = |sum: &&Checksum| sum.algorithm == digest.algorithm;
-    metadata.checksums.iter().find(same).is_none_or(|sum| sum.digest == digest.digest)
+    metadata.checksums.iter().find(same).map(|sum| sum.digest == digest.digest)
 }
 
 /// Reads a file for a digest that the other end keeps. `None` if that keeps none that is known here.
