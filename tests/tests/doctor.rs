@@ -105,6 +105,29 @@ fn a_host_that_is_well() {
     }
 }
 
+/// What a crash left is evidence, and the next start's to recover from.
+#[test]
+fn after_a_crash() {
+    let bench = Bench::with(&[("sync", "loop_delay = \"1s\"")]);
+    bench.write("here/a.exr", "a");
+    let service = Service::start(&bench);
+    until("the file is synced", || bench.counts("there").get("synced") == Some(&1));
+    drop(service);
+    // Shared memory between processes: made anew by each that comes first.
+    let lasting = || {
+        let mut found = everything(&bench);
+        found.remove(bench.path("state/catalog.db-shm").as_os_str());
+        found
+    };
+    let before = lasting();
+    assert!(bench.path("state/catalog.db-wal").exists(), "it was killed");
+    let (found, code) = document(&bench, &[]);
+    assert_eq!(code, 0, "{found:#}");
+    level(&found, "projects", "2 up to date over all sites", "ok");
+    assert_eq!(lasting(), before, "a doctor changes nothing");
+    bench.sync().ends(0).sums(0, 0, 0);
+}
+
 #[test]
 fn before_the_first_sync() {
     let bench = Bench::new();
