@@ -324,7 +324,7 @@ fn nested(a: &Path, b: &Path) -> bool {
 }
 
 /// A root that holds our own files, or lies among them, would sync the catalog while it is written.
-fn refuse_ours(root: &OpenRoot, ours: &[PathBuf]) -> Result<(), Fault> {
+pub(crate) fn refuse_ours(root: &OpenRoot, ours: &[PathBuf]) -> Result<(), Fault> {
     let Some(path) = root.info.local_path.as_deref() else { return Ok(()) };
     let Some(own) = ours.iter().find(|own| nested(own, Path::new(path))) else { return Ok(()) };
     Err(Fault {
@@ -339,7 +339,7 @@ fn refuse_ours(root: &OpenRoot, ours: &[PathBuf]) -> Result<(), Fault> {
 }
 
 /// Both ends in one folder would copy files onto themselves; one in the other, for ever.
-fn refuse_one_folder(
+pub(crate) fn refuse_one_folder(
     [active, remote]: &[Arc<OpenRoot>; 2],
     identities: &[String; 2],
 ) -> Result<(), Fault> {
