@@ -12,10 +12,9 @@ from pathlib import Path
 
 import googleapiclient.discovery
 import google_auth_httplib2
-import httplib2
 from google.oauth2 import service_account
 from googleapiclient.errors import HttpError
-from googleapiclient.http import MediaInMemoryUpload, MediaIoBaseDownload, MediaIoBaseUpload
+from googleapiclient.http import MediaInMemoryUpload, MediaIoBaseDownload, MediaIoBaseUpload, build_http
 
 URL, KEY, DRIVE, SHARED = sys.argv[1:5]
 UNIT = 256 * 1024
@@ -37,7 +36,7 @@ def connect(scopes=("https://www.googleapis.com/auth/drive",)):
         document[key] = f"{URL}/"
     document["baseUrl"] = f"{URL}/drive/v3/"
     key = service_account.Credentials.from_service_account_file(KEY, scopes=scopes)
-    http = google_auth_httplib2.AuthorizedHttp(key, http=httplib2.Http(timeout=20))
+    http = google_auth_httplib2.AuthorizedHttp(key, http=build_http())
     return googleapiclient.discovery.build_from_document(document, http=http), http
 
 
@@ -150,10 +149,7 @@ def sessions():
         return reply["location"]
 
     def put(place, span, data=b"", method="PUT"):
-        # 308 is no redirection here.
-        HTTP.http.follow_redirects = False
         reply, body = HTTP.request(place, method, data, {"Content-Range": f"bytes {span}"})
-        HTTP.http.follow_redirects = True
         return reply.status, reply.get("range"), body
 
     data = content(UNIT + 100, 7)
