@@ -263,7 +263,7 @@ async fn look(
     let open = sites.open_for(site, own, &root.path).await?;
     let identity = match &root.known {
         Known::Is(known) => recognise(&open, known).await.map(|identity| identity.text()),
-        Known::NotYet | Known::Unread => read_identity(&open).await.map(|found| match found {
+        Known::NotYet | Known::Unread => read_identity(&open, &open.info).await.map(|found| match found {
             Some(marker) => marker.text(),
             None => format!("root:{}", open.info.root_id),
         }),
