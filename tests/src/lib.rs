@@ -3,11 +3,13 @@
 //! [`plugin`] builds a plug-in of this workspace (a fixture under `tests/plugins`, or a provider)
 //! and returns its library. [`mod@bench`] is two sites on disk and the binary; [`studio`] is a
 //! studio of two sites with the binary at work; [`content`] are files that tell by themselves
-//! whether they are whole; [`next_minor`] is a host and a plug-in of the contract's next minor;
+//! whether they are whole; [`drive`] is a studio whose remote site is in Google Drive, which is an
+//! emulator; [`next_minor`] is a host and a plug-in of the contract's next minor;
 //! [`specimen`] is a plug-in that is damaged.
 
 pub mod bench;
 pub mod content;
+pub mod drive;
 pub mod next_minor;
 pub mod specimen;
 pub mod studio;
@@ -39,6 +41,23 @@ pub fn plugin(name: &str) -> Result<PathBuf> {
     permissions.set_mode(permissions.mode() & !0o022);
     std::fs::set_permissions(&library, permissions)?;
     Ok(library)
+}
+
+/// The number in a variable of the environment, or the default.
+pub fn number(name: &str, default: u64) -> Result<u64> {
+    std::env::var(name).map_or(Ok(default), |text| text.parse().with_context(|| name.to_owned()))
+}
+
+/// A program of the Python packages that `cargo xtask test` installs in the target folder. `None`,
+/// with the reason printed, where they were not installed; in CI, that is a failure.
+pub fn wheel(program: &str) -> Option<PathBuf> {
+    let found = profile_folder().ok()?.parent()?.join("python/bin").join(program);
+    if found.is_file() {
+        return Some(found);
+    }
+    assert!(std::env::var_os("CI").is_none(), "`cargo xtask test` installs {program}");
+    println!("skipped: needs {program}: `cargo xtask test` installs it");
+    None
 }
 
 fn build(packages: &[&str]) -> Result<()> {
