@@ -263,10 +263,12 @@ async fn look(
     let open = sites.open_for(site, own, &root.path).await?;
     let identity = match &root.known {
         Known::Is(known) => recognise(&open, known).await.map(|identity| identity.text()),
-        Known::NotYet | Known::Unread => read_identity(&open, &open.info).await.map(|found| match found {
-            Some(marker) => marker.text(),
-            None => format!("root:{}", open.info.root_id),
-        }),
+        Known::NotYet | Known::Unread => {
+            read_identity(&open, &open.info).await.map(|found| match found {
+                Some(marker) => marker.text(),
+                None => format!("root:{}", open.info.root_id),
+            })
+        }
     };
     Ok((open, identity.map_err(|error| Fault::new(site, &error))))
 }
