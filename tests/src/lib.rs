@@ -84,7 +84,10 @@ fn cargo_build(profile: &Path, target: &Path) -> Command {
     // What cargo says of this package to its tests: build scripts that look at it (ring's does) would
     // run anew, and all that depends on them be compiled again, each time somebody else builds.
     for (name, _) in std::env::vars_os() {
-        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|own| name.to_string_lossy().starts_with(own)) {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|own| name.to_string_lossy().starts_with(own))
+        {
             cargo.env_remove(name);
         }
     }
