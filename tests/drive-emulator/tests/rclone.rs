@@ -80,7 +80,12 @@ impl Bench {
         for number in 0..30 {
             self.write(&format!("from/many/file {number}"), number.to_string().as_bytes());
         }
+        let moment = std::time::UNIX_EPOCH + std::time::Duration::from_millis(1_582_979_696_789);
+        let plain = fs::File::options().write(true).open(self.path("from/plain.txt"));
+        plain.and_then(|file| file.set_modified(moment)).expect("a time");
         self.run(&["copy", "from", "gd:to"])?;
+        let listed = self.run(&["lsjson", "gd:to/plain.txt"])?;
+        ensure(listed.contains("2020-02-29T12:34:56.789Z"), &format!("a time in {listed}"))?;
         self.run(&["check", "--download", "from", "gd:to"])?;
         self.run(&["check", "from", "gd:to"])?;
         let listed = self.run(&["lsjson", "--recursive", "--files-only", "--hash", "gd:to"])?;
