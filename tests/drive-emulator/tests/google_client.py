@@ -12,10 +12,9 @@ from pathlib import Path
 
 import googleapiclient.discovery
 import google_auth_httplib2
-import httplib2
 from google.oauth2 import service_account
 from googleapiclient.errors import HttpError
-from googleapiclient.http import MediaInMemoryUpload, MediaIoBaseDownload, MediaIoBaseUpload
+from googleapiclient.http import MediaInMemoryUpload, MediaIoBaseDownload, MediaIoBaseUpload, build_http
 
 URL, KEY, DRIVE, SHARED = sys.argv[1:5]
 UNIT = 256 * 1024
@@ -37,7 +36,7 @@ def connect(scopes=("https://www.googleapis.com/auth/drive",)):
         document[key] = f"{URL}/"
     document["baseUrl"] = f"{URL}/drive/v3/"
     key = service_account.Credentials.from_service_account_file(KEY, scopes=scopes)
-    http = google_auth_httplib2.AuthorizedHttp(key, http=httplib2.Http(timeout=20))
+    http = google_auth_httplib2.AuthorizedHttp(key, http=build_http())
     return googleapiclient.discovery.build_from_document(document, http=http), http
 
 
@@ -64,10 +63,11 @@ def read(file):
     out = io.BytesIO()
     # Several ranges, the last one short.
     download = MediaIoBaseDownload(out, request, chunksize=100_000)
-    done = False
-    while not done:
+    for _ in range(100):
         _, done = download.next_chunk()
-    return out.getvalue()
+        if done:
+            return out.getvalue()
+    raise AssertionError("a download without an end")
 
 
 def look(q, fields="files(id,name)", **more):
@@ -122,9 +122,10 @@ def uploads():
         media = MediaIoBaseUpload(io.BytesIO(data), "video/mp4", chunksize=UNIT, resumable=True)
         request = FILES.create(
             body={"name": f"resumable {size}", "parents": [DRIVE]}, media_body=media, fields="id", supportsAllDrives=True)
-        reply = None
-        while reply is None:
+        for _ in range(100):
             _, reply = request.next_chunk()
+            if reply:
+                break
         whole(reply["id"], data, f"resumable of {size}")
 
     first = create("overwritten", b"first")
@@ -150,10 +151,7 @@ def sessions():
         return reply["location"]
 
     def put(place, span, data=b"", method="PUT"):
-        # 308 is no redirection here.
-        HTTP.http.follow_redirects = False
         reply, body = HTTP.request(place, method, data, {"Content-Range": f"bytes {span}"})
-        HTTP.http.follow_redirects = True
         return reply.status, reply.get("range"), body
 
     data = content(UNIT + 100, 7)
