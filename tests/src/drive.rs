@@ -27,6 +27,8 @@ pub struct Cloud {
     pub robot: ServiceAccount,
     /// The folder that is the remote root.
     pub root: Id,
+    /// The shared drive, if the root lies in one that was made for it.
+    film: Option<Id>,
     /// The rest.
     pub studio: Studio,
     /// Where the key lies.
@@ -44,7 +46,8 @@ impl Cloud {
         let robot = drive.service_account(ROBOT);
         let film = drive.shared_drive("Film", &[&robot.email]);
         let root = drive.folder(&film, "demo");
-        Cloud::at(drive, robot, root, "/Film/demo", more)
+        let cloud = Cloud::at(drive, robot, root, "/Film/demo", more)?;
+        Ok(Cloud { film: Some(film), ..cloud })
     }
 
     /// Likewise, with the root at another place.
@@ -60,7 +63,7 @@ impl Cloud {
         let setup = Setup::default().remote("gdrive").remote_root(path).loop_delay("1s");
         let setup = setup.remote_line(&connection(&drive, &key));
         let studio = more(setup).build()?;
-        Ok(Cloud { drive, robot, root, studio, keys })
+        Ok(Cloud { drive, robot, root, film: None, studio, keys })
     }
 
     /// The file with the service account's key.
@@ -120,7 +123,7 @@ impl Cloud {
     pub fn sync(&self) -> Result<Outcome> {
         let outcome = self.studio.sync()?;
         let well = outcome.code == Some(0) && outcome.sum("conflicts") == Some(0);
-        ensure!(well, "{outcome:#?}\n{:#?}", self.drive.requests());
+        ensure!(well, "{outcome:#?}\n{}", self.log());
         Ok(outcome)
     }
 
@@ -128,6 +131,15 @@ impl Cloud {
     #[must_use]
     pub fn requests(&self, kind: Kind) -> Vec<Request> {
         self.drive.requests().into_iter().filter(|request| request.kind == kind).collect()
+    }
+
+    /// The requests so far, in a line each: what was asked, how many bytes came, the answer's status.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let line = |request: Request| {
+            format!("{:?} {} {}\n", request.kind, request.received, request.status)
+        };
+        self.drive.requests().into_iter().map(line).collect()
     }
 
     /// Bytes of content that were sent so far.
@@ -148,6 +160,7 @@ impl Cloud {
             .env("RCLONE_CONFIG_GD_TYPE", "drive")
             .env("RCLONE_CONFIG_GD_SCOPE", "drive")
             .env("RCLONE_CONFIG_GD_ROOT_FOLDER_ID", &self.root)
+            .env("RCLONE_CONFIG_GD_TEAM_DRIVE", self.film.as_deref().unwrap_or_default())
             .env("RCLONE_CONFIG_GD_SERVICE_ACCOUNT_FILE", self.key())
             // Tokens come from the emulator itself.
             .env("NO_PROXY", "127.0.0.1")
@@ -167,7 +180,7 @@ impl Cloud {
             let all = synced("studio") == Some(&files) && synced("remote") == Some(&files);
             Ok((all && states.len() == 2).then_some(()))
         })
-        .with_context(|| format!("{:#?}", self.drive.requests()))
+        .with_context(|| self.log())
     }
 
     /// Waits for the change feed to be read once more, and to bring nothing: a pass that begins now
@@ -184,6 +197,7 @@ impl Cloud {
             }
             Ok((!new.is_empty() && since.elapsed() > quiet).then_some(()))
         })
+        .with_context(|| self.log())
     }
 }
 

@@ -392,7 +392,16 @@ impl Route {
             .mode(meta.mode)
             .resume(resume)
             .op(op);
-        let mut writing = destination.open_write(path, how, operation).await?;
+        let mut writing = match destination.open_write(path, how, operation).await {
+            Ok(writing) => writing,
+            Err(error) => {
+                // What was sent before is still there: the next try goes on with it.
+                if is_site_fault(error.kind()) {
+                    token.clone_from(&claimed.job.token);
+                }
+                return Err(error);
+            }
+        };
         let offset = writing.offset();
         if offset > size {
             let why = format!("the provider would go on from byte {offset} of {size}");

@@ -147,6 +147,8 @@ struct Services {
     site_id: String,
     rate: Arc<Rate>,
     stop: tokio::sync::watch::Receiver<bool>,
+    /// Where the host waits.
+    runtime: tokio::runtime::Handle,
 }
 
 impl HostServices for Services {
@@ -161,14 +163,15 @@ impl HostServices for Services {
     fn permit(&self, n: u32) -> BoxFuture<'static, Result<()>> {
         let rate = self.rate.clone();
         let mut stop = self.stop.clone();
-        Box::pin(async move {
+        let down = || Error::new(ErrorKind::Cancelled, "the host is going down");
+        // A plug-in asks on threads of its own, where nothing keeps time for the host.
+        let waiting = self.runtime.spawn(async move {
             tokio::select! {
                 () = rate.pass(u64::from(n)) => Ok(()),
-                _ = stop.wait_for(|stopped| *stopped) => {
-                    Err(Error::new(ErrorKind::Cancelled, "the host is going down"))
-                }
+                _ = stop.wait_for(|stopped| *stopped) => Err(down()),
             }
-        })
+        });
+        Box::pin(async move { waiting.await.unwrap_or_else(|_| Err(down())) })
     }
 
     fn is_stopped(&self) -> bool {
@@ -197,6 +200,7 @@ impl Instance {
             site_id: ground.site_id.clone(),
             rate: Arc::new(Rate::new(requests)),
             stop: ground.stop.clone(),
+            runtime: tokio::runtime::Handle::current(),
         };
         Arc::new(Instance {
             key: key.to_owned(),

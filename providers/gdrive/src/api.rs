@@ -168,7 +168,7 @@ impl Client {
     }
 
     pub(crate) async fn about(&self) -> Result<About> {
-        let fields = [("fields", "user(emailAddress),storageQuota(limit,usage)")];
+        let fields = [("fields", "storageQuota(limit,usage)")];
         self.json(Method::GET, "/drive/v3/about", &fields, None).await
     }
 

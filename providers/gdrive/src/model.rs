@@ -82,7 +82,6 @@ pub(crate) struct Ids {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct About {
-    pub(crate) user: User,
     pub(crate) storage_quota: StorageQuota,
 }
 

@@ -119,8 +119,12 @@ impl Roots {
             },
             None => self.resolve(client, tree, text, settings).await?,
         };
-        let about = self.about(client).await?;
-        Ok(self.info(client, &root, &about).await)
+        // Only one's own drive has room that an account knows of.
+        let about = match root.home {
+            Home::Own => Some(self.about(client).await?),
+            Home::SharedDrive | Home::SharedWithUs => None,
+        };
+        Ok(self.info(client, &root, about.as_ref()))
     }
 
     fn keep(&self, root: Root) -> Arc<Root> {
@@ -157,7 +161,7 @@ impl Roots {
         own.await.map(String::as_str)
     }
 
-    async fn info(&self, client: &Client, root: &Root, about: &About) -> RootInfo {
+    fn info(&self, client: &Client, root: &Root, about: Option<&About>) -> RootInfo {
         let mut info = RootInfo::default();
         info.storage_id = match (&root.drive, self.own.get()) {
             (Some(drive), _) => format!("gdrive:{drive}"),
@@ -166,10 +170,7 @@ impl Roots {
         };
         info.root_id = root.id.clone();
         info.lasting_id = true;
-        info.account = match about.user.email_address.as_str() {
-            "" => client.account().to_owned(),
-            email => email.to_owned(),
-        };
+        info.account = client.account().to_owned();
         let mut can = Capabilities::default();
         can.server_copy = true;
         can.ranges = true;
@@ -189,9 +190,7 @@ impl Roots {
         names.unique = false;
         info.names = names;
         info.largest_file = Some(LARGEST_FILE);
-        if root.home == Home::Own
-            && let Some((free, total)) = about.storage_quota.room()
-        {
+        if let Some((free, total)) = about.and_then(|about| about.storage_quota.room()) {
             info.free = Some(free);
             info.total = Some(total);
         }

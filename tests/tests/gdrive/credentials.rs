@@ -36,9 +36,9 @@ fn says(name: &str, cloud: &Cloud) -> Result<()> {
     settings.add_filter(r"\d+\.\d s\b", "N.N s");
     settings.add_filter(r"\b[0-9A-Za-z_-]{28,44}\b", "ID");
     settings.add_filter(r"\b(ext4|tmpfs|overlay|xfs|btrfs) +[\d.]+ ?[kKMGT]?i?B", "DISK  FREE");
-    settings.add_filter(r"(work=[^ ]+) +", "$1  ");
-    settings.add_filter(r"root {3,}health", "root  health");
-    settings.add_filter(r"storage {2,}free", "storage  free");
+    settings.add_filter(r"\bgdrive:[0-9A-Za-z_-]+", "gdrive:ID");
+    // Columns are as wide as what stands in them.
+    settings.add_filter(r" {2,}\b", "  ");
     settings.add_filter(r"(?m) +$", "");
     cloud.write("a.exr", b"a")?;
     let (sites, sync) = (cloud.studio.run(&["sites"])?, cloud.studio.run(&["sync"])?);

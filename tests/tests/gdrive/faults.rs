@@ -1,16 +1,14 @@
 //! What goes wrong at Drive, one thing a test. Afterwards both ends are equal, no name is there twice,
 //! and no upload is left open.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result, ensure};
 use drive_emulator::{Answer, Emulator, Fault, Kind};
-use serde_json::json;
+use sitesync_tests::bench::until;
 use sitesync_tests::content;
 use sitesync_tests::drive::Cloud;
 
 /// How often somebody runs `sitesync sync` before he loses his patience.
-const RUNS: usize = 3;
+const RUNS: usize = 5;
 
 /// Large enough to be sent in several requests.
 const LARGE: usize = 3 << 20;
@@ -47,28 +45,32 @@ fn settles(cloud: &Cloud, files: usize) -> Result<usize> {
         if outcome.code == Some(0) {
             cloud.ensure_equal(files)?;
             let left = cloud.drive.open_sessions();
-            ensure!(left == 0, "{left} uploads were left open: {:#?}", cloud.drive.requests());
+            ensure!(left == 0, "{left} uploads were left open: {}", cloud.log());
             return Ok(run);
         }
         last = Some(outcome);
     }
-    anyhow::bail!("not well after {RUNS} runs: {last:#?}\n{:#?}", cloud.drive.requests())
+    anyhow::bail!("not well after {RUNS} runs: {last:#?}\n{}", cloud.log())
 }
 
-/// A busy Drive with a fault: it must happen, and one run must get over it.
-fn survives(fault: Fault) -> Result<Cloud> {
+/// A busy Drive with faults of a kind of request: each must happen, and is got over. One run does it,
+/// unless that could not even begin.
+fn survives(kind: Kind, times: usize, fault: impl FnOnce(Fault) -> Fault) -> Result<Cloud> {
     let cloud = busy()?;
-    cloud.drive.fault(fault.clone());
-    let runs = settles(&cloud, FILES).with_context(|| format!("{fault:?}"))?;
-    ensure!(cloud.drive.pending_faults() == 0, "it never happened: {fault:?}");
-    ensure!(runs == 1, "it took {runs} runs: {fault:?}");
+    cloud.drive.fault(fault(Fault::on(kind).times(times)));
+    let runs = settles(&cloud, FILES).with_context(|| format!("{kind:?}"))?;
+    ensure!(cloud.drive.pending_faults() == 0, "no {kind:?} was asked: {}", cloud.log());
+    // A run that can't open a root, or can't look at it, ends and says so.
+    let first = matches!(kind, Kind::Token | Kind::DriveList | Kind::List | Kind::Changes);
+    let most = if first { 1 + times } else { 1 };
+    ensure!(runs <= most, "{kind:?}: it took {runs} runs: {}", cloud.log());
     Ok(cloud)
 }
 
 #[test]
 fn too_fast_three_times() -> Result<()> {
     for kind in [Kind::Multipart, Kind::Chunk, Kind::List] {
-        survives(Fault::on(kind).times(3).answer(Answer::rate_limited()))?;
+        survives(kind, 3, |fault| fault.answer(Answer::rate_limited()))?;
     }
     Ok(())
 }
@@ -76,7 +78,7 @@ fn too_fast_three_times() -> Result<()> {
 #[test]
 fn too_many_with_a_time_to_wait() -> Result<()> {
     for kind in [Kind::Multipart, Kind::StartUpload] {
-        survives(Fault::on(kind).answer(Answer::too_many(Some(2))))?;
+        survives(kind, 1, |fault| fault.answer(Answer::too_many(Some(2))))?;
     }
     Ok(())
 }
@@ -97,21 +99,10 @@ const KINDS: &[Kind] = &[
 ];
 
 fn pages(status: u16) -> Result<()> {
-    let mut over = BTreeMap::new();
+    let page = "<p>The server encountered an error. Please try again in 30 seconds.</p>";
     for kind in KINDS {
-        let cloud = busy()?;
-        let page = "<p>The server encountered an error. Please try again in 30 seconds.</p>";
-        cloud.drive.fault(Fault::on(*kind).answer(Answer::server_error(status, page)));
-        let runs = settles(&cloud, FILES).with_context(|| format!("{kind:?} {status}"))?;
-        ensure!(
-            cloud.drive.pending_faults() == 0,
-            "no {kind:?} was asked: {:#?}",
-            cloud.drive.requests()
-        );
-        over.insert(*kind, runs);
+        survives(*kind, 1, |fault| fault.answer(Answer::server_error(status, page)))?;
     }
-    println!("{status}: runs {over:?}");
-    ensure!(over.values().all(|runs| *runs == 1), "it took more than a run: {over:?}");
     Ok(())
 }
 
@@ -144,8 +135,9 @@ fn a_page_where_an_upload_is_asked_for() -> Result<()> {
 #[test]
 fn a_reset_in_the_middle_of_a_chunk() -> Result<()> {
     for (nth, bytes) in [(1, 0), (2, 100_000), (9, 262_143)] {
-        let cloud =
-            survives(Fault::on(Kind::Chunk).nth(nth).answer(Answer::drop_after_bytes(bytes)))?;
+        let cloud = survives(Kind::Chunk, 1, |fault| {
+            fault.nth(nth).answer(Answer::drop_after_bytes(bytes))
+        })?;
         let large = 2 * content::record(4, LARGE + (5 << 20)).len() as u64;
         let sent = cloud.received();
         ensure!(sent <= large + 262_144, "{sent} bytes were sent for {large}");
@@ -156,13 +148,13 @@ fn a_reset_in_the_middle_of_a_chunk() -> Result<()> {
 /// The reply is lost, the file is there: it must not come twice.
 #[test]
 fn a_reply_is_lost_after_the_commit() -> Result<()> {
-    for kind in [Kind::Multipart, Kind::UpdateMultipart, Kind::Create, Kind::StartUpload] {
-        survives(Fault::on(kind).answer(Answer::drop_after_commit()))?;
+    for kind in [Kind::Multipart, Kind::UpdateMultipart, Kind::Create] {
+        survives(kind, 1, |fault| fault.answer(Answer::drop_after_commit()))?;
     }
     // The last chunk is what commits.
     let chunks = content::record(4, LARGE + (5 << 20)).len().div_ceil(262_144);
     for nth in [chunks, 2 * chunks] {
-        survives(Fault::on(Kind::Chunk).nth(nth).answer(Answer::drop_after_commit()))?;
+        survives(Kind::Chunk, 1, |fault| fault.nth(nth).answer(Answer::drop_after_commit()))?;
     }
     Ok(())
 }
@@ -170,29 +162,41 @@ fn a_reply_is_lost_after_the_commit() -> Result<()> {
 #[test]
 fn a_connection_ends_before_anything_was_read() -> Result<()> {
     for kind in KINDS {
-        survives(Fault::on(*kind).answer(Answer::drop_before()))?;
+        survives(*kind, 1, |fault| fault.answer(Answer::drop_before()))?;
     }
     Ok(())
 }
 
 #[test]
 fn a_download_breaks_off() -> Result<()> {
-    survives(Fault::on(Kind::Media).times(2).answer(Answer::drop_after_bytes(20_000)))?;
+    survives(Kind::Media, 2, |fault| fault.answer(Answer::drop_after_bytes(20_000)))?;
+    Ok(())
+}
+
+/// The address of an upload was in the reply: nobody can end what nobody knows. Drive forgets it.
+#[test]
+fn the_reply_to_a_start_is_lost() -> Result<()> {
+    let cloud = busy()?;
+    cloud.drive.fault(Fault::on(Kind::StartUpload).answer(Answer::drop_after_commit()));
+    cloud.sync()?;
+    cloud.ensure_equal(FILES)?;
+    assert_eq!(cloud.drive.open_sessions(), 1);
     Ok(())
 }
 
 /// Google forgets uploads after a week.
 #[test]
-fn a_session_expires() -> Result<()> {
-    let cloud = busy()?;
-    let gone = Answer::status(
-        404,
-        &json!({"error": {"code": 404, "errors": [
-        {"reason": "notFound", "message": "Upload session not found"}]}}),
-    );
-    cloud.drive.fault(Fault::on(Kind::Chunk).nth(4).answer(gone));
-    settles(&cloud, FILES)?;
-    assert_eq!(cloud.drive.pending_faults(), 0);
+fn a_session_expires_under_way() -> Result<()> {
+    let drive = Emulator::builder().bandwidth(4 << 20).start();
+    let cloud = Cloud::of(drive, |setup| setup.remote_line("chunk_size = 1048576"))?;
+    cloud.write("large.mov", &content::record(9, 12 << 20))?;
+    let run = cloud.studio.spawn_sync()?;
+    until("some chunks have arrived", || cloud.requests(Kind::Chunk).len() >= 3);
+    cloud.drive.expire_sessions();
+    let outcome = run.wait()?;
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    cloud.ensure_equal(1)?;
+    assert_eq!(cloud.drive.open_sessions(), 0);
     Ok(())
 }
 
@@ -203,7 +207,7 @@ fn all_sessions_expire_between_two_runs() -> Result<()> {
     let cloud = Cloud::of(drive, |setup| setup.remote_line("chunk_size = 1048576"))?;
     cloud.write("large.mov", &content::record(9, 24 << 20))?;
     let mut run = cloud.studio.spawn_sync()?;
-    sitesync_tests::bench::until("some chunks have arrived", || {
+    until("some chunks have arrived", || {
         cloud.requests(Kind::Chunk).iter().filter(|chunk| chunk.status == 308).count() >= 3
     });
     run.kill()?;
@@ -221,9 +225,7 @@ fn tokens_expire_during_an_upload() -> Result<()> {
     let cloud = Cloud::of(drive, |setup| setup.remote_line("chunk_size = 1048576"))?;
     cloud.write("large.mov", &content::record(9, 12 << 20))?;
     let run = cloud.studio.spawn_sync()?;
-    sitesync_tests::bench::until("some chunks have arrived", || {
-        cloud.requests(Kind::Chunk).len() >= 3
-    });
+    until("some chunks have arrived", || cloud.requests(Kind::Chunk).len() >= 3);
     cloud.drive.expire_tokens();
     let outcome = run.wait()?;
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");

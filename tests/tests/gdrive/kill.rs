@@ -69,8 +69,8 @@ fn history(most: u64, chance: &mut Chance) -> Result<(u64, u64)> {
     let (sent, size) = (cloud.received(), content.len() as u64);
     ensure!(
         sent <= size + kills * CHUNK,
-        "{sent} bytes were sent for {size} with {kills} kills: {:#?}",
-        cloud.drive.requests()
+        "{sent} bytes were sent for {size} with {kills} kills: {}",
+        cloud.log()
     );
     ensure!(cloud.drive.open_sessions() == 0, "{} uploads are open", cloud.drive.open_sessions());
     Ok((kills, sent.saturating_sub(size)))
