@@ -16,7 +16,8 @@ fn keeps_the_contract(bench: &Bench, root: &str, more: Value) {
     for (key, value) in more.as_object().unwrap() {
         settings[key] = value.clone();
     }
-    let mut suite = Suite::of::<GoogleDrive>(settings, root);
+    let mut suite = Suite::of::<GoogleDrive>(settings, root)
+        .on_case(|case| println!("{:6.2} s {}", case.seconds, case.name));
     for part in std::env::var("CASES").iter().flat_map(|cases| cases.split(',')) {
         suite = suite.only(part);
     }

@@ -11,38 +11,37 @@ use drive_emulator::{Builder, Emulator, Kind, ServiceAccount};
 use gdrive::{GoogleDrive, Settings};
 use serde_json::{Value, json};
 use sitesync_provider::{
-    At, BoxFuture, Bytes, DeleteOptions, End, Entry, Error, Expect, Host, HostServices,
-    ListStream, Metadata, Page, Provider, ReadOptions, ReadStream, Result, WriteOptions,
-    WriteStream,
+    At, BoxFuture, Bytes, DeleteOptions, End, Entry, Error, Expect, Host, HostServices, ListStream,
+    Metadata, Page, Provider, ReadOptions, ReadStream, Result, WriteOptions, WriteStream,
 };
 
 /// The address of the service account.
-pub const ROBOT: &str = "robot@studio.iam.gserviceaccount.com";
+pub(crate) const ROBOT: &str = "robot@studio.iam.gserviceaccount.com";
 /// A person who owns and shares folders.
-pub const OWNER: &str = "owner@studio.example";
+pub(crate) const OWNER: &str = "owner@studio.example";
 /// A root in a shared drive.
-pub const ROOT: &str = "/Film/work";
+pub(crate) const ROOT: &str = "/Film/work";
 /// Mebibyte.
-pub const MIB: usize = 1 << 20;
+pub(crate) const MIB: usize = 1 << 20;
 
 /// An emulated Drive, with a shared drive `Film` that the service account is a member of.
-pub struct Bench {
-    pub drive: Emulator,
-    pub robot: ServiceAccount,
+pub(crate) struct Bench {
+    pub(crate) drive: Emulator,
+    pub(crate) robot: ServiceAccount,
     /// The shared drive.
-    pub film: String,
+    pub(crate) film: String,
     /// The root's folder.
-    pub work: String,
-    pub temp: tempfile::TempDir,
-    pub permits: Arc<AtomicU64>,
+    pub(crate) work: String,
+    pub(crate) temp: tempfile::TempDir,
+    pub(crate) permits: Arc<AtomicU64>,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Bench::of(Emulator::builder())
     }
 
-    pub fn of(builder: Builder) -> Self {
+    pub(crate) fn of(builder: Builder) -> Self {
         let drive = builder.start();
         let robot = drive.service_account(ROBOT);
         let film = drive.shared_drive("Film", &[ROBOT]);
@@ -52,7 +51,7 @@ impl Bench {
     }
 
     /// The site's settings.
-    pub fn settings(&self) -> Value {
+    pub(crate) fn settings(&self) -> Value {
         json!({
             "credentials_file": self.robot.write_to(self.temp.path()),
             "endpoint": self.drive.url(),
@@ -60,12 +59,12 @@ impl Bench {
     }
 
     /// An instance whose cache folder has this name, with these settings besides.
-    pub async fn connect_with(&self, cache: &str, more: Value) -> Result<GoogleDrive> {
+    pub(crate) async fn connect_with(&self, cache: &str, more: Value) -> Result<GoogleDrive> {
         let settings = self.site(more);
         GoogleDrive::connect(settings, self.host(cache)).await
     }
 
-    pub fn site(&self, more: Value) -> Settings {
+    pub(crate) fn site(&self, more: Value) -> Settings {
         let mut settings = self.settings();
         for (key, value) in more.as_object().unwrap() {
             settings[key] = value.clone();
@@ -73,30 +72,30 @@ impl Bench {
         serde_json::from_value(settings).unwrap()
     }
 
-    pub fn host(&self, cache: &str) -> Host {
+    pub(crate) fn host(&self, cache: &str) -> Host {
         let cache_dir = self.temp.path().join(cache);
         std::fs::create_dir_all(&cache_dir).unwrap();
         Host::new(Counting { cache_dir, permits: self.permits.clone() })
     }
 
     /// An instance with the root open.
-    pub async fn instance(&self) -> GoogleDrive {
+    pub(crate) async fn instance(&self) -> GoogleDrive {
         self.instance_with(json!({})).await
     }
 
-    pub async fn instance_with(&self, more: Value) -> GoogleDrive {
+    pub(crate) async fn instance_with(&self, more: Value) -> GoogleDrive {
         let instance = self.connect_with("cache", more.clone()).await.unwrap();
         instance.open_root(ROOT, self.site(more)).await.unwrap();
         instance
     }
 
     /// The kinds of the requests since they were last forgotten.
-    pub fn kinds(&self) -> Vec<Kind> {
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.drive.requests().into_iter().map(|request| request.kind).collect()
     }
 
     /// Everything beneath the root: paths, and contents.
-    pub fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         self.drive.tree(&self.work).into_keys().collect()
     }
 }
@@ -131,16 +130,16 @@ impl HostServices for Counting {
 }
 
 /// Bytes that differ from place to place.
-pub fn content(len: usize) -> Bytes {
+pub(crate) fn content(len: usize) -> Bytes {
     (0..len).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<u8>>().into()
 }
 
-pub fn at(path: &str) -> At<'_> {
+pub(crate) fn at(path: &str) -> At<'_> {
     At::new(ROOT, path)
 }
 
 /// Writes a file as the host does; the first error.
-pub async fn write(
+pub(crate) async fn write(
     drive: &GoogleDrive,
     path: &str,
     bytes: &Bytes,
@@ -155,12 +154,12 @@ pub async fn write(
 }
 
 /// Writes a file where nothing is.
-pub async fn put(drive: &GoogleDrive, path: &str, bytes: &Bytes) -> Result<Metadata> {
+pub(crate) async fn put(drive: &GoogleDrive, path: &str, bytes: &Bytes) -> Result<Metadata> {
     write(drive, path, bytes, WriteOptions::new(bytes.len() as u64, Expect::Nothing)).await
 }
 
 /// Writes a file in the place of this one.
-pub async fn replace(
+pub(crate) async fn replace(
     drive: &GoogleDrive,
     path: &str,
     bytes: &Bytes,
@@ -170,7 +169,7 @@ pub async fn replace(
     write(drive, path, bytes, WriteOptions::new(bytes.len() as u64, expect)).await
 }
 
-pub async fn read(drive: &GoogleDrive, path: &str) -> Result<Vec<u8>> {
+pub(crate) async fn read(drive: &GoogleDrive, path: &str) -> Result<Vec<u8>> {
     let mut reader = drive.open_read(at(path), ReadOptions::new()).await?;
     let mut all = Vec::new();
     loop {
@@ -182,7 +181,7 @@ pub async fn read(drive: &GoogleDrive, path: &str) -> Result<Vec<u8>> {
     }
 }
 
-pub async fn pages(drive: &GoogleDrive, path: &str, recursive: bool) -> Result<Vec<Page>> {
+pub(crate) async fn pages(drive: &GoogleDrive, path: &str, recursive: bool) -> Result<Vec<Page>> {
     let mut lister = drive.list(at(path), recursive).await?;
     let mut pages = Vec::new();
     while let Some(more) = lister.next().await? {
@@ -192,7 +191,7 @@ pub async fn pages(drive: &GoogleDrive, path: &str, recursive: bool) -> Result<V
 }
 
 /// The entries of one folder.
-pub async fn list(drive: &GoogleDrive, path: &str) -> Result<Vec<Entry>> {
+pub(crate) async fn list(drive: &GoogleDrive, path: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for page in pages(drive, path, false).await? {
         if let End::Failed(error) = page.end {
@@ -203,11 +202,11 @@ pub async fn list(drive: &GoogleDrive, path: &str) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-pub async fn delete(drive: &GoogleDrive, path: &str) -> Result<()> {
+pub(crate) async fn delete(drive: &GoogleDrive, path: &str) -> Result<()> {
     drive.delete(at(path), DeleteOptions::default()).await
 }
 
 /// All that an error shows anywhere.
-pub fn shown(error: &Error) -> String {
+pub(crate) fn shown(error: &Error) -> String {
     format!("{error} {error:?} {}", error.chain().join(" "))
 }
