@@ -1,6 +1,6 @@
 //! Copies, renames and deletes.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde_json::json;
 use sitesync_provider::{
@@ -143,6 +143,21 @@ impl Account {
         }
     }
 
+    /// Deletes for good; where only managers of the shared drive may, into its trash.
+    pub(crate) async fn erase(&self, file: &File) -> Result<()> {
+        let known = || self.trash_only.lock().unwrap_or_else(PoisonError::into_inner);
+        let drive = file.drive_id.as_ref();
+        if drive.is_none_or(|drive| !known().contains(drive)) {
+            match (self.client.delete(&file.id).await, drive) {
+                (Err(error), Some(drive)) if error.kind() == ErrorKind::PermissionDenied => {
+                    known().insert(drive.clone());
+                }
+                (deleted, _) => return deleted,
+            }
+        }
+        self.client.set_trashed(&file.id, true).await.map(drop)
+    }
+
     pub(crate) async fn delete_file(
         self: Arc<Self>,
         root: &Root,
@@ -167,7 +182,7 @@ impl Account {
         }
         let deleted = match how.to_trash {
             true => self.client.set_trashed(&found.id, true).await.map(drop),
-            false => self.client.delete(&found.id).await,
+            false => self.erase(&found).await,
         };
         match deleted {
             Ok(()) => {
@@ -202,16 +217,22 @@ impl Account {
             return Err(full());
         }
         match self.client.set_trashed(&folder.id, true).await {
-            Ok(_) => {
-                self.tree.removed(&folder.id);
-                Ok(())
-            }
+            Ok(_) => self.tree.removed(&folder.id),
             Err(error) if is_gone(&error) => {
                 self.tree.removed(&folder.id);
-                Err(nothing(what, path))
+                return Err(nothing(what, path));
             }
-            Err(error) => Err(named(what, path)(error)),
+            Err(error) => return Err(named(what, path)(error)),
         }
+        let query = query::ever_within(&folder.id);
+        let all = self.client.list_all(&query, root.drive.as_deref()).await;
+        let all = all.map_err(named(what, path))?;
+        if all.iter().all(|file| file.explicitly_trashed) {
+            return Ok(());
+        }
+        let back = self.client.set_trashed(&folder.id, false).await;
+        back.map_err(named(what, path))?;
+        Err(full())
     }
 
     pub(crate) async fn rename_file(

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use crate::auth::Auth;
 use crate::config::Settings;
-use crate::errors::{broken, garbled, reason, refusal};
+use crate::errors::{Refusal, broken, garbled, refusal};
 use crate::model::{
     About, ChangeList, Drive, DriveList, FIELDS, FOLDER, File, FileList, Ids, StartPageToken,
 };
@@ -488,9 +488,9 @@ impl Client {
                 break;
             }
         }
-        let reason = reason(&body);
-        tracing::debug!(status, reason, "Drive refused a request");
-        refusal(status, &reason, after, self.account())
+        let said = Refusal::read(&body);
+        tracing::debug!(status, reason = said.reason, "Drive refused a request");
+        refusal(status, &said, after, self.account())
     }
 }
 

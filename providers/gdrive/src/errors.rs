@@ -13,6 +13,8 @@ struct Meaning {
     status: u16,
     /// Drive's reason; empty for any.
     reason: &'static str,
+    /// Drive's message, where one reason means two things; empty for any.
+    message: &'static str,
     kind: ErrorKind,
     /// What it means, and what to do. `{account}` is who the service takes us for.
     sentence: &'static str,
@@ -36,10 +38,20 @@ const fn means(
     kind: ErrorKind,
     sentence: &'static str,
 ) -> Meaning {
-    Meaning { status, reason, kind, sentence, until: Until::Unknown }
+    Meaning { status, reason, message: "", kind, sentence, until: Until::Unknown }
 }
 
 const TABLE: &[Meaning] = &[
+    // Of a day's uploads Google has no reason of its own: only these words tell.
+    Meaning {
+        status: 403,
+        reason: "userRateLimitExceeded",
+        message: "User rate limit exceeded.",
+        kind: ErrorKind::QuotaExhausted,
+        sentence: "{account} has uploaded all that Google allows in 24 hours (750 GB); wait, or \
+                   use a service account of its own for some projects",
+        until: Until::Day,
+    },
     // Too much at once.
     means(403, "userRateLimitExceeded", ErrorKind::RateLimited, RATE),
     means(403, "rateLimitExceeded", ErrorKind::RateLimited, RATE),
@@ -49,6 +61,7 @@ const TABLE: &[Meaning] = &[
     Meaning {
         status: 403,
         reason: "dailyLimitExceeded",
+        message: "",
         kind: ErrorKind::QuotaExhausted,
         sentence: "the project has used up its requests for today; raise the quota in the Google \
                    Cloud console, or wait until midnight, Pacific time",
@@ -57,6 +70,7 @@ const TABLE: &[Meaning] = &[
     Meaning {
         status: 403,
         reason: "quotaExceeded",
+        message: "",
         kind: ErrorKind::QuotaExhausted,
         sentence: "the project has used up its quota; raise it in the Google Cloud console, or \
                    wait until midnight, Pacific time",
@@ -64,23 +78,8 @@ const TABLE: &[Meaning] = &[
     },
     Meaning {
         status: 403,
-        reason: "dailyUploadLimitExceeded",
-        kind: ErrorKind::QuotaExhausted,
-        sentence: "{account} has uploaded all that Google allows in 24 hours (750 GB); wait, or \
-                   use a second service account for other projects",
-        until: Until::Day,
-    },
-    Meaning {
-        status: 403,
-        reason: "uploadLimitExceeded",
-        kind: ErrorKind::QuotaExhausted,
-        sentence: "{account} has uploaded all that Google allows in 24 hours (750 GB); wait, or \
-                   use a second service account for other projects",
-        until: Until::Day,
-    },
-    Meaning {
-        status: 403,
         reason: "downloadQuotaExceeded",
+        message: "",
         kind: ErrorKind::QuotaExhausted,
         sentence: "this file was downloaded as often as Google allows in 24 hours",
         until: Until::Day,
@@ -198,6 +197,7 @@ struct Body {
 #[serde(default)]
 struct Details {
     status: String,
+    message: String,
     errors: Vec<Reason>,
     details: Vec<Reason>,
 }
@@ -208,28 +208,40 @@ struct Reason {
     reason: String,
 }
 
-/// Drive's reason in an error's body; empty if it gives none (or answers a page for people).
-pub(crate) fn reason(body: &[u8]) -> String {
-    let Body { error } = serde_json::from_slice(body).unwrap_or_default();
-    let reasons = error.errors.into_iter().chain(error.details).map(|one| one.reason);
-    let known = |reason: &String| TABLE.iter().any(|means| means.reason == *reason);
-    let mut reasons: Vec<String> = reasons.filter(|reason| !reason.is_empty()).collect();
-    if let Some(at) = reasons.iter().position(known) {
-        return reasons.swap_remove(at);
+/// What Drive says of a refusal.
+#[derive(Debug, Default)]
+pub(crate) struct Refusal {
+    pub(crate) reason: String,
+    message: String,
+}
+
+impl Refusal {
+    /// What an error's body says; nothing if it is a page for people.
+    pub(crate) fn read(body: &[u8]) -> Self {
+        let Body { error } = serde_json::from_slice(body).unwrap_or_default();
+        let reasons = error.errors.into_iter().chain(error.details).map(|one| one.reason);
+        let mut reasons: Vec<String> = reasons.filter(|reason| !reason.is_empty()).collect();
+        let known = |reason: &String| TABLE.iter().any(|means| means.reason == *reason);
+        let reason = match reasons.iter().position(known) {
+            Some(at) => reasons.swap_remove(at),
+            None => reasons.into_iter().next().unwrap_or(error.status),
+        };
+        Refusal { reason, message: error.message }
     }
-    reasons.into_iter().next().unwrap_or(error.status)
 }
 
 /// The error of an answer that is no success.
 pub(crate) fn refusal(
     status: u16,
-    reason: &str,
+    said: &Refusal,
     retry_after: Option<Duration>,
     account: &str,
 ) -> Error {
+    let reason = &said.reason;
     let fits = |means: &&Meaning| {
         (means.status == 0 || means.status == status)
-            && (means.reason.is_empty() || means.reason == reason)
+            && (means.reason.is_empty() || means.reason == *reason)
+            && (means.message.is_empty() || means.message == said.message)
     };
     let (kind, sentence, until) = match TABLE.iter().find(fits) {
         Some(means) => (means.kind, means.sentence, means.until),
@@ -238,7 +250,7 @@ pub(crate) fn refusal(
     };
     let shown = if reason.is_empty() { String::new() } else { format!(", {reason}") };
     let message = format!("{} (status {status}{shown})", sentence.replace("{account}", account));
-    let code = if reason.is_empty() { status.to_string() } else { reason.to_owned() };
+    let code = if reason.is_empty() { status.to_string() } else { reason.clone() };
     let error = Error::new(kind, message).with_code(code);
     match (retry_after, until) {
         (Some(after), _) => error.with_retry_after(after),
@@ -331,7 +343,7 @@ mod tests {
             (400, "invalid", ErrorKind::Unexpected),
             (418, "", ErrorKind::Unexpected),
         ] {
-            let error = refusal(status, &reason(&body(given)), None, ACCOUNT);
+            let error = refusal(status, &Refusal::read(&body(given)), None, ACCOUNT);
             assert_eq!(error.kind(), kind, "{status} {given}: {error}");
             assert!(!error.message().contains('{'), "{error}");
         }
@@ -341,16 +353,17 @@ mod tests {
     fn pages_for_people_have_no_reason() {
         for page in [&b"<html><body>503</body></html>"[..], b"", b"null", b"[1]", b"{\"error\":1}"]
         {
-            assert_eq!(reason(page), "");
+            assert_eq!(Refusal::read(page).reason, "");
         }
         let new = br#"{"error": {"status": "PERMISSION_DENIED", "details": [
             {"@type": "x", "reason": "SERVICE_DISABLED"}], "errors": [{"reason": "forbidden"}]}}"#;
-        assert_eq!(reason(new), "SERVICE_DISABLED");
+        assert_eq!(Refusal::read(new).reason, "SERVICE_DISABLED");
     }
 
     #[test]
     fn whoever_is_refused_is_named() {
-        let error = refusal(403, "insufficientFilePermissions", None, ACCOUNT);
+        let error =
+            refusal(403, &Refusal::read(&body("insufficientFilePermissions")), None, ACCOUNT);
         assert!(error.message().contains(ACCOUNT) && error.message().contains("share"), "{error}");
         assert_eq!(error.code(), "insufficientFilePermissions");
     }
@@ -358,10 +371,16 @@ mod tests {
     #[test]
     fn the_service_says_for_how_long() {
         let asked = Duration::from_secs(7);
-        let after = |reason, given| refusal(403, reason, given, ACCOUNT).retry_after();
+        let after = |reason, given| {
+            refusal(403, &Refusal::read(&body(reason)), given, ACCOUNT).retry_after()
+        };
         assert_eq!(after("userRateLimitExceeded", Some(asked)), Some(asked));
         assert_eq!(after("userRateLimitExceeded", None), None);
-        assert_eq!(after("dailyUploadLimitExceeded", None), Some(DAY));
+        let words = br#"{"error": {"message": "User rate limit exceeded.", "errors": [
+            {"reason": "userRateLimitExceeded"}]}}"#;
+        let uploads = refusal(403, &Refusal::read(words), None, ACCOUNT);
+        assert_eq!(uploads.kind(), ErrorKind::QuotaExhausted);
+        assert_eq!(uploads.retry_after(), Some(DAY));
         assert!(after("dailyLimitExceeded", None).is_some_and(|after| after <= DAY));
     }
 

@@ -27,7 +27,8 @@ mod session;
 mod tree;
 mod write;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sitesync_provider::{
@@ -58,6 +59,8 @@ pub(crate) struct Account {
     roots: Roots,
     sessions: Arc<Sessions>,
     read_ahead: Arc<tokio::sync::Semaphore>,
+    /// Shared drives in which the account may not delete for good.
+    trash_only: Mutex<HashSet<String>>,
     settings: Settings,
 }
 
@@ -79,6 +82,7 @@ impl Provider for GoogleDrive {
             roots: Roots::open_cache(&cache),
             sessions: Arc::new(Sessions::open(&cache)),
             read_ahead: read::allowance(),
+            trash_only: Mutex::default(),
             settings,
         })))
     }

@@ -13,7 +13,8 @@ const SHORTCUT: &str = "application/vnd.google-apps.shortcut";
 const GOOGLE_TYPES: &str = "application/vnd.google-apps.";
 /// The fields of [`File`].
 pub(crate) const FIELDS: &str = "id,name,mimeType,parents,driveId,size,md5Checksum,sha1Checksum,\
-                                 sha256Checksum,headRevisionId,modifiedTime,createdTime,trashed";
+                                 sha256Checksum,headRevisionId,modifiedTime,createdTime,trashed,\
+                                 explicitlyTrashed";
 /// The step of modification times.
 pub(crate) const MTIME_STEP_NS: u64 = 1_000_000;
 
@@ -34,7 +35,10 @@ pub(crate) struct File {
     pub(crate) modified_time: Option<String>,
     /// RFC 3339 in UTC, always of one form: compares as text.
     pub(crate) created_time: String,
+    /// It, or a folder above it, is in the trash.
     pub(crate) trashed: bool,
+    /// It was put there itself.
+    pub(crate) explicitly_trashed: bool,
     /// Those of folders that people share, where they are asked for.
     pub(crate) owners: Vec<User>,
     pub(crate) web_view_link: Option<String>,

@@ -44,6 +44,11 @@ pub(crate) fn within<'a>(folders: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
+/// Everything in a folder, also what is in the trash.
+pub(crate) fn ever_within(folder: &str) -> String {
+    format!("{} in parents", quoted(folder))
+}
+
 /// Shared drives of this name.
 pub(crate) fn drive_named(name: &str) -> String {
     format!("name = {}", quoted(name))

@@ -209,7 +209,7 @@ impl Account {
             Ok(folder) if folder.trashed || !folder.is_in(parent) => {
                 self.tree.settled(parent, name);
                 // It stands in a folder that went to the trash.
-                self.client.delete(&id).await?;
+                self.erase(&folder).await?;
                 Err(Error::new(ErrorKind::NotFound, "the folder above is in the trash"))
             }
             Ok(folder) => {

@@ -296,12 +296,12 @@ impl Plan {
             }
         };
         if file.trashed || !file.is_in(folder) {
-            client.delete(id).await?;
+            self.account.erase(&file).await?;
             tree.settled(folder, name);
             return Err(Error::new(ErrorKind::NotFound, "its folder is in the trash"));
         }
         if file.md5().as_deref() != Some(md5) {
-            client.delete(id).await?;
+            self.account.erase(&file).await?;
             tree.settled(folder, name);
             let why = "what arrived has another md5 than what was sent; it was removed again";
             return Err(refuse(ErrorKind::Corrupt, "write", &self.path, why));
