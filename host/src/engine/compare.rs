@@ -1,7 +1,9 @@
-//! Whether two files have the same content: by a digest that both storages keep, else by reading.
+//! Whether two files have the same content: by a digest that both storages keep, else by reading: the
+//! one that keeps none, if the other does.
 
 use sitesync_provider::{Bytes, Metadata, ReadOptions, Result};
 
+use super::digest;
 use crate::sites::{OpenRoot, Reading};
 
 /// Read at once from each end.
@@ -27,6 +29,12 @@ pub(super) async fn same_content(
     }
     if let Some(equal) = by_checksum(a.metadata, b.metadata) {
         return Ok(equal);
+    }
+    for (keeps, other) in [(a, b), (b, a)] {
+        let digest = digest::read(other.root, other.path, other.metadata, keeps.metadata).await?;
+        if let Some(equal) = digest.and_then(|digest| digest::agrees(&digest, keeps.metadata)) {
+            return Ok(equal);
+        }
     }
     let as_seen = |side: Side<'_>| ReadOptions::new().if_version(side.metadata.fingerprint());
     let (mut a_stream, mut b_stream) = tokio::try_join!(

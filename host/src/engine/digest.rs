@@ -62,7 +62,7 @@ pub(super) fn agrees(digest: &Checksum, metadata: &Metadata) -> Option<bool> {
 }
 
 /// Reads a file for a digest that the other end keeps. `None` if that keeps none that is known here.
-pub(super) async fn read_back(
+pub(super) async fn read(
     root: &OpenRoot,
     path: &str,
     there: &Metadata,

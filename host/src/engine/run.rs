@@ -190,15 +190,14 @@ impl Run {
 
     pub(super) async fn go(self: Arc<Self>) -> Result<(), End> {
         let (to_record, arrivals) = mpsc::channel(64);
-        let drained = Arc::new(Notify::new());
         let closing = Arc::new(Notify::new());
-        let recorder = self.recorder(drained.clone());
+        let recorder = self.recorder();
         let recording = tokio::spawn(recorder.run(arrivals, closing.clone()));
         let watching = self.clone();
         let surveying = tokio::spawn(async move { watching.watch().await });
         let renewing = self.clone();
         let renewing = tokio::spawn(async move { renewing.renew().await });
-        let transferred = self.transfer(to_record, &drained).await;
+        let transferred = self.transfer(to_record).await;
         renewing.abort();
         closing.notify_one();
         // Transfers end by themselves only when there is nothing left, or with a fault; either way
@@ -217,7 +216,7 @@ impl Run {
         surveyed.and(transferred)
     }
 
-    fn recorder(&self, drained: Arc<Notify>) -> Recorder {
+    fn recorder(&self) -> Recorder {
         Recorder {
             pair: self.pair.clone(),
             catalog: self.engine.catalog.clone(),
@@ -226,14 +225,13 @@ impl Run {
             progress: self.engine.progress.clone(),
             in_flight: self.in_flight.clone(),
             recorded: self.recorded.clone(),
-            drained,
             failures: Vec::new(),
         }
     }
 
     /// Records what ended when the run was over already.
     async fn record_late(&self, arrived: Arrived) {
-        if let Err(error) = self.recorder(Arc::default()).record(vec![arrived]).await {
+        if let Err(error) = self.recorder().record(vec![arrived]).await {
             tracing::warn!(%error, "work that ended late stays as it was until the next start");
         }
         self.engine.under_way.late.notify_waiters();
@@ -269,11 +267,7 @@ impl Run {
     }
 
     /// Claims and carries until nothing is left (`Once`), or until stopped.
-    async fn transfer(
-        self: &Arc<Self>,
-        to_record: mpsc::Sender<Arrived>,
-        drained: &Notify,
-    ) -> Result<(), End> {
+    async fn transfer(self: &Arc<Self>, to_record: mpsc::Sender<Arrived>) -> Result<(), End> {
         let mut stop = self.engine.stop.clone();
         // Each ends with the number of large files that it carried.
         let mut carrying: JoinSet<usize> = JoinSet::new();
@@ -332,9 +326,6 @@ impl Run {
                         });
                     }
                 }
-            }
-            if carrying.is_empty() {
-                drained.notify_one();
             }
             let mut nap = Duration::from_secs(60);
             if self.mode == Mode::Once && idle && queued.is_empty() && !carrying.is_empty() {

@@ -13,7 +13,7 @@ use sitesync_provider::{
 };
 
 use super::compare::{Side as Compared, by_checksum, same_content};
-use super::digest::{Running, agrees, read_back};
+use super::digest::{self, Running, agrees};
 use super::pair::{Pair, RootPair, Side};
 use super::plan::is_sent;
 use super::progress::Progress;
@@ -245,7 +245,7 @@ impl Route {
         let source = &source;
         if resumed && by_checksum(source, &destination).is_none() {
             // Its first part passed at another time.
-            digest = match read_back(self.destination(), path, &destination, source).await {
+            digest = match digest::read(self.destination(), path, &destination, source).await {
                 Ok(digest) => digest,
                 Err(error) => return Outcome::Failed(error),
             };

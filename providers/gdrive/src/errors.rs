@@ -30,6 +30,8 @@ enum Until {
     MidnightPacific,
     /// An allowance of the last 24 hours.
     Day,
+    /// For an hour.
+    Hour,
 }
 
 const fn means(
@@ -48,9 +50,10 @@ const TABLE: &[Meaning] = &[
         reason: "userRateLimitExceeded",
         message: "User rate limit exceeded.",
         kind: ErrorKind::QuotaExhausted,
-        sentence: "{account} has uploaded all that Google allows in 24 hours (750 GB); wait, or \
+        sentence: "{account} has uploaded all that Google allows in 24 hours (750 GB); it is tried again every hour, or \
                    use a service account of its own for some projects",
-        until: Until::Day,
+        // Google says this, in the same words, for some other limits too: a day would be too long.
+        until: Until::Hour,
     },
     // Too much at once.
     means(403, "userRateLimitExceeded", ErrorKind::RateLimited, RATE),
@@ -256,6 +259,7 @@ pub(crate) fn refusal(
         (Some(after), _) => error.with_retry_after(after),
         (None, Until::MidnightPacific) => error.with_retry_at(midnight_pacific(SystemTime::now())),
         (None, Until::Day) => error.with_retry_after(DAY),
+        (None, Until::Hour) => error.with_retry_after(HOUR),
         (None, Until::Unknown) => error,
     }
 }
@@ -295,6 +299,7 @@ pub(crate) fn is_unknown(error: &Error) -> bool {
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// The next midnight where Google's days begin. In summer it is an hour late: better than early.
 fn midnight_pacific(now: SystemTime) -> SystemTime {
@@ -380,7 +385,7 @@ mod tests {
             {"reason": "userRateLimitExceeded"}]}}"#;
         let uploads = refusal(403, &Refusal::read(words), None, ACCOUNT);
         assert_eq!(uploads.kind(), ErrorKind::QuotaExhausted);
-        assert_eq!(uploads.retry_after(), Some(DAY));
+        assert_eq!(uploads.retry_after(), Some(HOUR));
         assert!(after("dailyLimitExceeded", None).is_some_and(|after| after <= DAY));
     }
 

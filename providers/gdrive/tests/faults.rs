@@ -391,7 +391,7 @@ async fn a_feed_tells_where_things_were_and_are() {
     bench.drive.rename(&a, "b");
     bench.drive.folder(&bench.film, "outside");
     let page = drive.changes(&[common::ROOT], Some(now), Duration::ZERO).await.unwrap();
-    let paths: Vec<&str> = page.changed.iter().map(|(_, path)| path.as_str()).collect();
+    let paths: Vec<&str> = page.changed.iter().map(|change| change.path.as_str()).collect();
     assert_eq!(paths, ["a", "b"]);
     assert_eq!(read(&drive, "b/file").await.unwrap(), content(10));
     assert_eq!(read(&drive, "a/file").await.unwrap_err().kind(), ErrorKind::NotFound);
