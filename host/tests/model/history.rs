@@ -98,7 +98,7 @@ impl History<'_> {
         for (machine, ended) in machines.iter().zip(ended) {
             let m = *machine as usize;
             match ended {
-                Ended::Whole(_) => self.left_over(m)?,
+                Ended::Whole(summary) => self.left_over(m, &before[m], !summary.offline.is_empty())?,
                 Ended::Died => self.revive(*machine, troubles)?,
             }
             self.believed_absence(m, &before[m], troubles)?;
@@ -150,10 +150,12 @@ impl History<'_> {
         Ok(())
     }
 
-    /// After a pass that ended by itself nothing is in progress.
-    fn left_over(&self, machine: usize) -> Checked {
-        for (path, row) in self.hosts[machine].known().files {
-            if row.jobs.iter().any(|job| job.state == JobState::InProgress) {
+    /// After a pass that ended by itself nothing is in progress; but what a death had left so, where
+    /// an end could not be opened since.
+    fn left_over(&self, machine: usize, before: &Known, offline: bool) -> Checked {
+        let before = before.in_progress();
+        for path in self.hosts[machine].known().in_progress() {
+            if !(offline && before.contains(&path)) {
                 return Err(format!("{:?} left '{path}' in progress", Machine::ALL[machine]));
             }
         }
@@ -258,7 +260,7 @@ impl History<'_> {
                 if !summary.offline.is_empty() {
                     return Err(format!("{machine:?}: {:?}", summary.offline));
                 }
-                self.left_over(machine as usize)?;
+                self.left_over(machine as usize, &Known::default(), false)?;
                 self.check()?;
             }
             let now = (self.contents(), self.conflicts());
@@ -338,6 +340,12 @@ impl History<'_> {
 }
 
 impl Known {
+    fn in_progress(&self) -> Vec<String> {
+        let working = |row: &FileRow| row.jobs.iter().any(|j| j.state == JobState::InProgress);
+        let files = self.files.iter().filter(|(_, row)| working(row));
+        files.map(|(path, _)| path.clone()).collect()
+    }
+
     fn key(&self, site: Site) -> SiteId {
         self.sites.iter().find(|(_, s)| *s == site).map_or(SiteId(-1), |(key, _)| *key)
     }

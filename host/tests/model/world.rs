@@ -40,6 +40,9 @@ struct Before {
     file: Option<Box<File>>,
     /// A barrier failed: no later one makes it durable.
     doomed: bool,
+    /// The host was not told that it is there, or something failed since: it can't know that the
+    /// barrier was this file's as well.
+    doubtful: bool,
 }
 
 #[derive(Debug, Default)]
@@ -154,6 +157,7 @@ impl World {
                 What::Full { .. } => state.stores[site as usize].full = true,
                 What::Crash { .. } => {
                     state.lives[machine as usize] += 1;
+                    state.stores[machine.own() as usize].forgive();
                     self.died[machine as usize].notify_one();
                     return Answer::Never;
                 }
@@ -176,8 +180,12 @@ impl World {
             }
             None => effect(&mut state, twist),
         };
+        if result.is_err() || after.is_some() {
+            state.stores.iter_mut().for_each(|store| store.doubt(path));
+        }
         state.look(site, path);
-        if state.trace.is_some() {
+        let ours = path.starts_with(sitesync_provider::OURS);
+        if state.trace.is_some() && !(ours && result.is_ok()) {
             let outcome = result.as_ref().err().map(|error| format!(" -> {error}"));
             let outcome = outcome.unwrap_or_default();
             state.tell(format_args!("{machine:?} {} {call:?} '{path}'{outcome}", site.name()));
@@ -210,7 +218,20 @@ impl Store {
     /// A barrier failed: the storage forgot what it had still to write, and will not say so again.
     fn doom(&mut self) {
         for before in self.files.values_mut().filter_map(|file| file.before.as_mut()) {
-            before.doomed = true;
+            before.doomed = !before.doubtful;
+        }
+    }
+
+    fn doubt(&mut self, path: &str) {
+        if let Some(before) = self.files.get_mut(path).and_then(|file| file.before.as_mut()) {
+            before.doubtful = true;
+        }
+    }
+
+    /// The host that waited for a barrier is gone: its next life can't know.
+    fn forgive(&mut self) {
+        for before in self.files.values_mut().filter_map(|file| file.before.as_mut()) {
+            before.doomed = false;
         }
     }
 
@@ -347,7 +368,7 @@ impl State {
             before => before.map(Box::new),
         };
         let file = self.put(site, path, content, mtime_ns);
-        file.before = (!lasting).then_some(Before { file: before, doomed: false });
+        file.before = (!lasting).then_some(Before { file: before, doomed: false, doubtful: false });
         Ok(())
     }
 
