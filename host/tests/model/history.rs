@@ -55,7 +55,8 @@ pub(crate) fn play(ground: &mut Ground, script: &Script, trace: bool) -> Result<
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let world = World::new(number, &script.ground, trace);
     let hosts = Machine::ALL.map(|machine| Host::new(machine, number, script));
-    let mut history = History { world: world.clone(), hosts, ground, script };
+    let known = Default::default();
+    let mut history = History { world: world.clone(), hosts, known, ground, script };
     let played = history.play();
     World::end(number);
     played.map_err(|what| {
@@ -67,6 +68,8 @@ pub(crate) fn play(ground: &mut Ground, script: &Script, trace: bool) -> Result<
 struct History<'a> {
     world: Arc<World>,
     hosts: [Host; 2],
+    /// What their catalogs say since the last pass.
+    known: [Known; 2],
     ground: &'a mut Ground,
     script: &'a Script,
 }
@@ -84,26 +87,34 @@ impl History<'_> {
                 }
                 Step::Pass { machines, troubles } => self.troubled(machines, troubles),
             };
-            done.and_then(|()| self.check()).map_err(|what| format!("step {at}: {what}"))?;
+            done.and_then(|()| self.nothing_lost()).map_err(|what| format!("step {at}: {what}"))?;
         }
         self.rest().map_err(|what| format!("at rest: {what}"))
     }
 
     /// A pass in which things go wrong.
     fn troubled(&mut self, machines: &[Machine], troubles: &[Trouble]) -> Checked {
-        let before = [self.hosts[0].known(), self.hosts[1].known()];
         self.world.lock().arm(troubles);
         let ended = self.pass(machines, troubles);
         self.world.lock().calm();
         for (machine, ended) in machines.iter().zip(ended) {
-            let m = *machine as usize;
-            match ended {
-                Ended::Whole(summary) => self.left_over(m, &before[m], !summary.offline.is_empty())?,
-                Ended::Died => self.revive(*machine, troubles)?,
+            if matches!(ended, Ended::Died) {
+                self.revive(*machine, troubles)?;
             }
-            self.believed_absence(m, &before[m], troubles)?;
+            let before = self.learn(*machine);
+            self.believed_absence(*machine, &before, troubles)?;
+            if let Ended::Whole(summary) = ended {
+                self.left_over(*machine, &before, !summary.offline.is_empty())?;
+            }
+            self.sound(*machine)?;
         }
         Ok(())
+    }
+
+    /// Asks a catalog what it says by now. Returns what it said before.
+    fn learn(&mut self, machine: Machine) -> Known {
+        let m = machine as usize;
+        std::mem::replace(&mut self.known[m], self.hosts[m].known())
     }
 
     fn pass(&mut self, machines: &[Machine], troubles: &[Trouble]) -> Vec<Ended> {
@@ -152,18 +163,18 @@ impl History<'_> {
 
     /// After a pass that ended by itself nothing is in progress; but what a death had left so, where
     /// an end could not be opened since.
-    fn left_over(&self, machine: usize, before: &Known, offline: bool) -> Checked {
+    fn left_over(&self, machine: Machine, before: &Known, offline: bool) -> Checked {
         let before = before.in_progress();
-        for path in self.hosts[machine].known().in_progress() {
+        for path in self.known[machine as usize].in_progress() {
             if !(offline && before.contains(&path)) {
-                return Err(format!("{:?} left '{path}' in progress", Machine::ALL[machine]));
+                return Err(format!("{machine:?} left '{path}' in progress"));
             }
         }
         Ok(())
     }
 
     /// What is there is not taken for absent, least of all where nothing was mounted.
-    fn believed_absence(&self, machine: usize, before: &Known, troubles: &[Trouble]) -> Checked {
+    fn believed_absence(&self, machine: Machine, before: &Known, troubles: &[Trouble]) -> Checked {
         let lied = |trouble: &Trouble| {
             let not_found = sitesync_provider::ErrorKind::NotFound;
             matches!(trouble.what, What::Fails { kind, .. } if kind == not_found)
@@ -172,7 +183,7 @@ impl History<'_> {
         if troubles.iter().any(lied) {
             return Ok(());
         }
-        let after = self.hosts[machine].known();
+        let after = &self.known[machine as usize];
         let state = self.world.lock();
         for (path, old) in &before.files {
             for (key, site) in &before.sites {
@@ -184,8 +195,10 @@ impl History<'_> {
                 let still = there.is_some_and(|file| file.version == have.version);
                 let new = after.files.iter().find(|(p, _)| p == path);
                 if still && new.and_then(|(_, row)| had(row)).is_none() {
-                    let (name, host) = (site.name(), Machine::ALL[machine]);
-                    return Err(format!("{host:?} forgot '{path}' at {name}, where it still is"));
+                    let name = site.name();
+                    return Err(format!(
+                        "{machine:?} forgot '{path}' at {name}, where it still is"
+                    ));
                 }
             }
         }
@@ -193,28 +206,28 @@ impl History<'_> {
     }
 
     /// What holds after every step.
-    fn check(&self) -> Checked {
-        {
-            let mut state = self.world.lock();
-            if let Some(wrong) = state.wrong.pop() {
-                return Err(wrong);
-            }
-            for (path, content) in &state.precious {
-                let has = |site: &Site| {
-                    let file = state.stores[*site as usize].files.get(path);
-                    file.is_some_and(|file| file.content == *content)
-                };
-                if !Site::ALL.iter().any(has) {
-                    let content = String::from_utf8_lossy(content);
-                    return Err(format!("'{path}' lost '{content}'"));
-                }
+    fn nothing_lost(&self) -> Checked {
+        let mut state = self.world.lock();
+        if let Some(wrong) = state.wrong.pop() {
+            return Err(wrong);
+        }
+        for (path, content) in &state.precious {
+            let has = |site: &Site| {
+                let file = state.stores[*site as usize].files.get(path);
+                file.is_some_and(|file| file.content == *content)
+            };
+            if !Site::ALL.iter().any(has) {
+                return Err(format!("'{path}' lost '{}'", String::from_utf8_lossy(content)));
             }
         }
-        self.hosts.iter().try_for_each(|host| {
-            let known = host.known();
-            let checked = recount(&known).and_then(|()| self.falsely_synced(&known));
-            checked.map_err(|what| format!("{:?}: {what}", host.machine))
-        })
+        Ok(())
+    }
+
+    /// What holds of a catalog after every pass.
+    fn sound(&self, machine: Machine) -> Checked {
+        let known = &self.known[machine as usize];
+        let checked = recount(known).and_then(|()| self.falsely_synced(known));
+        checked.map_err(|what| format!("{machine:?}: {what}"))
     }
 
     /// What is called synced at two sites is of one content, and durable.
@@ -236,8 +249,7 @@ impl History<'_> {
                 contents.insert(content, *site);
                 let store = &state.stores[*site as usize];
                 let there = store.files.get(path);
-                if there.is_some_and(|file| file.version == have.version)
-                    && !store.is_durable(path)
+                if there.is_some_and(|file| file.version == have.version) && !store.is_durable(path)
                 {
                     return Err(format!("'{path}' is synced at {name}, and is not durable"));
                 }
@@ -260,18 +272,22 @@ impl History<'_> {
                 if !summary.offline.is_empty() {
                     return Err(format!("{machine:?}: {:?}", summary.offline));
                 }
-                self.left_over(machine as usize, &Known::default(), false)?;
-                self.check()?;
+                self.learn(machine);
+                self.left_over(machine, &Known::default(), false)?;
+                self.sound(machine)?;
+                self.nothing_lost()?;
             }
-            let now = (self.contents(), self.conflicts());
-            if before.as_ref() == Some(&now) {
-                return self.hosts.iter().try_for_each(|host| {
-                    let known = host.known();
-                    self.converged(host.machine, &known)
-                        .map_err(|what| format!("{:?}: {what}", host.machine))
-                });
+            let converged = Machine::ALL.into_iter().try_for_each(|machine| {
+                self.converged(machine).map_err(|what| format!("{machine:?}: {what}"))
+            });
+            // Whether it stays so is asked now and then.
+            let stays = self.script.seed % 4 > 0;
+            let now = (self.contents(), self.unfinished());
+            match converged {
+                Ok(()) if stays || before.as_ref() == Some(&now) => return Ok(()),
+                Err(what) if before.as_ref() == Some(&now) => return Err(what),
+                _ => before = Some(now),
             }
-            before = Some(now);
         }
         Err("it does not come to rest".to_owned())
     }
@@ -284,17 +300,15 @@ impl History<'_> {
         })
     }
 
-    fn conflicts(&self) -> Vec<String> {
-        let jobs = |host: &Host| {
-            let files = host.known().files.into_iter();
-            files.filter(|(_, row)| !row.jobs.is_empty()).map(|(path, _)| path).collect::<Vec<_>>()
-        };
-        self.hosts.iter().flat_map(jobs).collect()
+    fn unfinished(&self) -> Vec<String> {
+        let files = self.known.iter().flat_map(|known| &known.files);
+        files.filter(|(_, row)| !row.jobs.is_empty()).map(|(path, _)| path.clone()).collect()
     }
 
     /// Both ends are equal, but for conflicts and for what the rules keep apart; and the catalog
     /// says what there is.
-    fn converged(&self, machine: Machine, known: &Known) -> Checked {
+    fn converged(&self, machine: Machine) -> Checked {
+        let known = &self.known[machine as usize];
         let state = self.world.lock();
         let m = machine as usize;
         let [own, cloud] = machine.sites().map(|site| &state.stores[site as usize].files);

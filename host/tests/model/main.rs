@@ -78,10 +78,7 @@ fn fail(script: &Script, broken: Broken) -> ! {
     let seed = script.seed;
     eprintln!("SITESYNC_SEED={seed}: {}\n{script}", broken.what);
     let (short, broken) = shorten(script, broken);
-    panic!(
-        "SITESYNC_SEED={seed}: {}\n\n{short}\nwhat was done:\n{}",
-        broken.what, broken.trace
-    );
+    panic!("SITESYNC_SEED={seed}: {}\n\n{short}\nwhat was done:\n{}", broken.what, broken.trace);
 }
 
 /// Leaves out steps and troubles for as long as it still does not hold.

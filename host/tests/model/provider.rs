@@ -83,8 +83,10 @@ impl ReadStream for Reader {
                 }
                 let now = || store.files.get(&self.path).map(|file| file.content.clone());
                 let content = snapshot.or_else(now).unwrap_or_default();
-                // In two pieces.
-                let end = (from + content.len() / 2 + 1).min(from + max).min(content.len());
+                // In two pieces, but for a marker.
+                let ours = self.path.starts_with(sitesync_provider::OURS);
+                let piece = if ours { content.len() } else { content.len() / 2 + 1 };
+                let end = (from + piece).min(from + max).min(content.len());
                 let bytes = content.slice(from.min(end)..end);
                 if twist == Twist::Truncate {
                     return Ok((bytes.slice(..bytes.len() / 2), true));
@@ -214,9 +216,13 @@ impl Provider for Link {
         let ground = &self.world.ground;
         self.call((site, Call::OpenRoot), "", |state, _| {
             let store = &state.stores[site as usize];
+            if ground.lasting[site as usize] && !store.mounted {
+                return Err(Error::new(ErrorKind::RootUnavailable, "there is no such folder"));
+            }
             let mut info = RootInfo::default();
             info.storage_id = root.to_owned();
             info.root_id = if store.mounted { root.to_owned() } else { format!("below {root}") };
+            info.lasting_id = ground.lasting[site as usize];
             info.can.ranges = true;
             info.can.atomic_replace = true;
             info.can.recursive_list = ground.recursive;

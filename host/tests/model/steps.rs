@@ -48,14 +48,33 @@ pub(crate) const PATHS: [&str; 6] = ["a", "b", "d/a", "d/e/c", "d/e/f", "x/y/z/w
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deed {
     /// A new file, in place of what may be there.
-    Publish { site: Site, path: &'static str, bytes: usize },
+    Publish {
+        site: Site,
+        path: &'static str,
+        bytes: usize,
+    },
     /// The same new content at two sites.
-    PublishTwice { sites: [Site; 2], path: &'static str, bytes: usize },
+    PublishTwice {
+        sites: [Site; 2],
+        path: &'static str,
+        bytes: usize,
+    },
     /// Other content, if there is a file.
-    Edit { site: Site, path: &'static str, same_size: bool },
-    Delete { site: Site, path: &'static str },
+    Edit {
+        site: Site,
+        path: &'static str,
+        same_size: bool,
+    },
+    Delete {
+        site: Site,
+        path: &'static str,
+    },
     /// In place of what may be there.
-    Rename { site: Site, from: &'static str, to: &'static str },
+    Rename {
+        site: Site,
+        from: &'static str,
+        to: &'static str,
+    },
 }
 
 /// The calls of a provider that troubles choose among.
@@ -129,7 +148,10 @@ pub(crate) enum What {
 pub(crate) enum Step {
     Person(Deed),
     /// A pass of one machine, or of both at once.
-    Pass { machines: Vec<Machine>, troubles: Vec<Trouble> },
+    Pass {
+        machines: Vec<Machine>,
+        troubles: Vec<Trouble>,
+    },
 }
 
 /// What holds for a whole history.
@@ -148,6 +170,8 @@ pub(crate) struct Ground {
     pub(crate) keeps_mtime: [bool; 3],
     /// A reader sees what is in the file now, not what was when it was opened.
     pub(crate) mixed_reads: [bool; 3],
+    /// The root is known by an id of its service's, and has no marker.
+    pub(crate) lasting: [bool; 3],
     /// What was written is durable only after a flush. Never the cloud.
     pub(crate) flush: [bool; 3],
 }
@@ -204,7 +228,7 @@ impl Script {
     pub(crate) fn new(seed: u64) -> Self {
         let chance = Chance(Dice::seeded(seed));
         let ground = ground(&chance);
-        let steps = 10 + chance.below(11);
+        let steps = 8 + chance.below(11);
         let steps = (0..steps).map(|at| step(&chance, at, &ground)).collect();
         Script { seed, ground, steps }
     }
@@ -223,6 +247,7 @@ fn ground(chance: &Chance) -> Ground {
         md5: [0; 3].map(|_| chance.one_in(3)),
         keeps_mtime: [0; 3].map(|_| !chance.one_in(5)),
         mixed_reads: [0; 3].map(|_| chance.one_in(2)),
+        lasting: [0; 3].map(|_| chance.one_in(3)),
         flush,
     }
 }

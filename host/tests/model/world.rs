@@ -372,7 +372,13 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn metadata(&self, ground: &Ground, site: Site, path: &str, twist: Twist) -> Result<Metadata> {
+    pub(crate) fn metadata(
+        &self,
+        ground: &Ground,
+        site: Site,
+        path: &str,
+        twist: Twist,
+    ) -> Result<Metadata> {
         Ok(described(ground, site, self.stores[site as usize].find(path)?, twist))
     }
 
