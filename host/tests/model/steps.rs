@@ -130,6 +130,8 @@ pub(crate) enum What {
     Truncates { site: Site },
     /// One `stat` or one entry of a listing tells a wrong size.
     Lies { site: Site, call: Call, larger: bool },
+    /// A person replaces a file by other content of the same size while it is read.
+    Replaces { site: Site },
     /// A person does something at that very moment.
     Person { site: Site, call: Call, deed: Deed },
     /// From that call on all calls to the site fail.
@@ -281,7 +283,7 @@ fn trouble(chance: &Chance, machines: &[Machine], ground: &Ground) -> Trouble {
     let machine = chance.of(machines);
     let site = chance.of(&machine.sites());
     let after = chance.one_in(2);
-    let what = match chance.below(24) {
+    let what = match chance.below(26) {
         0..6 => {
             let call = chance.of(&Call::ALL);
             let kind = chance.of(ErrorKind::ALL);
@@ -316,6 +318,7 @@ fn trouble(chance: &Chance, machines: &[Machine], ground: &Ground) -> Trouble {
         }
         17..19 => What::Unmounted { site },
         19 => What::Full { site },
+        20..22 => What::Replaces { site },
         _ => What::Crash { machine, power_cut: chance.one_in(2).then(|| chance.below(101) as u8) },
     };
     let nth = match what {

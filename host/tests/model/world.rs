@@ -11,7 +11,7 @@ use md5::{Digest, Md5};
 use sitesync_provider::{Bytes, Checksum, Error, ErrorKind, Expect, Metadata, Result};
 use tokio::sync::Notify;
 
-use super::steps::{Call, Deed, Ground, Machine, Site, Trouble, What};
+use super::steps::{Call, Deed, Ground, Machine, PATHS, Site, Trouble, What};
 
 /// All worlds, by the number that settings name.
 static WORLDS: LazyLock<Mutex<HashMap<u64, Arc<World>>>> = LazyLock::new(Mutex::default);
@@ -152,6 +152,11 @@ impl World {
                 What::Truncates { .. } => twist = Twist::Truncate,
                 What::Lies { larger, .. } => twist = Twist::Lie { larger },
                 What::Person { deed, .. } => state.does(deed),
+                What::Replaces { .. } => {
+                    let path = PATHS.into_iter().find(|known| *known == path);
+                    let edit = |path| Deed::Edit { site, path, same_size: true };
+                    path.into_iter().for_each(|path| state.does(edit(path)));
+                }
                 What::Offline { kind, .. } => state.stores[site as usize].offline = Some(kind),
                 What::Unmounted { .. } => state.stores[site as usize].mounted = false,
                 What::Full { .. } => state.stores[site as usize].full = true,
@@ -289,7 +294,9 @@ impl State {
                 | What::Hangs { site: s, call: c, .. }
                 | What::Lies { site: s, call: c, .. }
                 | What::Person { site: s, call: c, .. } => (s, c) == (site, call),
-                What::Truncates { site: s } => (s, Call::Read) == (site, call),
+                What::Truncates { site: s } | What::Replaces { site: s } => {
+                    (s, Call::Read) == (site, call)
+                }
                 What::Offline { site: s, .. }
                 | What::Unmounted { site: s }
                 | What::Full { site: s } => s == site,
