@@ -2,7 +2,28 @@
 //! change files at any moment, providers that fail in every way, machines that die.
 //!
 //! `steps` makes a history from a seed, `world` is where its files are, `provider` is the engine's
-//! way to them, `host` a machine, `history` plays it and says what must hold.
+//! way to them, `host` a machine, `history` plays it and says what must hold. `docs/testing.md` says how
+//! to play more of them, or one again.
+//!
+//! No time is waited for: the clock leaps, and a storage that is left alone is tried again at once
+//! ([`sitesync::sites::Limits::hurry`]).
+//!
+//! That it can fail was tried with these defects, one at a time, and all were found, most of them
+//! within 100 histories and the rarest within 500:
+//! - what was read is not looked at once more when it has been read (transfer);
+//! - what is there is overwritten, whatever it is (transfer);
+//! - a file is recorded though its write was never finished (transfer);
+//! - files of equal size are adopted (transfer), and a conflict is taken for ours (transfer);
+//! - no barrier (record), or its failure is not heeded (record);
+//! - a source that changed on the way is recorded as it was (record);
+//! - what was in progress stays so after a death (run);
+//! - a root that went away is believed (pair);
+//! - where both ends changed, the one that is seen later wins (plan).
+//!
+//! And it has found, where one defect takes several accidents: a file that was adopted after a
+//! barrier had failed, a comparison that took a read's early end for other content, absences that
+//! were believed between two looks at a root, and a file that a feed named only once, while a
+//! transfer had it. That takes 5,000 histories and more.
 
 mod history;
 mod host;

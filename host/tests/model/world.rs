@@ -313,11 +313,10 @@ impl State {
 
     fn new_content(&mut self, bytes: usize) -> Bytes {
         self.contents += 1;
-        let mut content = format!("c{:05}.", self.contents).into_bytes();
-        content.resize(bytes.max(8), b'.');
-        // So that the end belongs to this content as well as the beginning.
-        let end = (self.contents % 26) as u8;
-        *content.last_mut().unwrap() = b'a' + end;
+        // Both halves tell whose they are.
+        let number = format!("{:03x}", self.contents);
+        let between = ".".repeat(bytes.max(8) - 1 - 2 * number.len());
+        let content = format!("c{number}{between}{number}").into_bytes();
         self.whole.insert(content.clone().into());
         content.into()
     }
