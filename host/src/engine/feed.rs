@@ -75,6 +75,7 @@ impl Run {
             Err(error) => return Err(self.fault(side, &error)),
         };
         if self.survey(root, side).await? {
+            self.believe(root, side).await?;
             self.put_cursor(root, side, cursor).await?;
         }
         Ok(())
@@ -184,7 +185,13 @@ impl Run {
                 settled &= self.plan(gone, &mut Keys::default()).await?;
             }
         }
+        self.believe(root, side).await?;
         Ok(settled)
+    }
+
+    /// What a look at a root did not find is not named again: it must have been the root.
+    async fn believe(&self, root: &Arc<RootPair>, side: Side) -> Result<(), End> {
+        root.still_there(side).await.map_err(|error| self.fault(side, &error))
     }
 
     /// What the feed did not name is as it was: whether there is anything to do for it may have

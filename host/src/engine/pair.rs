@@ -99,10 +99,13 @@ impl RootPair {
         if found == *identity {
             return Ok(());
         }
-        Err(sitesync_provider::Error::new(
+        let error = sitesync_provider::Error::new(
             ErrorKind::RootUnavailable,
             format!("{} is not the root that was opened before: not mounted?", root.root),
-        ))
+        );
+        // No single answer of it tells so: nothing is asked of it for now.
+        root.storage.bad(&error);
+        Err(error)
     }
 }
 

@@ -364,9 +364,12 @@ impl Writing<'_> {
         }
     }
 
-    /// The job as it is to be tried again, at no cost. Remembers what was sent.
+    /// The job as it is to be tried again, at no cost. Remembers what was sent; but not where it
+    /// was to replace something that must not be found equal and left.
     fn again(&self, claimed: &Claimed) -> Job {
-        let sent = Some(claimed.source.sent());
+        let stale = claimed.destination.as_ref().is_some_and(|have| have.generation == STALE);
+        let rewritten = stale && claimed.job.sent.is_none();
+        let sent = (!rewritten).then(|| claimed.source.sent());
         Job { state: JobState::Ready, sent, error: None, token: None, ..claimed.job.clone() }
     }
 

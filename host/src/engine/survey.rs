@@ -190,6 +190,10 @@ impl Run {
                 Ok(_) => sure = false,
             }
         }
+        if !gone.is_empty() {
+            // It may have gone while it was asked.
+            root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
+        }
         let (pair, moment, root) = (self.pair.clone(), self.moment(), root.clone());
         let noted = self.engine.catalog.write(move |unit| {
             gone.iter().try_fold(true, |all, file| {

@@ -297,7 +297,10 @@ impl Route {
     async fn look(&self, claimed: &Claimed, path: &str, surprise: Error) -> Result<Outcome> {
         let source = match self.source().stat(path).await {
             Ok(source) => source,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Outcome::SourceGone),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.root.still_there(self.to.other()).await?;
+                return Ok(Outcome::SourceGone);
+            }
             Err(error) => return Err(error),
         };
         if !is_as_claimed(&source, claimed) {
@@ -306,6 +309,7 @@ impl Route {
         let there = match self.destination().stat(path).await {
             Ok(there) => there,
             Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.root.still_there(self.to).await?;
                 return Ok(match claimed.destination {
                     Some(_) => Outcome::DestinationGone,
                     None => Outcome::Failed(surprise),

@@ -132,12 +132,13 @@ pub(crate) struct Accounts(Mutex<HashMap<(String, String), Arc<Health>>>);
 
 impl Accounts {
     /// That of a root; one of its own where the provider names none.
-    fn of(&self, provider: &str, info: &RootInfo) -> Arc<Health> {
+    fn of(&self, provider: &str, info: &RootInfo, hurry: u32) -> Arc<Health> {
+        let fresh = || Arc::new(Health::hurried(hurry));
         if info.account.is_empty() {
-            return Arc::default();
+            return fresh();
         }
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.entry((provider.to_owned(), info.account.clone())).or_default().clone()
+        accounts.entry((provider.to_owned(), info.account.clone())).or_insert_with(fresh).clone()
     }
 }
 
@@ -277,8 +278,8 @@ impl Instance {
                 let width = site.slots.unwrap_or(slots_hint).max(1) as usize;
                 Arc::new(Storage {
                     id: info.storage_id.clone(),
-                    health: Health::default(),
-                    account: self.accounts.of(&site.provider, info),
+                    health: Health::hurried(self.limits.hurry),
+                    account: self.accounts.of(&site.provider, info, self.limits.hurry),
                     width,
                     sites: Mutex::default(),
                     slots: Slots::new(width),
