@@ -63,10 +63,11 @@ def read(file):
     out = io.BytesIO()
     # Several ranges, the last one short.
     download = MediaIoBaseDownload(out, request, chunksize=100_000)
-    done = False
-    while not done:
+    for _ in range(100):
         _, done = download.next_chunk()
-    return out.getvalue()
+        if done:
+            return out.getvalue()
+    raise AssertionError("a download without an end")
 
 
 def look(q, fields="files(id,name)", **more):
@@ -121,9 +122,10 @@ def uploads():
         media = MediaIoBaseUpload(io.BytesIO(data), "video/mp4", chunksize=UNIT, resumable=True)
         request = FILES.create(
             body={"name": f"resumable {size}", "parents": [DRIVE]}, media_body=media, fields="id", supportsAllDrives=True)
-        reply = None
-        while reply is None:
+        for _ in range(100):
             _, reply = request.next_chunk()
+            if reply:
+                break
         whole(reply["id"], data, f"resumable of {size}")
 
     first = create("overwritten", b"first")

@@ -105,7 +105,9 @@ pub(crate) trait Parameters {
     }
 
     fn fields(&self, shape: &Shape, default: &str) -> Result<Fields, Refusal> {
-        Fields::parse(self.text("fields").unwrap_or(default), shape)
+        // An empty mask is none: rclone sends one.
+        let mask = self.text("fields").filter(|mask| !mask.is_empty());
+        Fields::parse(mask.unwrap_or(default), shape)
     }
 }
 

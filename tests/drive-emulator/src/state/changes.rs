@@ -49,9 +49,6 @@ impl State {
         drive: Option<String>,
         audience: BTreeSet<String>,
     ) {
-        if self.has(Bug::Removed) {
-            return;
-        }
         let (time, drives) = (self.clock.now(), drive.into_iter().collect());
         self.changes.push(Change { item: id.to_owned(), time, drives, audience });
     }
@@ -73,7 +70,8 @@ impl State {
                 Feed::User(email) => change.drives.is_empty() && change.audience.contains(email),
                 Feed::Drive(drive) => change.drives.contains(drive),
             };
-            if told {
+            let forgotten = self.has(Bug::Removed) && !self.items.contains_key(&change.item);
+            if told && !forgotten {
                 if last.len() == most && !last.contains_key(change.item.as_str()) {
                     break;
                 }
