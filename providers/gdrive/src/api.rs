@@ -373,7 +373,7 @@ impl Client {
         let answer = self
             .send(|http| {
                 self.request(http, Method::GET, &path)
-                    .query(&[("alt", "media"), ("acknowledgeAbuse", "false")])
+                    .query(&[("alt", "media")])
                     .header(RANGE, format!("bytes={from}-{}", to - 1))
             })
             .await?;

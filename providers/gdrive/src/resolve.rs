@@ -40,6 +40,20 @@ impl Account {
         Ok(found)
     }
 
+    /// The same, by the id that is remembered, if it still is what it was.
+    async fn see(&self, root: &Root, folder: &str, name: &str) -> Result<Option<File>> {
+        if let Some(id) = self.tree.id(folder, name) {
+            match self.client.get(&id).await {
+                Ok(file) if !file.trashed && file.name == name && file.is_in(folder) => {
+                    return Ok(Some(file));
+                }
+                Err(error) if !is_gone(&error) => return Err(error),
+                _ => {}
+            }
+        }
+        self.look(root, folder, name).await
+    }
+
     /// The folder at a path, without making it.
     pub(crate) async fn folder(&self, root: &Root, path: &str) -> Result<Folder> {
         let mut at = root.id.clone();
@@ -71,7 +85,7 @@ impl Account {
         };
         for last in [false, true] {
             let found = match self.folder(root, above).await? {
-                Folder::Id(folder) => match self.look(root, &folder, name).await {
+                Folder::Id(folder) => match self.see(root, &folder, name).await {
                     Err(error) if is_gone(&error) => None,
                     found => found?,
                 },

@@ -112,6 +112,12 @@ impl Tree {
         }
     }
 
+    /// The id of what was last seen under a name.
+    pub(crate) fn id(&self, folder: &str, name: &str) -> Option<String> {
+        let state = self.lock();
+        state.folders.get(folder)?.children.get(name).map(|id| id.to_string())
+    }
+
     /// Notes what is under its name in a folder.
     pub(crate) fn put(&self, folder: &str, file: &File) {
         let mut state = self.lock();

@@ -42,7 +42,8 @@ impl Bench {
     }
 
     pub(crate) fn of(builder: Builder) -> Self {
-        let drive = builder.start();
+        // It can't be started on a thread of a runtime.
+        let drive = std::thread::spawn(|| builder.start()).join().unwrap();
         let robot = drive.service_account(ROBOT);
         let film = drive.shared_drive("Film", &[ROBOT]);
         let work = drive.folder(&film, "work");
