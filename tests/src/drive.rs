@@ -183,8 +183,8 @@ impl Cloud {
         .with_context(|| self.log())
     }
 
-    /// Waits for the change feed to be read once more, and to bring nothing: a pass that begins now
-    /// has nothing to do.
+    /// Waits for the change feed to be read twice more with nothing between: what was left to the next
+    /// pass is done, and one that begins now has nothing to do.
     pub fn until_idle(&self, service: &mut Running) -> Result<()> {
         let quiet = Duration::from_millis(300);
         let (mut seen, mut since) = (self.drive.requests().len(), Instant::now());
@@ -195,7 +195,7 @@ impl Cloud {
             if new.iter().any(|request| request.kind != Kind::Changes) {
                 (seen, since) = (requests.len(), Instant::now());
             }
-            Ok((!new.is_empty() && since.elapsed() > quiet).then_some(()))
+            Ok((new.len() >= 2 && since.elapsed() > quiet).then_some(()))
         })
         .with_context(|| self.log())
     }

@@ -1,21 +1,24 @@
 //! One pair at work: claims, batches, and their end.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sitesync_provider::{Error, ErrorKind, Kind, SweepOptions};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::feed::Following;
 use super::pair::{Pair, RootPair, Side};
 use super::plan::{self, Moment, Recorded, have};
 use super::record::{Arrived, InFlight, Recorder};
 use super::schedule::{Engine, Mode, REOPEN};
 use super::token::Token;
 use super::transfer::Route;
-use crate::catalog::{self, ClaimFilter, Claimed, FileId, Job, JobState, QueueFilter, STALE};
+use crate::catalog::{
+    self, ClaimFilter, Claimed, FileId, Job, JobState, QueueFilter, RootId, STALE,
+};
 use crate::sites::{Fault, Parked};
 
 /// Files and bytes of one claim,
@@ -74,6 +77,8 @@ pub(super) struct Run {
     pub(super) surveys: Arc<Semaphore>,
     in_flight: Arc<InFlight>,
     pub(super) recorded: Arc<Recorded>,
+    /// By root: how far its feed was followed.
+    pub(super) followed: Mutex<HashMap<(RootId, Side), Following>>,
     /// Told when planning has put something into the catalog.
     pub(super) planned: Notify,
     /// Both ends have been looked at: what is not planned now will not be in this run.
@@ -90,6 +95,7 @@ impl Run {
             surveys,
             in_flight: Arc::default(),
             recorded: Arc::default(),
+            followed: Mutex::default(),
             planned: Notify::new(),
             surveyed: AtomicBool::new(false),
             claims: AtomicU64::new(0),
@@ -213,6 +219,9 @@ impl Run {
         };
         let recorded = recording.await.unwrap_or(Err(catalog::Error::Closed));
         recorded?;
+        if self.mode == Mode::Once && transferred.is_ok() && surveyed.is_ok() {
+            self.follow_up().await?;
+        }
         surveyed.and(transferred)
     }
 

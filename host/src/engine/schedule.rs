@@ -233,7 +233,7 @@ impl Engine {
                 ended => return ended,
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pause / self.sites.hurry()) => {}
                 _ = stop.wait_for(|stopped| *stopped) => {}
             }
         }

@@ -173,6 +173,12 @@ impl Sites {
         }
     }
 
+    /// See [`Limits::hurry`].
+    #[must_use]
+    pub(crate) fn hurry(&self) -> u32 {
+        self.ground.limits.hurry.max(1)
+    }
+
     /// Other limits on how long a site may take. For sites that were not used yet.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {

@@ -128,11 +128,13 @@ impl Host {
         let plugins = PLUGINS.clone();
         let sites = Sites::new(plugins, &self.settings, own, cache, stopped.clone()).limits(limits);
         let last = self.catalog.read(|view| view.last_time()).unwrap();
+        // No two passes draw the same ids.
+        let chance = seed.rotate_left(8 + self.machine as u32).wrapping_add(last.unsigned_abs());
         let engine = Engine {
             catalog: self.catalog.clone(),
             sites: Arc::new(sites),
             time: Arc::new(HostTime::new(Box::new(Leaping::default()), last)),
-            dice: Arc::new(Dice::seeded(seed)),
+            dice: Arc::new(Dice::seeded(chance)),
             ours: Vec::new(),
             stop: stopped,
             progress: Arc::new(Progress::default()),

@@ -21,6 +21,7 @@ use crate::errors::{Refusal, broken, garbled, refusal};
 use crate::model::{
     About, ChangeList, Drive, DriveList, FIELDS, FOLDER, File, FileList, Ids, StartPageToken,
 };
+use crate::seal::Seal;
 
 /// The most that Drive gives at once, of a listing and of ids.
 const PAGE: u32 = 1000;
@@ -106,6 +107,11 @@ impl Client {
     /// Who the service takes us for.
     pub(crate) fn account(&self) -> &str {
         self.auth.account()
+    }
+
+    /// Seals what only this account may read.
+    pub(crate) fn seal(&self) -> &Seal {
+        self.auth.seal()
     }
 
     /// Whether a session's address leads to where our tokens may go.

@@ -15,6 +15,7 @@ use yup_oauth2::error::AuthErrorCode;
 use yup_oauth2::{ServiceAccountAuthenticator, ServiceAccountKey};
 
 use crate::config::{Settings, wrong};
+use crate::seal::Seal;
 
 /// The narrowest scope that sees what others put into a folder.
 const SCOPES: [&str; 1] = ["https://www.googleapis.com/auth/drive"];
@@ -30,6 +31,7 @@ pub(crate) struct Auth {
     token_uri: String,
     http: reqwest::Client,
     host: Host,
+    seal: Seal,
 }
 
 impl fmt::Debug for Auth {
@@ -47,6 +49,7 @@ impl Auth {
     ) -> Result<Self> {
         let key = read_key(Path::new(&settings.credentials_file))?;
         let (robot, token_uri) = (key.client_email.clone(), key.token_uri.clone());
+        let seal = Seal::of(&key.private_key)?;
         let mut builder = ServiceAccountAuthenticator::builder(key);
         if let Some(user) = &settings.impersonate {
             builder = builder.subject(user);
@@ -59,12 +62,17 @@ impl Auth {
         })?;
         let account = settings.impersonate.clone().unwrap_or_else(|| robot.clone());
         let authenticator = Mutex::new(authenticator);
-        Ok(Auth { authenticator, account, robot, token_uri, http, host })
+        Ok(Auth { authenticator, account, robot, token_uri, http, host, seal })
     }
 
     /// Who the service takes us for: an e-mail address.
     pub(crate) fn account(&self) -> &str {
         &self.account
+    }
+
+    /// Seals what only this account may read.
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.seal
     }
 
     /// A token that is good for a while.

@@ -23,6 +23,7 @@ mod query;
 mod read;
 mod resolve;
 mod root;
+mod seal;
 mod session;
 mod tree;
 mod write;

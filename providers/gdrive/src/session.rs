@@ -2,8 +2,8 @@
 //!
 //! A token names the session, and holds what it is for and the state of the md5 at some bytes
 //! (marks): so the digest of the whole is known also where only the rest was sent. The session's
-//! address is a secret that only the cache folder holds: without it, an upload begins anew. The last byte is
-//! held back until `finish`: without it, Drive commits nothing.
+//! address is a secret: in a token it is sealed. The last byte is held back until `finish`: without it,
+//! Drive commits nothing.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
@@ -39,7 +39,7 @@ const WAITING: usize = 2;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Token {
-    /// The session's name.
+    /// The session's address, sealed.
     session: String,
     root: String,
     path: String,
@@ -56,12 +56,6 @@ impl Token {
     fn read(token: &[u8]) -> Option<Self> {
         serde_json::from_slice(token).ok()
     }
-}
-
-/// What a session is called where its address is not to be shown: who has that may send bytes in our
-/// name.
-fn name_of(session: &str) -> String {
-    to_hex(&Md5::digest(session))
 }
 
 /// The sessions that this machine has begun and not ended, across restarts.
@@ -114,11 +108,6 @@ impl Sessions {
             state.live.insert(session.to_owned());
         });
         Live { sessions: self.clone(), session: session.to_owned() }
-    }
-
-    /// The address of a session of this name.
-    fn address(&self, name: &str) -> Option<String> {
-        self.lock().begun.keys().find(|session| name_of(session) == name).cloned()
     }
 
     /// Takes a session up; `None` while another write goes on with it.
@@ -235,7 +224,7 @@ impl Upload {
 
     async fn resume(plan: &Plan, token: Token) -> Result<Option<Resumed>> {
         let sessions = &plan.account.sessions;
-        let session = sessions.address(&token.session);
+        let session = plan.account.client.seal().open(&token.session);
         let session = session.filter(|session| plan.account.client.is_ours(session));
         let Some(session) = session else { return Ok(None) };
         let Some(live) = sessions.takes(&session) else { return Ok(None) };
@@ -334,9 +323,9 @@ impl Upload {
     }
 
     /// What resumes this upload. Asks nobody.
-    pub(crate) fn token(&self) -> Vec<u8> {
+    pub(crate) fn token(&self) -> Result<Vec<u8>> {
         let token = Token {
-            session: name_of(&self.live.session),
+            session: self.plan.account.client.seal().seal(&self.live.session)?,
             root: self.plan.root.text.clone(),
             path: self.plan.path.clone(),
             size: self.plan.size,
@@ -345,7 +334,7 @@ impl Upload {
             folder: self.folder.clone(),
             marks: self.marks.iter().cloned().collect(),
         };
-        serde_json::to_vec(&token).unwrap_or_default()
+        Ok(serde_json::to_vec(&token).unwrap_or_default())
     }
 
     pub(crate) async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
@@ -603,12 +592,12 @@ impl Plan {
 impl Account {
     /// Cancels the uploads of a root that no token needs.
     pub(crate) async fn sweep(&self, root: &str, how: &SweepOptions) -> Result<Swept> {
-        let kept: HashSet<String> =
-            how.keep.iter().filter_map(|token| Some(Token::read(token)?.session)).collect();
+        let address = |token: &Vec<u8>| self.client.seal().open(&Token::read(token)?.session);
+        let kept: HashSet<String> = how.keep.iter().filter_map(address).collect();
         let left: Vec<(String, u64)> = {
             let state = self.sessions.lock();
             let ours = state.begun.iter().filter(|(session, (of, _))| {
-                of == root && !kept.contains(&name_of(session)) && !state.live.contains(*session)
+                of == root && !kept.contains(*session) && !state.live.contains(*session)
             });
             ours.map(|(session, (_, size))| (session.clone(), *size)).collect()
         };
@@ -701,9 +690,6 @@ mod tests {
         assert!(sessions.takes("http://a/1").is_none(), "somebody writes to it");
         drop(live);
         let next = Arc::new(Sessions::open(temp.path()));
-        let name = name_of("http://a/1");
-        assert_eq!(next.address(&name).as_deref(), Some("http://a/1"));
-        assert_eq!(next.address("http://a/1"), None);
         assert_eq!(next.lock().begun.get("http://a/1"), Some(&("/r".to_owned(), 7)));
         next.takes("http://a/1").unwrap().ended();
         assert!(Sessions::open(temp.path()).lock().begun.is_empty());

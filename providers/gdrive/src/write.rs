@@ -106,7 +106,7 @@ impl WriteStream for Writer {
     async fn checkpoint(&mut self) -> Result<Option<Vec<u8>>> {
         Ok(match &self.0 {
             Way::Small(_) => None,
-            Way::Large(upload) => Some(upload.token()),
+            Way::Large(upload) => Some(upload.token()?),
         })
     }
 

@@ -4,7 +4,6 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use drive_emulator::{Answer, Emulator, Fault, Kind};
-use serde_json::json;
 use sitesync_tests::drive::{Cloud, LIMIT, connection};
 use sitesync_tests::studio::eventually;
 
@@ -38,22 +37,13 @@ fn three(drive: Emulator) -> Result<Cloud> {
     Ok(cloud)
 }
 
-fn limit() -> Answer {
-    Answer::status(
-        403,
-        &json!({"error": {"code": 403, "message": "Upload limit exceeded.", "errors": [
-            {"domain": "usageLimits", "reason": "dailyUploadLimitExceeded", "message": "Upload limit exceeded."}
-        ]}}),
-    )
-}
-
 #[test]
 fn the_daily_upload_limit_parks_one_credential() -> Result<()> {
     let cloud = three(Emulator::start())?;
     let mut service = cloud.studio.spawn_serve()?;
     cloud.until_idle(&mut service)?;
     let folder = |name: &str| cloud.studio.path().join("keys").join(name);
-    cloud.drive.fault(Fault::on(Kind::Multipart).answer(limit()));
+    cloud.drive.fault(Fault::on(Kind::Multipart).answer(Answer::upload_limit()));
     cloud.write("a.exr", b"a")?;
     let refused = |request: &drive_emulator::Request| request.status == 403;
     eventually("the limit is met", LIMIT, || {
