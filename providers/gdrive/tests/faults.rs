@@ -137,7 +137,8 @@ async fn allowances_end_at_a_time() {
     let bench = Bench::new();
     let drive = bench.instance().await;
     let day = Duration::from_secs(86_400);
-    for (answer, exactly) in [(Answer::daily_limit(), None), (Answer::upload_limit(), Some(day))] {
+    let hour = Duration::from_secs(3600);
+    for (answer, exactly) in [(Answer::daily_limit(), None), (Answer::upload_limit(), Some(hour))] {
         bench.drive.fault(Fault::on(Kind::Multipart).answer(answer));
         let error = put(&drive, "file", &content(10)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::QuotaExhausted, "{error}");
