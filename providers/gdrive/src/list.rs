@@ -71,7 +71,7 @@ impl Lister {
     /// Lists these folders; returns how many items they hold.
     async fn list(&mut self, folders: Vec<(String, String)>) -> Result<usize> {
         let tree = &self.account.tree;
-        let since: Vec<u64> = folders.iter().map(|(id, _)| tree.listing(id)).collect();
+        let since: Vec<_> = folders.iter().map(|(id, _)| tree.listing(id)).collect();
         let query = query::within(folders.iter().map(|(id, _)| id.as_str()));
         let files = self.account.client.list_all(&query, self.root.drive.as_deref()).await?;
         let count = files.len();

@@ -402,5 +402,7 @@ fn invalid(text: &str, why: &str) -> Error {
 }
 
 fn unavailable(text: &str, why: impl std::fmt::Display) -> Error {
+    // With a code of its own: what to do is said here, and is nothing about disks.
     Error::new(ErrorKind::RootUnavailable, format!("the root {text:?}: {why}"))
+        .with_code("notFound")
 }

@@ -42,8 +42,24 @@ struct Folder {
     children: HashMap<Text, Text>,
     /// All children are known.
     known: bool,
+    since: Since,
+}
+
+/// A moment in what is known of a folder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Since {
     /// Counts what we learned: a listing that began earlier does not undo it.
     learned: u64,
+    /// Counts when nobody knew what it holds: a listing that began earlier does not end that.
+    doubted: u64,
+}
+
+impl Folder {
+    fn doubt(&mut self) {
+        self.known = false;
+        self.since.learned += 1;
+        self.since.doubted += 1;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -169,18 +185,21 @@ impl Tree {
     }
 
     /// Where a listing of this folder begins, for [`Tree::listed`].
-    pub(crate) fn listing(&self, folder: &str) -> u64 {
-        self.lock().folders.get(folder).map_or(0, |within| within.learned)
+    pub(crate) fn listing(&self, folder: &str) -> Since {
+        let state = self.lock();
+        let within = state.folders.get(folder);
+        within.map_or_else(Since::default, |within| within.since)
     }
 
     /// Notes all that a folder holds, as a listing said that began at `since`.
-    pub(crate) fn listed(&self, folder: &str, since: u64, files: &[&File]) {
+    pub(crate) fn listed(&self, folder: &str, since: Since, files: &[&File]) {
         let named: HashSet<&str> = files.iter().map(|file| &*file.id).collect();
         let mut state = self.lock();
         let within = state.folders.entry(Text::from(folder)).or_default();
-        let current = within.learned == since;
+        let current = within.since == since;
+        // What was learned meanwhile is known besides.
+        within.known |= within.since.doubted == since.doubted;
         if current {
-            within.known = true;
             // Those that are named again come back right below.
             let old = std::mem::take(&mut within.children);
             for id in old.into_values() {
@@ -210,22 +229,19 @@ impl Tree {
         let mut folder = Text::from(root);
         for name in path.split('/') {
             let Some(within) = state.folders.get_mut(&folder) else { return };
-            within.known = false;
-            within.learned += 1;
+            within.doubt();
             let Some(child) = within.children.remove(name) else { return };
             folder = child;
         }
         if let Some(within) = state.folders.get_mut(&folder) {
-            within.known = false;
-            within.learned += 1;
+            within.doubt();
         }
     }
 
     /// Nobody knows what a folder holds now.
     pub(crate) fn doubt(&self, folder: &str) {
         if let Some(within) = self.lock().folders.get_mut(folder) {
-            within.known = false;
-            within.learned += 1;
+            within.doubt();
         }
     }
 
@@ -303,7 +319,7 @@ impl Tree {
 
 impl State {
     fn learned(&mut self, folder: &str) {
-        self.folders.entry(Text::from(folder)).or_default().learned += 1;
+        self.folders.entry(Text::from(folder)).or_default().since.learned += 1;
     }
 
     /// Returns true for a folder that is new there.
@@ -331,7 +347,7 @@ impl State {
     fn unlink(&mut self, id: &str) {
         let Some(node) = self.nodes.remove(id) else { return };
         let Some(within) = self.folders.get_mut(&node.parent) else { return };
-        within.learned += 1;
+        within.since.learned += 1;
         if within.children.get(&node.name).is_some_and(|there| **there == *id) {
             within.children.remove(&node.name);
         }
@@ -394,13 +410,17 @@ mod tests {
         tree.listed("root", since, &[&file("2", "other")]);
         assert_eq!(tree.child("root", "ours"), Child::Other);
         assert_eq!(tree.child("root", "other"), Child::Other);
+        assert_eq!(tree.child("root", "third"), Child::Nothing);
+        let since = tree.listing("root");
+        tree.doubt("root");
+        tree.listed("root", since, &[&file("2", "other")]);
         assert_eq!(tree.child("root", "third"), Child::Unknown, "not all of it is known");
     }
 
     #[test]
     fn what_may_have_been_made_is_unknown() {
         let (_temp, tree) = tree();
-        tree.listed("root", 0, &[]);
+        tree.listed("root", Since::default(), &[]);
         tree.begins("root", "a", "7");
         assert_eq!(tree.child("root", "a"), Child::Unknown);
         assert_eq!(tree.uncertain("root", "a").as_deref(), Some("7"));
