@@ -21,8 +21,6 @@ const BYTES_PER_SECOND: u64 = 10_000_000;
 const REQUESTS_PER_SECOND: f64 = 200.0;
 /// Of that, at once.
 const BURST: u32 = 200;
-/// What a site is given that may use all of it.
-const WIDE: &str = "slots = 64\nrequests_per_second = 195";
 const SMALL: usize = 50_000;
 const LARGE: usize = 64 << 20;
 
@@ -68,14 +66,7 @@ fn cloud(rate: Option<(f64, u32)>, upload: &str, download: &str) -> Result<Cloud
     let drive = Emulator::builder().latency(LATENCY).bandwidth(BYTES_PER_SECOND).tls_proxy(true);
     let drive = drive.start();
     drive.set_rate(rate);
-    Cloud::of(drive, |setup| {
-        let setup = setup.upload(upload).download(download);
-        match rate {
-            // The provider's own hint leaves most of the allowance to others.
-            Some(_) => setup.remote_line(WIDE),
-            None => setup,
-        }
-    })
+    Cloud::of(drive, |setup| setup.upload(upload).download(download))
 }
 
 /// Does the work once, and prints what that took.

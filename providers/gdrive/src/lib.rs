@@ -71,7 +71,7 @@ impl Provider for GoogleDrive {
     type Writer = Writer;
     type Lister = Lister;
 
-    // Google allows an account 12,000 requests a minute; a good part of that is left to others.
+    // Google allows an account 12,000 requests a minute.
     const ABOUT: About = About::new("gdrive", "Google Drive").slots(48).requests_per_second(195);
 
     async fn connect(settings: Settings, host: Host) -> Result<Self> {
