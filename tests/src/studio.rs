@@ -27,6 +27,7 @@ pub const PROJECT: &str = "demo";
 pub struct Setup {
     sync: BTreeMap<&'static str, String>,
     remote: &'static str,
+    remote_root: Option<String>,
     remote_lines: String,
     extra: String,
     under: Option<PathBuf>,
@@ -38,6 +39,7 @@ impl Default for Setup {
         let setup = Setup {
             sync: BTreeMap::new(),
             remote: "local_drive",
+            remote_root: None,
             remote_lines: String::new(),
             extra: String::new(),
             under: None,
@@ -92,6 +94,13 @@ impl Setup {
         self
     }
 
+    /// The remote site's root, where it is no folder of this studio.
+    #[must_use]
+    pub fn remote_root(mut self, root: &str) -> Self {
+        self.remote_root = Some(root.to_owned());
+        self
+    }
+
     /// A further line in the table of the remote site.
     #[must_use]
     pub fn remote_line(mut self, line: &str) -> Self {
@@ -126,15 +135,17 @@ impl Setup {
             fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
         }
         studio.plug_in("local_drive")?;
-        if self.remote == "misbehaving" {
+        if self.remote != "local_drive" {
             studio.plug_in(self.remote)?;
         }
         let mut toml = "[sync]\n".to_owned();
         for (key, value) in &self.sync {
             writeln!(toml, "{key} = {value}")?;
         }
-        let sites =
-            [("studio", "local_drive", studio.studio()), ("remote", self.remote, studio.remote())];
+        let [here, there] =
+            [studio.studio(), studio.remote()].map(|root| root.display().to_string());
+        let there = self.remote_root.unwrap_or(there);
+        let sites = [("studio", "local_drive", here), ("remote", self.remote, there)];
         for (site, provider, root) in sites {
             writeln!(toml, "[sites.{site}]\nprovider = {provider:?}\nroot.work = {root:?}")?;
         }
@@ -473,14 +484,22 @@ pub struct Summed {
     pub sha256: String,
 }
 
+impl Summed {
+    /// Those of a content.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let sha256 = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        Summed { size: bytes.len() as u64, sha256 }
+    }
+}
+
 /// Every file beneath a folder, by its path, but what is sitesync's own.
 pub fn digest(tree: &Path) -> Result<BTreeMap<String, Summed>> {
     let mut sums = BTreeMap::new();
     for path in files(tree)? {
         if !is_ours(&path) {
             let bytes = fs::read(tree.join(&path))?;
-            let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-            sums.insert(path, Summed { size: bytes.len() as u64, sha256 });
+            sums.insert(path, Summed::of(&bytes));
         }
     }
     Ok(sums)

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 use sitesync::catalog::{FileRow, JobState, SiteId};
 use sitesync_tests::content::{self, Chance, Stamps};
+use sitesync_tests::number;
 use sitesync_tests::studio::{self, Outcome, Setup, Studio, fingerprint, is_ours, temporaries};
 
 /// Files at the begin of a history.
@@ -110,10 +111,6 @@ impl Owner {
         let name = path.rsplit('/').next().unwrap_or(path);
         if name.starts_with('r') { Owner::Remote } else { Owner::Studio }
     }
-}
-
-fn number(name: &str, default: u64) -> Result<u64> {
-    std::env::var(name).map_or(Ok(default), |text| text.parse().with_context(|| name.to_owned()))
 }
 
 fn histories(name: &str, owners: &[Owner]) -> Result<()> {

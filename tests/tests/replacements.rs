@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, ensure};
 use sitesync_tests::bench::patched;
 use sitesync_tests::content::Chance;
+use sitesync_tests::number;
 use sitesync_tests::studio::{Running, Setup, Studio, digest, eventually};
 
 /// Generations that a host loads of one provider.
@@ -22,10 +23,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LONG: Duration = Duration::from_secs(600);
 /// The same content comes so many times as often as another.
 const SAME: u64 = 30;
-
-fn number(name: &str, default: u64) -> Result<u64> {
-    std::env::var(name).map_or(Ok(default), |text| text.parse().with_context(|| name.to_owned()))
-}
 
 fn place(studio: &Studio) -> PathBuf {
     studio.plugins().join("libmisbehaving.so")

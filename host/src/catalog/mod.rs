@@ -15,6 +15,7 @@
 
 mod claim;
 mod error;
+mod examine;
 mod pool;
 mod reader;
 mod rows;
@@ -31,6 +32,7 @@ mod tests;
 use std::fmt;
 
 pub use error::{Error, Result};
+pub use examine::Tallied;
 pub use sqlite::Sqlite;
 
 /// Milliseconds of host time (see `engine::clock`): never goes back, survives restarts.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::Result;
 use super::sqlite::connect;
@@ -55,7 +56,13 @@ impl Pool {
 /// Opens a connection that can't write. Not SQLite's read-only mode: that one can't recover the
 /// log of a process that died, this one can.
 pub(super) fn reader(path: &Path) -> Result<Connection> {
+    // The last one to close moves the log into the file, which is the writer's to do: what a crash
+    // left is left. Where there is no log, the one that is made for reading goes again.
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let left = Path::new(&log).exists();
     let conn = connect(path, CACHE)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left)?;
     conn.pragma_update(None, "query_only", true)?;
     Ok(conn)
 }

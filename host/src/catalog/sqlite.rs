@@ -100,6 +100,12 @@ impl Sqlite {
         read().map_err(|error| error.located(&self.path))
     }
 
+    /// Looks at the file itself rather than at what is in it.
+    pub(super) fn look<R>(&self, f: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
+        let look = || f(self.readers.lend()?.conn().ok_or(Error::Closed)?);
+        look().map_err(|error| error.located(&self.path))
+    }
+
     /// Runs a unit of work and returns when it is committed, together with what else is queued.
     ///
     /// An error or a panic in `f` undoes this unit only. A unit whose future is dropped may have

@@ -59,7 +59,7 @@ pub(super) fn is_there(path: &Path) -> bool {
 }
 
 /// Where the settings of this command come from.
-pub(super) fn files(global: &Global) -> Result<Files, Failure> {
+pub(super) fn files(global: &Global) -> Result<Files, Errors> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     // One that was named must be there. The usual one need not, nor a home folder to hold it.
     let local = match &global.local {
@@ -185,12 +185,22 @@ pub(super) fn plugin_folders(
 
 /// The plug-ins of these folders, found and inspected; loaded when they are asked for.
 pub(super) fn plugins(global: &Global, settings: &settings::Plugins, state: &StateDir) -> Plugins {
-    let folders = plugin_folders(global, settings, state.path());
+    plugins_kept_in(global, settings, state.path(), &state.path().join("plugins"))
+}
+
+/// Likewise, with the copies that are loaded in a folder that need not be the state folder's.
+pub(super) fn plugins_kept_in(
+    global: &Global,
+    settings: &settings::Plugins,
+    state: &Path,
+    copies: &Path,
+) -> Plugins {
+    let folders = plugin_folders(global, settings, state);
     let trust = match settings.trust {
         settings::Trust::Owner => plugins::Trust::Owner,
         settings::Trust::Pinned => plugins::Trust::Pinned,
     };
-    Plugins::open(plugins::Options::new(folders, state.path().join("plugins")).trust(trust))
+    Plugins::open(plugins::Options::new(folders, copies.to_owned()).trust(trust))
 }
 
 /// The projects that are named, or all: those that are enabled, and that this host works on.
@@ -234,6 +244,16 @@ fn unknown_project(settings: &Settings, name: &str) -> Failure {
     failure.hint(format_args!("projects are: {}", known.join(", ")))
 }
 
+/// That there is a site of this name.
+pub(super) fn known_site(settings: &Settings, site: &str) -> Result<(), Failure> {
+    if settings.sites.contains_key(site) {
+        return Ok(());
+    }
+    let known: Vec<&str> = settings.sites.keys().map(String::as_str).collect();
+    Err(Failure::new(Exit::Usage, format_args!("there is no site '{}'", plain(site)))
+        .hint(format_args!("sites are: {}", known.join(", "))))
+}
+
 /// Why this host has nothing to do for a project, if so.
 pub(super) fn idle_because(settings: &Settings, project: &Project) -> Option<String> {
     let (active, remote) = (&project.active_site, &project.remote_site);
@@ -256,7 +276,7 @@ pub(super) fn idle_because(settings: &Settings, project: &Project) -> Option<Str
 }
 
 /// The sites between which an enabled project's files travel.
-fn in_use(settings: &Settings) -> BTreeSet<&str> {
+pub(super) fn in_use(settings: &Settings) -> BTreeSet<&str> {
     let busy = |project: &&Project| settings.enabled && idle_because(settings, project).is_none();
     let busy = settings.projects.values().filter(busy);
     busy.flat_map(|project| [project.active_site.as_str(), &project.remote_site]).collect()
@@ -358,7 +378,7 @@ impl Ground {
             sites: Arc::new(sites),
             time: Arc::new(HostTime::new(Box::new(SystemClock::default()), last)),
             dice,
-            ours: ours(global, &settings.plugins, &files, &state),
+            ours: ours(global, &settings.plugins, &files, state.path()),
             stop,
             progress: Arc::new(Progress::default()),
             under_way: Arc::default(),
@@ -375,6 +395,22 @@ fn name_own_site(
     site_id: &str,
     catalog: &Sqlite,
 ) -> Result<(), Failure> {
+    let name = own_name(settings, site_id)?;
+    let before = state.name()?;
+    if before.as_deref() == Some(name) {
+        return Ok(());
+    }
+    let (to, from) = (name.to_owned(), before.unwrap_or_else(|| LOCAL.to_owned()));
+    let renamed = catalog.write_blocking(move |unit| unit.rename_site(&from, &to))?;
+    if renamed {
+        tracing::info!(name, "the catalog keeps this machine's site under its site id now");
+    }
+    Ok(state.keep_name(name)?)
+}
+
+/// The name under which the catalog is to keep this machine's site: no site of the settings may
+/// have it.
+pub(super) fn own_name<'a>(settings: &'a Settings, site_id: &'a str) -> Result<&'a str, Failure> {
     let name = settings.host.site_id.as_deref().unwrap_or(site_id);
     if settings.sites.contains_key(name) {
         return Err(Failure::new(
@@ -387,16 +423,7 @@ fn name_own_site(
             "use `local` for this machine's own site, or set `site_id` in [host] to another name",
         ));
     }
-    let before = state.name()?;
-    if before.as_deref() == Some(name) {
-        return Ok(());
-    }
-    let (to, from) = (name.to_owned(), before.unwrap_or_else(|| LOCAL.to_owned()));
-    let renamed = catalog.write_blocking(move |unit| unit.rename_site(&from, &to))?;
-    if renamed {
-        tracing::info!(name, "the catalog keeps this machine's site under its site id now");
-    }
-    Ok(state.keep_name(name)?)
+    Ok(name)
 }
 
 /// How people are told of sites, some of which the catalog knows by another name.
@@ -427,14 +454,14 @@ impl SiteNames {
 }
 
 /// Folders that no root may hold or lie in.
-fn ours(
+pub(super) fn ours(
     global: &Global,
     plugins: &settings::Plugins,
     files: &Files,
-    state: &StateDir,
+    state: &Path,
 ) -> Vec<PathBuf> {
-    let mut ours = plugin_folders(global, plugins, state.path());
-    ours.push(state.path().to_owned());
+    let mut ours = plugin_folders(global, plugins, state);
+    ours.push(state.to_owned());
     ours.push(files.system.clone());
     ours.extend(files.local.clone());
     ours.extend(std::env::current_exe().ok());

@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else to stderr. Exit codes are stable: see [`Exit`].
 
 mod config;
+mod doctor;
 mod ground;
 mod init;
 mod log;
@@ -89,6 +90,8 @@ enum Command {
     /// Checks the settings
     #[command(subcommand)]
     Config(config::Command),
+    /// Looks at everything, says what is wrong and what to do, and changes nothing
+    Doctor(doctor::Arguments),
     /// Makes a settings file: asks for what is needed, or takes flags; then tries it
     Init(init::Arguments),
     /// Loads a plug-in and ends: run by the host itself, in a process that may die
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Providers(arguments) => providers::run(&cli.global, &arguments),
         Command::Provider(command) => provider::run(&cli.global, &command),
         Command::Config(command) => config::run(&cli.global, &command),
+        Command::Doctor(arguments) => doctor::run(&cli.global, &arguments),
         Command::Init(arguments) => init::run(&cli.global, &arguments),
         Command::Probe { .. } => Ok(Exit::Done),
     };

@@ -63,6 +63,10 @@ impl Failure {
         &self.message
     }
 
+    pub(super) fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     pub(super) fn print(&self) {
         // Problems of the settings come with their own shape.
         let text = self.message.trim_end();

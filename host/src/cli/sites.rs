@@ -43,11 +43,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
 fn adopt(global: &Global, site: &str) -> Result<Exit, Failure> {
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let ground = Ground::open(global, stopped)?;
-    if !ground.settings.sites.contains_key(site) {
-        let known: Vec<&str> = ground.settings.sites.keys().map(String::as_str).collect();
-        return Err(Failure::new(Exit::Usage, format_args!("there is no site '{site}'"))
-            .hint(format_args!("sites are: {}", known.join(", "))));
-    }
+    ground::known_site(&ground.settings, site)?;
     let engine = &ground.engine;
     let runtime = ground::runtime()?;
     for project in ground.settings.projects.values().filter(|project| project.enabled) {

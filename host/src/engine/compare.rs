@@ -1,7 +1,9 @@
-//! Whether two files have the same content: by a digest that both storages keep, else by reading.
+//! Whether two files have the same content: by a digest that both storages keep, else by reading: the
+//! one that keeps none, if the other does.
 
-use sitesync_provider::{Bytes, Metadata, ReadOptions, Result};
+use sitesync_provider::{Bytes, Error, ErrorKind, Metadata, ReadOptions, Result};
 
+use super::digest;
 use crate::sites::{OpenRoot, Reading};
 
 /// Read at once from each end.
@@ -16,7 +18,8 @@ pub(super) struct Side<'a> {
     pub metadata: &'a Metadata,
 }
 
-/// True if both have the same bytes. `Precondition` if one of them changes while it is read.
+/// True if both have the same bytes. `Precondition` if one of them changes while it is read, or ends
+/// before its end.
 pub(super) async fn same_content(
     a: Side<'_>,
     b: Side<'_>,
@@ -28,18 +31,32 @@ pub(super) async fn same_content(
     if let Some(equal) = by_checksum(a.metadata, b.metadata) {
         return Ok(equal);
     }
+    for (keeps, other) in [(a, b), (b, a)] {
+        let digest = digest::read(other.root, other.path, other.metadata, keeps.metadata).await?;
+        if let Some(equal) = digest.and_then(|digest| digest::agrees(&digest, keeps.metadata)) {
+            return Ok(equal);
+        }
+    }
     let as_seen = |side: Side<'_>| ReadOptions::new().if_version(side.metadata.fingerprint());
     let (mut a_stream, mut b_stream) = tokio::try_join!(
         a.root.open_read(a.path, as_seen(a)),
         b.root.open_read(b.path, as_seen(b)),
     )?;
     let (mut left, mut right) = (Bytes::new(), Bytes::new());
+    let mut compared = 0;
     loop {
         tokio::try_join!(fill(&mut a_stream, &mut left), fill(&mut b_stream, &mut right))?;
         let common = left.len().min(right.len());
         if common == 0 {
-            return Ok(left.is_empty() && right.is_empty());
+            let size = a.metadata.size;
+            if compared == size {
+                return Ok(true);
+            }
+            let short = if left.is_empty() { a } else { b };
+            let why = format!("it ended after {compared} of {size} bytes");
+            return Err(short.root.named(Error::new(ErrorKind::Precondition, why)));
         }
+        compared += common as u64;
         if left.split_to(common) != right.split_to(common) {
             return Ok(false);
         }

@@ -3,7 +3,7 @@
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use sitesync_provider::{Checksum, Metadata, Result};
+use sitesync_provider::{Checksum, Error, ErrorKind, Metadata, Result};
 
 use crate::sites::OpenRoot;
 
@@ -55,14 +55,15 @@ impl Running {
     }
 }
 
-/// False if a file's digest is another; true where it keeps none by this algorithm.
-pub(super) fn agrees(digest: &Checksum, metadata: &Metadata) -> bool {
+/// Whether a file's own digest is this one; `None` where it keeps none by this algorithm.
+pub(super) fn agrees(digest: &Checksum, metadata: &Metadata) -> Option<bool> {
     let same = |sum: &&Checksum| sum.algorithm == digest.algorithm;
-    metadata.checksums.iter().find(same).is_none_or(|sum| sum.digest == digest.digest)
+    metadata.checksums.iter().find(same).map(|sum| sum.digest == digest.digest)
 }
 
-/// Reads a file for a digest that the other end keeps. `None` if that keeps none that is known here.
-pub(super) async fn read_back(
+/// Reads a file for a digest that the other end keeps. `None` if that keeps none that is known here;
+/// `Precondition` if not all of it could be read.
+pub(super) async fn read(
     root: &OpenRoot,
     path: &str,
     there: &Metadata,
@@ -72,11 +73,18 @@ pub(super) async fn read_back(
     let Some(mut digest) = known else { return Ok(None) };
     let how = sitesync_provider::ReadOptions::new().if_version(there.fingerprint());
     let mut reading = root.open_read(path, how).await?;
+    let mut bytes = 0;
     loop {
         let chunk = reading.read(CHUNK).await?;
         if chunk.is_empty() {
-            return Ok(Some(digest.finish()));
+            break;
         }
+        bytes += chunk.len() as u64;
         digest.update(&chunk);
     }
+    if bytes != there.size {
+        let why = format!("it ended after {bytes} of {} bytes", there.size);
+        return Err(root.named(Error::new(ErrorKind::Precondition, why)));
+    }
+    Ok(Some(digest.finish()))
 }

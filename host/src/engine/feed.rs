@@ -3,8 +3,8 @@
 //! The cursor is taken before the scan that it continues, and stored only once everything before
 //! it has been planned: whatever happens in between is named once more.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use sitesync_provider::{Change, Cursor, Entry, Error, ErrorKind, Metadata};
 use tokio::sync::mpsc;
@@ -14,13 +14,29 @@ use super::names;
 use super::pair::{RootPair, Side};
 use super::plan::{Keys, Looker};
 use super::run::{End, Run};
-use crate::catalog::{FolderId, GONE, Have, JobState};
+use crate::catalog::{FolderId, GONE, Have, JobState, RootId};
 use crate::sites::{Capability, is_site_fault};
 
 /// With changes in more folders than this, a root is scanned: that costs less.
 pub(super) const FOLDERS: usize = 1000;
 /// Pages of a feed at once: what has more has no end.
 const PAGES: usize = 100_000;
+
+/// How far the feed of one root was followed in a run. The catalog is told once nothing is left.
+#[derive(Debug, Default)]
+pub(super) struct Following {
+    cursor: String,
+    /// Folders that are to be looked at again.
+    again: BTreeSet<String>,
+    /// Changes of files that are being written: most likely by us.
+    waiting: Vec<Change>,
+}
+
+impl Following {
+    fn is_empty(&self) -> bool {
+        self.again.is_empty() && self.waiting.is_empty()
+    }
+}
 
 impl Run {
     /// Plans what changed in the roots of a side since the last time. A root that was never scanned
@@ -31,11 +47,10 @@ impl Run {
         side: Side,
         scan: bool,
     ) -> Result<(), End> {
-        let site = self.pair.site(side);
         // Roots that were followed to the same place share the request.
         let mut feeds: BTreeMap<String, Vec<Arc<RootPair>>> = BTreeMap::new();
         for root in roots {
-            match self.engine.catalog.read(|view| view.cursor(root.id, site))? {
+            match self.place(root, side)? {
                 Some(cursor) => feeds.entry(cursor).or_default().push(root.clone()),
                 None if scan => self.begin_feed(root, side).await?,
                 None => {}
@@ -48,6 +63,7 @@ impl Run {
                 Err(Lost::Place(error)) => {
                     tracing::info!(%error, "a change feed lost its place: scanning");
                     for root in &roots {
+                        self.following().remove(&(root.id, side));
                         self.put_cursor(root, side, None).await?;
                         self.begin_feed(root, side).await?;
                     }
@@ -63,19 +79,50 @@ impl Run {
         Ok(())
     }
 
-    /// Scans a root, and stores where its feed stood before.
+    /// Looks once more at what was left for later: at the end of a single run.
+    pub(super) async fn follow_up(&self) -> Result<(), End> {
+        for side in Side::BOTH {
+            for root in self.pair.roots() {
+                if self.following().contains_key(&(root.id, side)) {
+                    self.recorded.begin(side, Looker::Survey);
+                    self.look_again(&root, side).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn following(&self) -> MutexGuard<'_, HashMap<(RootId, Side), Following>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the feed of a root goes on.
+    fn place(&self, root: &RootPair, side: Side) -> Result<Option<String>, End> {
+        if let Some(following) = self.following().get(&(root.id, side)) {
+            return Ok(Some(following.cursor.clone()));
+        }
+        let site = self.pair.site(side);
+        Ok(self.engine.catalog.read(|view| view.cursor(root.id, site))?)
+    }
+
+    /// Scans a root, and goes on from where its feed stood before.
     async fn begin_feed(&self, root: &Arc<RootPair>, side: Side) -> Result<(), End> {
         let end = root.end(side);
         let cursor = match end.changes(&[&end.root], None).await {
-            Ok(page) => Some(page.next.0),
+            Ok(page) => page.next.0,
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 end.cannot(Capability::Feed);
-                None
+                self.survey(root, side).await?;
+                return Ok(());
             }
             Err(error) => return Err(self.fault(side, &error)),
         };
-        if self.survey(root, side).await? {
-            self.put_cursor(root, side, cursor).await?;
+        let seen = self.survey(root, side).await?;
+        if seen.whole {
+            self.believe(root, side).await?;
+            let following = Following { cursor, again: seen.again, ..Following::default() };
+            self.following().insert((root.id, side), following);
+            self.keep_place(root, side).await?;
         }
         Ok(())
     }
@@ -89,25 +136,25 @@ impl Run {
     ) -> Result<(), Lost> {
         let Some(end) = roots.first().map(|root| root.end(side)) else { return Ok(()) };
         let names: Vec<&str> = roots.iter().map(|root| &*root.end(side).root).collect();
+        for root in roots {
+            self.look_again(root, side).await?;
+        }
         let mut since = cursor;
-        let mut settled = true;
         for _ in 0..PAGES {
             let page = end.changes(&names, Some(Cursor(since.clone()))).await;
             let page = page.map_err(|error| match error.kind() {
                 kind if is_site_fault(kind) => Lost::End(self.fault(side, &error)),
                 _ => Lost::Place(error),
             })?;
-            for root in roots {
-                let here = |change: &&Change| change.root == root.end(side).root;
-                let changed = page.changed.iter().filter(here);
-                settled &= self.look_at(root, side, changed).await?;
-            }
             let moved = page.next.0 != since;
             since = page.next.0;
-            // What is to be looked at again is named again.
-            if settled && moved {
-                for root in roots {
-                    self.put_cursor(root, side, Some(since.clone())).await?;
+            for root in roots {
+                let here = |change: &&Change| change.root == root.end(side).root;
+                let changed: Vec<Change> = page.changed.iter().filter(here).cloned().collect();
+                let left = self.look_at(root, side, changed).await?;
+                if moved || !left.is_empty() {
+                    self.note(root, side, left, Some(&since));
+                    self.keep_place(root, side).await?;
                 }
             }
             if !page.more {
@@ -118,17 +165,55 @@ impl Run {
         Err(Lost::End(self.fault(side, &end.named(endless))))
     }
 
-    /// Looks at what a feed named in one root, but for what is known already. False if any of it is
-    /// to be looked at again.
-    async fn look_at<'c>(
+    /// Looks again at what was left, which may be settled by now.
+    async fn look_again(&self, root: &Arc<RootPair>, side: Side) -> Result<(), End> {
+        let (again, waiting) = match self.following().get_mut(&(root.id, side)) {
+            Some(left) => (std::mem::take(&mut left.again), std::mem::take(&mut left.waiting)),
+            None => return Ok(()),
+        };
+        let mut left = self.look_at(root, side, waiting).await?;
+        let touched = again.into_iter().map(|folder| (folder, BTreeSet::new())).collect();
+        left.again.append(&mut self.look(root, (side, Looker::Survey), touched).await?);
+        self.note(root, side, left, None);
+        self.keep_place(root, side).await
+    }
+
+    /// Notes what is left of a root, and where its feed goes on.
+    fn note(&self, root: &RootPair, side: Side, left: Following, cursor: Option<&str>) {
+        let mut following = self.following();
+        let of_root = following.entry((root.id, side)).or_default();
+        of_root.again.extend(left.again);
+        of_root.waiting.extend(left.waiting);
+        if let Some(cursor) = cursor {
+            cursor.clone_into(&mut of_root.cursor);
+        }
+    }
+
+    /// Tells the catalog how far a root was followed, if nothing is left of what came before.
+    async fn keep_place(&self, root: &RootPair, side: Side) -> Result<(), End> {
+        let cursor = {
+            let following = self.following();
+            let of_root = following.get(&(root.id, side));
+            let settled = of_root.filter(|left| left.is_empty());
+            settled.map(|left| left.cursor.clone())
+        };
+        match cursor {
+            Some(cursor) => self.put_cursor(root, side, Some(cursor)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Looks at what a feed named in one root, but for what is known already. Returns what is to be
+    /// looked at again.
+    async fn look_at(
         &self,
         root: &Arc<RootPair>,
         side: Side,
-        changed: impl Iterator<Item = &'c Change>,
-    ) -> Result<bool, End> {
+        changed: Vec<Change>,
+    ) -> Result<Following, End> {
         let site = self.pair.site(side);
         let mut touched: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let mut settled = true;
+        let mut left = Following::default();
         let mut everything = false;
         let view = &self.engine.catalog;
         for change in changed {
@@ -146,31 +231,35 @@ impl Run {
                     continue;
                 }
                 if row.jobs.iter().any(|j| j.to == site && j.state == JobState::InProgress) {
-                    // Most likely our own write, which is not recorded yet.
-                    settled = false;
+                    left.waiting.push(change);
                     continue;
                 }
             }
             touched.entry(folder.to_owned()).or_default().insert(name.to_owned());
         }
         if everything || touched.len() > FOLDERS {
-            return Ok(self.survey(root, side).await? && settled);
+            let mut seen = self.survey(root, side).await?;
+            if !seen.whole {
+                seen.again.insert(String::new());
+            }
+            left.again.append(&mut seen.again);
+        } else {
+            left.again.append(&mut self.look(root, (side, Looker::Survey), touched).await?);
         }
-        Ok(self.look(root, (side, Looker::Survey), touched).await? && settled)
+        Ok(left)
     }
 
-    /// Lists the folders in which something changed, and plans what is found. False if any of it is
+    /// Lists the folders in which something changed, and plans what is found. Returns those that are
     /// to be looked at again.
     pub(super) async fn look(
         &self,
         root: &Arc<RootPair>,
         (side, by): (Side, Looker),
         touched: BTreeMap<String, BTreeSet<String>>,
-    ) -> Result<bool, End> {
+    ) -> Result<BTreeSet<String>, End> {
         if touched.is_empty() {
-            return Ok(true);
+            return Ok(BTreeSet::new());
         }
-        let mut settled = true;
         let (to_plan, mut found) = mpsc::channel::<Discovered>(8);
         let progress = &self.engine.progress;
         let looking = async {
@@ -178,25 +267,31 @@ impl Run {
             discover::look(&self.pair, root, side, progress, &to_plan, touched).await
         };
         let planning = async {
-            let mut settled = true;
+            let mut again = BTreeSet::new();
             while let Some(discovered) = found.recv().await {
-                settled &= self.plan(discovered, by, &mut Keys::default()).await?;
+                again.append(&mut self.plan(discovered, by, &mut Keys::default()).await?);
             }
-            Ok::<_, End>(settled)
+            Ok::<_, End>(again)
         };
         let (looked, planned) = tokio::join!(looking, planning);
-        settled &= planned?;
+        let mut again = planned?;
         let (scanned, no_folders) = looked.map_err(|error| self.fault(side, &error))?;
-        settled &= scanned.is_whole();
+        again.extend(scanned.failed);
         for path in no_folders {
             let known = self.engine.catalog.read(|view| view.folders_beneath(root.id, &path))?;
             if !known.is_empty() {
                 let folders = known.into_iter().map(Folder::gone).collect();
                 let gone = Discovered { root: root.clone(), side, folders };
-                settled &= self.plan(gone, by, &mut Keys::default()).await?;
+                again.append(&mut self.plan(gone, by, &mut Keys::default()).await?);
             }
         }
-        Ok(settled)
+        self.believe(root, side).await?;
+        Ok(again)
+    }
+
+    /// What a look at a root did not find is not named again: it must have been the root.
+    async fn believe(&self, root: &Arc<RootPair>, side: Side) -> Result<(), End> {
+        root.still_there(side).await.map_err(|error| self.fault(side, &error))
     }
 
     /// What the feed did not name is as it was: whether there is anything to do for it may have

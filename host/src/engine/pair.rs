@@ -99,10 +99,13 @@ impl RootPair {
         if found == *identity {
             return Ok(());
         }
-        Err(sitesync_provider::Error::new(
+        let error = sitesync_provider::Error::new(
             ErrorKind::RootUnavailable,
             format!("{} is not the root that was opened before: not mounted?", root.root),
-        ))
+        );
+        // No single answer of it tells so: nothing is asked of it for now.
+        root.storage.bad(&error);
+        Err(error)
     }
 }
 
@@ -324,7 +327,7 @@ fn nested(a: &Path, b: &Path) -> bool {
 }
 
 /// A root that holds our own files, or lies among them, would sync the catalog while it is written.
-fn refuse_ours(root: &OpenRoot, ours: &[PathBuf]) -> Result<(), Fault> {
+pub(crate) fn refuse_ours(root: &OpenRoot, ours: &[PathBuf]) -> Result<(), Fault> {
     let Some(path) = root.info.local_path.as_deref() else { return Ok(()) };
     let Some(own) = ours.iter().find(|own| nested(own, Path::new(path))) else { return Ok(()) };
     Err(Fault {
@@ -339,7 +342,7 @@ fn refuse_ours(root: &OpenRoot, ours: &[PathBuf]) -> Result<(), Fault> {
 }
 
 /// Both ends in one folder would copy files onto themselves; one in the other, for ever.
-fn refuse_one_folder(
+pub(crate) fn refuse_one_folder(
     [active, remote]: &[Arc<OpenRoot>; 2],
     identities: &[String; 2],
 ) -> Result<(), Fault> {

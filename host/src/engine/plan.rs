@@ -34,7 +34,8 @@ pub(super) struct FolderPlan {
     steps: Vec<Step>,
     /// Files that were there and were not listed: to be confirmed before anything is concluded.
     pub missing: Vec<Missing>,
-    /// Something was recorded of a file after the look at it began: it is to be looked at again.
+    /// Something was recorded of a file after the look at it began, or it was left to a job that is
+    /// not done: it is to be looked at again.
     pub again: bool,
     /// Transfers that this makes necessary.
     pub files: u64,
@@ -100,7 +101,7 @@ pub(super) fn decide(
             plan.again = true;
             continue;
         }
-        let step = planner.file(row, &entry.name, &entry.metadata, &mut folded);
+        let step = planner.file(row, &entry.name, &entry.metadata, &mut folded, &mut plan.again);
         if let Some(step) = step {
             plan.push(step);
         }
@@ -111,6 +112,7 @@ pub(super) fn decide(
             let working =
                 row.jobs.iter().any(|job| job.to == here && job.state == JobState::InProgress);
             let had = row.haves.iter().find(|have| have.site == here && have.generation != GONE);
+            plan.again |= had.is_some() && working;
             if let (Some(had), false) = (had, working) {
                 plan.missing.push(Missing {
                     folder: folder.path.clone(),
@@ -173,6 +175,7 @@ impl Planner<'_> {
         name: &str,
         seen: &Metadata,
         folded: &mut Option<HashMap<String, String>>,
+        again: &mut bool,
     ) -> Option<Step> {
         let here = self.pair.site(self.side);
         let there = self.pair.site(self.side.other());
@@ -215,7 +218,10 @@ impl Planner<'_> {
                 }
                 None
             }
-            Some(_) if job_here.is_some_and(unrecorded) => None,
+            Some(_) if job_here.is_some_and(unrecorded) => {
+                *again = true;
+                None
+            }
             Some(have) if have.generation == row.generation => {
                 // New content here; the other end has an older one, or none.
                 let generation = row.generation + 1;
@@ -227,7 +233,10 @@ impl Planner<'_> {
             // Changed here while newer content is on its way to here: both ends changed. What is
             // here must be compared, not overwritten.
             Some(_) => set(None, Some(self.have(seen, UNKNOWN)), Some(self.meet(job_here))),
-            None if job_here.is_some_and(unrecorded) => None,
+            None if job_here.is_some_and(unrecorded) => {
+                *again = true;
+                None
+            }
             None if elsewhere.is_some() && !returns => {
                 // Two files meet for the first time.
                 set(None, Some(self.have(seen, UNKNOWN)), Some(self.meet(job_here)))

@@ -78,8 +78,6 @@ pub(super) struct Recorder {
     pub in_flight: Arc<InFlight>,
     /// Told of every file before it is recorded.
     pub recorded: Arc<Recorded>,
-    /// Told when nothing more is under way: the group is closed at once.
-    pub drained: Arc<Notify>,
     /// The last barrier of each destination that failed.
     pub failures: Vec<Failure>,
 }
@@ -118,7 +116,8 @@ impl Recorder {
         };
         let (mut files, mut bytes) = weigh(&first);
         let mut group = vec![first];
-        while files < FILES && bytes < BYTES {
+        // Once nothing else is under way, nothing is waited for.
+        while files < FILES && bytes < BYTES && self.in_flight.count() > files {
             tokio::select! {
                 biased;
                 arrived = arrivals.recv() => {
@@ -128,7 +127,6 @@ impl Recorder {
                     bytes += heavier;
                     group.push(arrived);
                 }
-                () = self.drained.notified() => break,
                 () = tokio::time::sleep_until(deadline) => break,
             }
         }
@@ -366,9 +364,12 @@ impl Writing<'_> {
         }
     }
 
-    /// The job as it is to be tried again, at no cost. Remembers what was sent.
+    /// The job as it is to be tried again, at no cost. Remembers what was sent; but not where it
+    /// was to replace something that must not be found equal and left.
     fn again(&self, claimed: &Claimed) -> Job {
-        let sent = Some(claimed.source.sent());
+        let stale = claimed.destination.as_ref().is_some_and(|have| have.generation == STALE);
+        let rewritten = stale && claimed.job.sent.is_none();
+        let sent = (!rewritten).then(|| claimed.source.sent());
         Job { state: JobState::Ready, sent, error: None, token: None, ..claimed.job.clone() }
     }
 

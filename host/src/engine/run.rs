@@ -1,21 +1,24 @@
 //! One pair at work: claims, batches, and their end.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sitesync_provider::{Error, ErrorKind, Kind, SweepOptions};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::feed::Following;
 use super::pair::{Pair, RootPair, Side};
 use super::plan::{self, Moment, Recorded, have};
 use super::record::{Arrived, InFlight, Recorder};
 use super::schedule::{Engine, Mode, REOPEN};
 use super::token::Token;
 use super::transfer::Route;
-use crate::catalog::{self, ClaimFilter, Claimed, FileId, Job, JobState, QueueFilter, STALE};
+use crate::catalog::{
+    self, ClaimFilter, Claimed, FileId, Job, JobState, QueueFilter, RootId, STALE,
+};
 use crate::sites::{Fault, Parked};
 
 /// Files and bytes of one claim,
@@ -74,6 +77,8 @@ pub(super) struct Run {
     pub(super) surveys: Arc<Semaphore>,
     in_flight: Arc<InFlight>,
     pub(super) recorded: Arc<Recorded>,
+    /// By root: how far its feed was followed.
+    pub(super) followed: Mutex<HashMap<(RootId, Side), Following>>,
     /// Told when planning has put something into the catalog.
     pub(super) planned: Notify,
     /// Both ends have been looked at: what is not planned now will not be in this run.
@@ -90,6 +95,7 @@ impl Run {
             surveys,
             in_flight: Arc::default(),
             recorded: Arc::default(),
+            followed: Mutex::default(),
             planned: Notify::new(),
             surveyed: AtomicBool::new(false),
             claims: AtomicU64::new(0),
@@ -190,15 +196,14 @@ impl Run {
 
     pub(super) async fn go(self: Arc<Self>) -> Result<(), End> {
         let (to_record, arrivals) = mpsc::channel(64);
-        let drained = Arc::new(Notify::new());
         let closing = Arc::new(Notify::new());
-        let recorder = self.recorder(drained.clone());
+        let recorder = self.recorder();
         let recording = tokio::spawn(recorder.run(arrivals, closing.clone()));
         let watching = self.clone();
         let surveying = tokio::spawn(async move { watching.watch().await });
         let renewing = self.clone();
         let renewing = tokio::spawn(async move { renewing.renew().await });
-        let transferred = self.transfer(to_record, &drained).await;
+        let transferred = self.transfer(to_record).await;
         renewing.abort();
         closing.notify_one();
         // Transfers end by themselves only when there is nothing left, or with a fault; either way
@@ -214,10 +219,13 @@ impl Run {
         };
         let recorded = recording.await.unwrap_or(Err(catalog::Error::Closed));
         recorded?;
+        if self.mode == Mode::Once && transferred.is_ok() && surveyed.is_ok() {
+            self.follow_up().await?;
+        }
         surveyed.and(transferred)
     }
 
-    fn recorder(&self, drained: Arc<Notify>) -> Recorder {
+    fn recorder(&self) -> Recorder {
         Recorder {
             pair: self.pair.clone(),
             catalog: self.engine.catalog.clone(),
@@ -226,14 +234,13 @@ impl Run {
             progress: self.engine.progress.clone(),
             in_flight: self.in_flight.clone(),
             recorded: self.recorded.clone(),
-            drained,
             failures: Vec::new(),
         }
     }
 
     /// Records what ended when the run was over already.
     async fn record_late(&self, arrived: Arrived) {
-        if let Err(error) = self.recorder(Arc::default()).record(vec![arrived]).await {
+        if let Err(error) = self.recorder().record(vec![arrived]).await {
             tracing::warn!(%error, "work that ended late stays as it was until the next start");
         }
         self.engine.under_way.late.notify_waiters();
@@ -269,11 +276,7 @@ impl Run {
     }
 
     /// Claims and carries until nothing is left (`Once`), or until stopped.
-    async fn transfer(
-        self: &Arc<Self>,
-        to_record: mpsc::Sender<Arrived>,
-        drained: &Notify,
-    ) -> Result<(), End> {
+    async fn transfer(self: &Arc<Self>, to_record: mpsc::Sender<Arrived>) -> Result<(), End> {
         let mut stop = self.engine.stop.clone();
         // Each ends with the number of large files that it carried.
         let mut carrying: JoinSet<usize> = JoinSet::new();
@@ -332,9 +335,6 @@ impl Run {
                         });
                     }
                 }
-            }
-            if carrying.is_empty() {
-                drained.notify_one();
             }
             let mut nap = Duration::from_secs(60);
             if self.mode == Mode::Once && idle && queued.is_empty() && !carrying.is_empty() {

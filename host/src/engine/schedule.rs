@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use sitesync_provider::ErrorKind;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -25,6 +26,9 @@ const PROJECTS: usize = 16;
 /// Pauses between attempts to open a pair, in the service.
 pub(super) const REOPEN: Duration = Duration::from_secs(5);
 const LONGEST_REOPEN: Duration = Duration::from_secs(600);
+/// Pauses of a single run after faults that soon pass.
+const PAUSES: [Duration; 3] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 /// How often a service looks for plug-ins that came, changed or went.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -91,7 +95,7 @@ impl Engine {
             runs.spawn(async move {
                 let _turn = turn.acquire_owned().await;
                 let name = project.name.clone();
-                (name, engine.run(project, Mode::Once, surveys).await)
+                (name, engine.run_patiently(&project, &surveys).await)
             });
         }
         let mut summary = Summary::default();
@@ -210,6 +214,30 @@ impl Engine {
             }
             pause = (pause * 2).min(LONGEST_REOPEN);
         }
+    }
+
+    /// Runs once; again if a site had a fault that soon passes.
+    async fn run_patiently(
+        &self,
+        project: &settings::Project,
+        surveys: &Arc<Semaphore>,
+    ) -> Result<(), End> {
+        let mut stop = self.stop.clone();
+        for pause in PAUSES {
+            let ended = self.run(project.clone(), Mode::Once, surveys.clone()).await;
+            let passes = |kind| matches!(kind, ErrorKind::RateLimited | ErrorKind::Interrupted);
+            match ended {
+                Err(End::Offline(fault)) if passes(fault.kind) && !*stop.borrow() => {
+                    tracing::info!(project = project.name, "{fault}; trying again");
+                }
+                ended => return ended,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause / self.sites.hurry()) => {}
+                _ = stop.wait_for(|stopped| *stopped) => {}
+            }
+        }
+        self.run(project.clone(), Mode::Once, surveys.clone()).await
     }
 
     async fn run(

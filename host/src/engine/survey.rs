@@ -1,5 +1,6 @@
 //! Looking at both ends: what is found is planned as it comes, and what is missing is confirmed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -15,6 +16,15 @@ use super::run::{End, Run};
 use super::schedule::Mode;
 use crate::catalog::FolderId;
 use crate::sites::Capability;
+
+/// What a survey of a root came to.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// All of it could be listed.
+    pub whole: bool,
+    /// Folders that are to be looked at again: work on something in them is under way.
+    pub again: BTreeSet<String>,
+}
 
 impl Run {
     /// Looks at the ends: once, or again and again.
@@ -66,8 +76,8 @@ impl Run {
         Ok(())
     }
 
-    /// One scan of one root, planned as it goes. True if all of it was seen and planned.
-    pub(super) async fn survey(&self, root: &Arc<RootPair>, side: Side) -> Result<bool, End> {
+    /// One scan of one root, planned as it goes.
+    pub(super) async fn survey(&self, root: &Arc<RootPair>, side: Side) -> Result<Seen, End> {
         root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
         let (to_plan, mut found) = mpsc::channel::<Discovered>(8);
         let progress = &self.engine.progress;
@@ -77,22 +87,22 @@ impl Run {
         };
         let mut seen = Keys::default();
         let planning = async {
-            let mut whole = true;
+            let mut again = BTreeSet::new();
             while let Some(discovered) = found.recv().await {
-                whole &= self.plan(discovered, Looker::Survey, &mut seen).await?;
+                again.append(&mut self.plan(discovered, Looker::Survey, &mut seen).await?);
             }
-            Ok::<_, End>(whole)
+            Ok::<_, End>(again)
         };
         let (scanned, planned) = tokio::join!(scanning, planning);
-        let mut whole = planned?;
+        let mut again = planned?;
         let scanned = scanned.map_err(|error| self.fault(side, &error))?;
-        whole &= scanned.is_whole();
+        let whole = scanned.is_whole();
 
         // Folders that the catalog knows and the scan did not meet.
         let mut after = FolderId(0);
         loop {
             let page = self.engine.catalog.read(|view| view.folders(root.id, after, 1000))?;
-            let Some((last, _)) = page.last() else { return Ok(whole) };
+            let Some((last, _)) = page.last() else { return Ok(Seen { whole, again }) };
             after = *last;
             let folders: Vec<Folder> = page
                 .into_iter()
@@ -101,25 +111,25 @@ impl Run {
                 .collect();
             if !folders.is_empty() {
                 let gone = Discovered { root: root.clone(), side, folders };
-                whole &= self.plan(gone, Looker::Survey, &mut Keys::default()).await?;
+                again.append(&mut self.plan(gone, Looker::Survey, &mut Keys::default()).await?);
             }
         }
     }
 
-    /// Plans what was found, and confirms what is missing. False if any of it is to be looked at
-    /// again.
+    /// Plans what was found, and confirms what is missing. Returns the folders that are to be looked
+    /// at again.
     pub(super) async fn plan(
         &self,
         found: Discovered,
         by: Looker,
         seen: &mut Keys,
-    ) -> Result<bool, End> {
+    ) -> Result<BTreeSet<String>, End> {
         let Discovered { root, side, folders } = found;
         let moment = self.moment();
         let pair = &self.pair;
         // Most folders hold nothing new: that costs reads only, beside the writer.
         let mut missing = Vec::new();
-        let mut again = false;
+        let mut again = BTreeSet::new();
         let mut news = Vec::new();
         tokio::task::block_in_place(|| {
             self.engine.catalog.read(|view| {
@@ -129,7 +139,9 @@ impl Run {
                     if let Some(id) = plan.id {
                         seen.insert(id.0);
                     }
-                    again |= plan.again;
+                    if plan.again {
+                        again.insert(folder.path.clone());
+                    }
                     if plan.is_empty() {
                         missing.extend(plan.missing);
                     } else {
@@ -142,18 +154,20 @@ impl Run {
         if !news.is_empty() {
             let (pair, recorded) = (self.pair.clone(), self.recorded.clone());
             let there = root.clone();
-            let (ids, more_missing, left, files, bytes) = self
+            let (ids, more_missing, mut left, files, bytes) = self
                 .engine
                 .catalog
                 .write(move |unit| {
                     let root = &there;
-                    let (mut ids, mut missing, mut again) = (vec![], vec![], false);
+                    let (mut ids, mut missing, mut again) = (vec![], vec![], BTreeSet::new());
                     let (mut files, mut bytes) = (0, 0);
                     for folder in news {
                         let mut plan =
                             plan::decide(unit, &pair, root, (side, by), &folder, moment, &recorded)?;
                         missing.append(&mut plan.missing);
-                        again |= plan.again;
+                        if plan.again {
+                            again.insert(folder.path.clone());
+                        }
                         files += plan.files;
                         bytes += plan.bytes;
                         ids.push(plan::apply(unit, root, &folder.path, plan)?);
@@ -163,46 +177,57 @@ impl Run {
                 .await?;
             ids.into_iter().for_each(|id| seen.insert(id.0));
             missing.extend(more_missing);
-            again |= left;
+            again.append(&mut left);
             Progress::add(&self.engine.progress.planned_files, files);
             Progress::add(&self.engine.progress.planned_bytes, bytes);
             self.planned.notify_one();
         }
-        Ok(self.confirm(&root, side, missing).await? && !again)
+        again.append(&mut self.confirm(&root, side, missing).await?);
+        Ok(again)
     }
 
     /// A file that a listing does not name is gone only if the root is still the one that was
-    /// opened, and `stat` says so too. False if any of it is to be looked at again.
+    /// opened, and `stat` says so too. Returns the folders that are to be looked at again.
     async fn confirm(
         &self,
         root: &Arc<RootPair>,
         side: Side,
         missing: Vec<Missing>,
-    ) -> Result<bool, End> {
+    ) -> Result<BTreeSet<String>, End> {
+        let mut again = BTreeSet::new();
         if missing.is_empty() {
-            return Ok(true);
+            return Ok(again);
         }
         root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
         let mut gone = Vec::new();
-        let mut sure = true;
         for file in missing {
             match root.end(side).stat(&join(&file.folder, &file.name)).await {
                 Err(error) if error.kind() == ErrorKind::NotFound => gone.push(file),
                 Err(error) => {
                     tracing::debug!(%error, name = file.name, "absence not confirmed");
-                    sure = false;
+                    again.insert(file.folder);
                 }
-                Ok(_) => sure = false,
+                Ok(_) => {
+                    again.insert(file.folder);
+                }
             }
+        }
+        if !gone.is_empty() {
+            // It may have gone while it was asked.
+            root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
         }
         let (pair, moment, root) = (self.pair.clone(), self.moment(), root.clone());
         let noted = self.engine.catalog.write(move |unit| {
-            gone.iter().try_fold(true, |all, file| {
-                Ok(plan::gone(unit, &pair, &root, side, file, moment)? && all)
-            })
+            let mut left = BTreeSet::new();
+            for file in gone {
+                if !plan::gone(unit, &pair, &root, side, &file, moment)? {
+                    left.insert(file.folder);
+                }
+            }
+            Ok(left)
         });
-        sure &= noted.await?;
+        again.append(&mut noted.await?);
         self.planned.notify_one();
-        Ok(sure)
+        Ok(again)
     }
 }

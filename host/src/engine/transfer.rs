@@ -13,7 +13,7 @@ use sitesync_provider::{
 };
 
 use super::compare::{Side as Compared, by_checksum, same_content};
-use super::digest::{Running, agrees, read_back};
+use super::digest::{self, Running, agrees};
 use super::pair::{Pair, RootPair, Side};
 use super::plan::is_sent;
 use super::progress::Progress;
@@ -245,15 +245,17 @@ impl Route {
         let source = &source;
         if resumed && by_checksum(source, &destination).is_none() {
             // Its first part passed at another time.
-            digest = match read_back(self.destination(), path, &destination, source).await {
+            digest = match digest::read(self.destination(), path, &destination, source).await {
                 Ok(digest) => digest,
                 Err(error) => return Outcome::Failed(error),
             };
         }
-        let as_passed = |digest: &Checksum| agrees(digest, &destination) && agrees(digest, source);
+        let differs = |digest: &Checksum| {
+            [source, &destination].iter().any(|end| agrees(digest, end) == Some(false))
+        };
         if destination.size != claimed.source.size
             || by_checksum(source, &destination) == Some(false)
-            || !digest.as_ref().is_none_or(as_passed)
+            || digest.as_ref().is_some_and(differs)
         {
             return Outcome::Failed(self.destination().named(Error::new(
                 ErrorKind::Corrupt,
@@ -295,7 +297,10 @@ impl Route {
     async fn look(&self, claimed: &Claimed, path: &str, surprise: Error) -> Result<Outcome> {
         let source = match self.source().stat(path).await {
             Ok(source) => source,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Outcome::SourceGone),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.root.still_there(self.to.other()).await?;
+                return Ok(Outcome::SourceGone);
+            }
             Err(error) => return Err(error),
         };
         if !is_as_claimed(&source, claimed) {
@@ -304,6 +309,7 @@ impl Route {
         let there = match self.destination().stat(path).await {
             Ok(there) => there,
             Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.root.still_there(self.to).await?;
                 return Ok(match claimed.destination {
                     Some(_) => Outcome::DestinationGone,
                     None => Outcome::Failed(surprise),
@@ -372,25 +378,39 @@ impl Route {
         let (source, destination) = (self.source(), self.destination());
         let size = claimed.source.size;
         let version = claimed.source.version.as_str();
-        let meta = source.stat(path).await?;
-        unchanged(&meta, claimed)?;
+        let tag = Token { generation: claimed.generation, build: destination.build() };
+        let resume = claimed.job.token.as_deref().and_then(|token| tag.open(token));
+        let from = |offset| ReadOptions::new().range(offset, None).if_version(version);
+        // From which byte a resumed write goes on is not known yet.
+        let mut opened = None;
+        let meta = match resume {
+            Some(_) => source.stat(path).await?,
+            None => opened.insert(source.open_read(path, from(0)).await?).metadata().clone(),
+        };
+        unchanged(&meta, claimed).map_err(|error| source.named(error))?;
         // The source's slot ends with the reading, whatever the destination still does.
         let Slots { source: reading_slot, destination: writing_slot } = slots;
         let (operation, op) = Operation::new(vec![writing_slot], |_| {});
-        let tag = Token { generation: claimed.generation, build: destination.build() };
-        let resume = claimed.job.token.as_deref().and_then(|token| tag.open(token));
         let how = WriteOptions::new(size, expectation(claimed))
             .mtime_ns(meta.mtime_ns)
             .mode(meta.mode)
             .resume(resume)
             .op(op);
-        let mut writing = destination.open_write(path, how, operation).await?;
+        let mut writing = match destination.open_write(path, how, operation).await {
+            Ok(writing) => writing,
+            Err(error) => {
+                // What was sent before is still there: the next try goes on with it.
+                if is_site_fault(error.kind()) {
+                    token.clone_from(&claimed.job.token);
+                }
+                return Err(error);
+            }
+        };
         let offset = writing.offset();
         if offset > size {
             let why = format!("the provider would go on from byte {offset} of {size}");
             return Err(destination.named(Error::new(ErrorKind::Corrupt, why)));
         }
-        let how = ReadOptions::new().range(offset, None).if_version(version);
         let mut sent = offset;
         let mut digest = if offset == 0 { Running::of(&meta, destination) } else { None };
         let mut marked = offset;
@@ -402,7 +422,10 @@ impl Route {
             }
         }
         let moved: Result<Option<Checksum>> = async {
-            let mut reading = source.open_read(path, how).await?;
+            let mut reading = match opened {
+                Some(reading) if offset == 0 => reading,
+                _ => source.open_read(path, from(offset)).await?,
+            };
             let mut chunk = reading.read(CHUNK).await?;
             while !chunk.is_empty() {
                 let len = chunk.len() as u64;
@@ -431,12 +454,16 @@ impl Route {
                 let why = format!("the source ended after {sent} of {size} bytes");
                 return Err(source.named(Error::new(ErrorKind::Precondition, why)));
             }
-            // As it was before: else what was read is of two contents.
-            unchanged(&source.stat(path).await?, claimed)?;
             let digest = digest.map(Running::finish);
-            if digest.as_ref().is_some_and(|digest| !agrees(digest, &meta)) {
-                let why = "what was read is not what it says it has: its checksum differs";
-                return Err(source.named(Error::new(ErrorKind::Corrupt, why)));
+            match digest.as_ref().and_then(|digest| agrees(digest, &meta)) {
+                Some(true) => {}
+                Some(false) => {
+                    let why = "what was read is not what it says it has: its checksum differs";
+                    return Err(source.named(Error::new(ErrorKind::Corrupt, why)));
+                }
+                // As it was before: else what was read is of two contents.
+                None => unchanged(&source.stat(path).await?, claimed)
+                    .map_err(|error| source.named(error))?,
             }
             Ok(digest)
         }

@@ -63,8 +63,12 @@ impl Run {
                 let Some(root) = roots.get(at) else { continue };
                 if changed.len() > FOLDERS {
                     tracing::debug!(root = root.name, "too much changes: left to the next scan");
-                } else if !self.look(root, (side, Looker::Hint), changed.clone()).await? {
-                    again.insert(at, changed);
+                    continue;
+                }
+                let left = self.look(root, (side, Looker::Hint), changed).await?;
+                if !left.is_empty() {
+                    let folders = left.into_iter().map(|folder| (folder, BTreeSet::new()));
+                    again.insert(at, folders.collect());
                 }
             }
         }

@@ -92,8 +92,18 @@ impl From<Parked> for ParkedReport {
 }
 
 /// What a storage's recent calls tell of it.
-#[derive(Debug, Default)]
-pub struct Health(Mutex<State>);
+#[derive(Debug)]
+pub struct Health {
+    state: Mutex<State>,
+    /// Pauses are so many times shorter.
+    hurry: u32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Health::hurried(1)
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -121,6 +131,11 @@ pub(super) fn is_the_accounts(kind: ErrorKind) -> bool {
 }
 
 impl Health {
+    /// One whose pauses are so many times shorter.
+    pub(super) fn hurried(hurry: u32) -> Self {
+        Health { state: Mutex::default(), hurry: hurry.max(1) }
+    }
+
     /// Why the storage is to be left alone at this moment, if it is.
     #[must_use]
     pub fn parked(&self, now: Instant) -> Option<Parked> {
@@ -190,6 +205,7 @@ impl Health {
                 if fast { wait.mul_f64(1.0 + chance() / 2.0) } else { wait }
             }
         };
+        let wait = wait / self.hurry;
         state.parked = Some(Parked {
             kind: error.kind(),
             reason: error.message().to_owned(),
@@ -201,7 +217,7 @@ impl Health {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -65,35 +65,45 @@ pub async fn read_identity(root: &OpenRoot, info: &RootInfo) -> Result<Option<Id
 
 /// The identity of a root, checked against the one that is remembered.
 ///
-/// A root that was never used is given a marker, with `fresh` as its id. A root that is remembered
-/// and has no marker, or another, is not the one that was meant: `RootUnavailable`.
+/// A root that was never used is given a marker, with `fresh` as its id. One that is remembered must
+/// be that one: see [`recognise`].
 pub async fn establish(root: &OpenRoot, remembered: Option<&str>, fresh: &str) -> Result<Identity> {
-    let stand_in = || Identity::StandIn(root.info.root_id.clone());
-    let mut found = read_identity(root, &root.info).await?;
-    if found.is_none() && remembered.is_none() {
-        found = mark(root, fresh).await?;
+    if let Some(remembered) = remembered {
+        return recognise(root, remembered).await;
     }
-    let identity = found.unwrap_or_else(stand_in);
-    match remembered {
-        None => Ok(identity),
-        Some(text) if text == identity.text() || text == stand_in().text() => Ok(identity),
-        Some(_) => Err(Error::new(
-            ErrorKind::RootUnavailable,
-            match identity {
-                Identity::Marker(_) => format!(
-                    "{} is another root than the one that was here before (its {MARKER} differs)",
-                    root.root
-                ),
-                Identity::StandIn(_) if root.info.lasting_id => {
-                    format!("{} is another folder than the one that was here before", root.root)
-                }
-                Identity::StandIn(_) => {
-                    format!("{} lacks the marker {MARKER} that it had: not mounted?", root.root)
-                }
-            },
-        )
-        .with_code(ANOTHER_ROOT)),
+    let found = match read_identity(root, &root.info).await? {
+        Some(marker) => Some(marker),
+        None => mark(root, fresh).await?,
+    };
+    Ok(found.unwrap_or_else(|| stand_in(root)))
+}
+
+/// The identity of a root that is remembered; writes nothing.
+///
+/// A root that has no marker, or another, is not the one that was meant: `RootUnavailable`.
+pub async fn recognise(root: &OpenRoot, remembered: &str) -> Result<Identity> {
+    let identity = read_identity(root, &root.info).await?.unwrap_or_else(|| stand_in(root));
+    if remembered == identity.text() || remembered == stand_in(root).text() {
+        return Ok(identity);
     }
+    let message = match identity {
+        Identity::Marker(_) => format!(
+            "{} is another root than the one that was here before (its {MARKER} differs)",
+            root.root
+        ),
+        Identity::StandIn(_) if root.info.lasting_id => {
+            format!("{} is another folder than the one that was here before", root.root)
+        }
+        Identity::StandIn(_) => {
+            format!("{} lacks the marker {MARKER} that it had: not mounted?", root.root)
+        }
+    };
+    Err(Error::new(ErrorKind::RootUnavailable, message).with_code(ANOTHER_ROOT))
+}
+
+/// What a root without a marker is known by.
+fn stand_in(root: &OpenRoot) -> Identity {
+    Identity::StandIn(root.info.root_id.clone())
 }
 
 /// Gives a root its marker; `None` where that can't be.

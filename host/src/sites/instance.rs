@@ -132,12 +132,13 @@ pub(crate) struct Accounts(Mutex<HashMap<(String, String), Arc<Health>>>);
 
 impl Accounts {
     /// That of a root; one of its own where the provider names none.
-    fn of(&self, provider: &str, info: &RootInfo) -> Arc<Health> {
+    fn of(&self, provider: &str, info: &RootInfo, hurry: u32) -> Arc<Health> {
+        let fresh = || Arc::new(Health::hurried(hurry));
         if info.account.is_empty() {
-            return Arc::default();
+            return fresh();
         }
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.entry((provider.to_owned(), info.account.clone())).or_default().clone()
+        accounts.entry((provider.to_owned(), info.account.clone())).or_insert_with(fresh).clone()
     }
 }
 
@@ -147,6 +148,8 @@ struct Services {
     site_id: String,
     rate: Arc<Rate>,
     stop: tokio::sync::watch::Receiver<bool>,
+    /// Where the host waits.
+    runtime: tokio::runtime::Handle,
 }
 
 impl HostServices for Services {
@@ -161,14 +164,15 @@ impl HostServices for Services {
     fn permit(&self, n: u32) -> BoxFuture<'static, Result<()>> {
         let rate = self.rate.clone();
         let mut stop = self.stop.clone();
-        Box::pin(async move {
+        let down = || Error::new(ErrorKind::Cancelled, "the host is going down");
+        // A plug-in asks on threads of its own, where nothing keeps time for the host.
+        let waiting = self.runtime.spawn(async move {
             tokio::select! {
                 () = rate.pass(u64::from(n)) => Ok(()),
-                _ = stop.wait_for(|stopped| *stopped) => {
-                    Err(Error::new(ErrorKind::Cancelled, "the host is going down"))
-                }
+                _ = stop.wait_for(|stopped| *stopped) => Err(down()),
             }
-        })
+        });
+        Box::pin(async move { waiting.await.unwrap_or_else(|_| Err(down())) })
     }
 
     fn is_stopped(&self) -> bool {
@@ -197,6 +201,7 @@ impl Instance {
             site_id: ground.site_id.clone(),
             rate: Arc::new(Rate::new(requests)),
             stop: ground.stop.clone(),
+            runtime: tokio::runtime::Handle::current(),
         };
         Arc::new(Instance {
             key: key.to_owned(),
@@ -273,8 +278,8 @@ impl Instance {
                 let width = site.slots.unwrap_or(slots_hint).max(1) as usize;
                 Arc::new(Storage {
                     id: info.storage_id.clone(),
-                    health: Health::default(),
-                    account: self.accounts.of(&site.provider, info),
+                    health: Health::hurried(self.limits.hurry),
+                    account: self.accounts.of(&site.provider, info, self.limits.hurry),
                     width,
                     sites: Mutex::default(),
                     slots: Slots::new(width),

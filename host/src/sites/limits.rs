@@ -25,6 +25,8 @@ pub struct Limits {
     pub entries: usize,
     /// Folders of one scan: likewise.
     pub folders: usize,
+    /// A storage that is left alone is tried again so many times sooner: 1, but for tests.
+    pub hurry: u32,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Limits {
             barrier: limit,
             entries: 1_000_000,
             folders: 10_000_000,
+            hurry: 1,
         }
     }
 

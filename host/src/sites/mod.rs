@@ -30,7 +30,7 @@ use sitesync_provider::ErrorKind;
 
 pub(crate) use breaker::is_site_fault;
 pub use breaker::{Health, Parked, ParkedReport, StorageHealth};
-pub use identity::{Identity, establish, read_identity};
+pub use identity::{Identity, establish, read_identity, recognise};
 pub use instance::{Instance, Storage};
 pub use limits::Limits;
 pub use listing::{Listed, Listing};
@@ -173,6 +173,12 @@ impl Sites {
         }
     }
 
+    /// See [`Limits::hurry`].
+    #[must_use]
+    pub(crate) fn hurry(&self) -> u32 {
+        self.ground.limits.hurry.max(1)
+    }
+
     /// Other limits on how long a site may take. For sites that were not used yet.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -221,6 +227,20 @@ impl Sites {
         let mut health: Vec<_> = instances.values().flat_map(|one| one.health(now)).collect();
         health.sort_by(|a, b| (&a.sites, &a.storage).cmp(&(&b.sites, &b.storage)));
         health
+    }
+
+    /// Connects a site, with settings of a project's own in the place of the site's, and opens no
+    /// root of it.
+    pub async fn connect_for(&self, site: &str, own: &Own) -> Result<Arc<Instance>, Fault> {
+        let configured = with(self.configured(site)?, own);
+        let instance = tokio::task::block_in_place(|| self.instance_of(&configured))?;
+        let link = instance.link();
+        let connected = instance.connection(&link).await.map(drop);
+        connected.map_err(|error| {
+            let error = error.context(layers::who(&configured));
+            Fault::new(site, &error).pointing_into(&configured)
+        })?;
+        Ok(instance)
     }
 
     /// Opens a root of a site: connects on first use, and asks what the root is.

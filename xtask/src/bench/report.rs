@@ -5,6 +5,7 @@ use std::fs;
 use std::thread;
 
 use super::data::{Data, grouped};
+use super::drive::Runs;
 use super::medium::Medium;
 use super::peer::{Peer, Peers};
 
@@ -17,7 +18,7 @@ const STEADY: f64 = 1.5;
 /// The times of one peer in one case.
 #[derive(Debug)]
 pub(super) struct Samples {
-    peer: Peer,
+    pub(super) peer: Peer,
     pub(super) seconds: Vec<f64>,
 }
 
@@ -133,6 +134,48 @@ impl Report {
         }
     }
 
+    /// Adds some work with Drive. Goals: ours at most so many times rclone's time; at least four
+    /// fifths of the requests in a second that are allowed, none of them refused.
+    pub(super) fn drive(
+        &mut self,
+        title: &str,
+        peers: &[Runs],
+        goal: Option<f64>,
+        allowed: Option<f64>,
+    ) {
+        let _ = write!(
+            self.sections,
+            "\n## {title}\n\n\
+             | | median, s | fastest, s | slowest, s | requests | requests/s | refused |\n\
+             |---|---:|---:|---:|---:|---:|---:|\n"
+        );
+        for Runs { times, requests, refused } in peers {
+            let (name, sorted, median) = (times.peer.name(), times.sorted(), times.median());
+            let (fastest, slowest) = (sorted[0], sorted[sorted.len() - 1]);
+            let rate = *requests as f64 / median;
+            let _ = writeln!(
+                self.sections,
+                "| {name} | {median:.2} | {fastest:.2} | {slowest:.2} | {requests} | {rate:.0} | \
+                 {refused} |"
+            );
+        }
+        let of = |peer| peers.iter().find(|runs| runs.times.peer == peer);
+        let Some(ours) = of(Peer::Ours) else { return };
+        if let (Some(limit), Some(theirs)) = (goal, of(Peer::Rclone)) {
+            let ratio = ours.times.median() / theirs.times.median();
+            let goal = format!("<= {limit:.2} x {}", Peer::Rclone.name());
+            self.goal(title, &goal, &format!("{ratio:.2}"), ratio, limit);
+        }
+        if let Some(allowed) = allowed {
+            // What is left of the allowance, so that less is better.
+            let unused = 1.0 - ours.requests as f64 / ours.times.median() / allowed;
+            let shown = format!("{:.0} %", unused * 100.0);
+            self.goal(title, "<= 20 % unused", &shown, unused.max(0.0), 0.2);
+            let refused = ours.refused as f64;
+            self.goal(title, "0 refused", &ours.refused.to_string(), refused, 0.0);
+        }
+    }
+
     /// Adds what a sync of so many files takes: bytes.
     pub(super) fn memory(&mut self, medium: &Medium, peaks: &[(Data, u64)]) {
         let title = format!("Memory of one sync, {}", medium.label);
@@ -203,6 +246,9 @@ impl Report {
 
 /// Says whether a number is within its limit, and by how much.
 fn verdict(measured: f64, limit: f64) -> String {
+    if limit == 0.0 {
+        return if measured <= 0.0 { "met" } else { "missed" }.to_owned();
+    }
     let percent = (measured / limit - 1.0).abs() * 100.0;
     if measured <= limit {
         format!("met, {percent:.0} % below")

@@ -683,6 +683,43 @@ fn damage_met_later_is_told_too() {
 }
 
 #[test]
+fn a_look_at_the_whole_finds_what_there_is_and_what_is_damaged() {
+    let t = fixture();
+    let in_state = |state| move |job: &mut Job| job.state = state;
+    t.queued("ready", 1, |_| {});
+    t.queued("waiting", 1, in_state(JobState::Waiting));
+    t.queued("failed", 1, in_state(JobState::Failed));
+    t.queued("conflict", 1, in_state(JobState::Conflict));
+    let stale = t.queued("stale", 1, |job| job.priority = 900);
+    t.write(move |unit| unit.set_generation(stale, 2, 1));
+    // Passes over the one whose source lacks the newest content.
+    assert_eq!(t.names(t.filter()), ["ready"]);
+    t.write(|unit| unit.put_project("empty"));
+    let read = Sqlite::open_read_only(t.dir.path()).unwrap();
+    assert_eq!((read.schema_version(), read.check()), (Ok(schema::KNOWN), Ok(())));
+    let demo = Tallied {
+        project: "demo".to_owned(),
+        synced: 4,
+        under_way: 2,
+        parked: 1,
+        failed: 1,
+        conflicts: 1,
+    };
+    let empty = Tallied { project: "empty".to_owned(), ..Tallied::default() };
+    assert_eq!(read.tallies().unwrap(), [demo, empty]);
+    drop(read);
+
+    let path = t.dir.path().join("catalog.db");
+    drop(t.db);
+    let mut bytes = fs::read(&path).unwrap();
+    // The first pages tell what the file is.
+    bytes[3 * 4096..].fill(0x5a);
+    fs::write(&path, bytes).unwrap();
+    let found = Sqlite::open_read_only(t.dir.path()).unwrap().check();
+    assert!(matches!(found, Err(Error::Damaged(_))), "{found:?}");
+}
+
+#[test]
 fn network_file_systems_are_known() {
     for (magic, kind) in [
         (0x6969, Some("nfs")),

@@ -10,9 +10,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use sitesync_provider::{
-    About, At, Bytes, ChangePage, Changes, Checksum, Copied, Copy, Cursor, DeleteOptions, End,
-    Error, ErrorKind, Expect, Host, Kind, ListStream, Metadata, Op, Page, Provider, ReadOptions,
-    ReadStream, Result, RootInfo, SweepOptions, Swept, WriteOptions, WriteStream, check_path, join,
+    About, At, Bytes, Change, ChangePage, Changes, Checksum, Copied, Copy, Cursor, DeleteOptions,
+    End, Error, ErrorKind, Expect, Host, Kind, ListStream, Metadata, Op, Page, Provider,
+    ReadOptions, ReadStream, Result, RootInfo, SweepOptions, Swept, WriteOptions, WriteStream,
+    check_path, join,
 };
 use well_behaved::Memory;
 
@@ -336,6 +337,7 @@ impl Provider for Particular {
         };
         let to = log.len().min(from + 3);
         let changed = log[from..to].iter().filter(|(root, _)| roots.contains(&root.as_str()));
-        Ok(ChangePage::new(changed.cloned().collect(), Cursor(to.to_string()), to < log.len()))
+        let changed = changed.map(|(root, path)| Change::new(root, path)).collect();
+        Ok(ChangePage::new(changed, Cursor(to.to_string()), to < log.len()))
     }
 }

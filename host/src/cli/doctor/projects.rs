@@ -1,0 +1,161 @@
+//! The projects: whether anything is to be done for them, and what became of it.
+
+use super::super::ground::idle_because;
+use super::super::output::counted;
+use super::report::{Area, Check, Report};
+use super::sites::{About, Opened};
+use crate::catalog::Tallied;
+use crate::engine::pair::refuse_one_folder;
+use crate::settings::Project;
+
+pub(super) fn check(
+    about: &About<'_>,
+    opened: &[Opened],
+    tallies: &[Tallied],
+    report: &mut Report,
+) {
+    let projects = &about.settings.projects;
+    if projects.is_empty() {
+        let check = Check::warn(Area::Projects, "projects", "there are none in the settings");
+        report.push(check.hint("add a [projects.NAME]"));
+    }
+    for project in projects.values().filter(|project| about.wants_project(project)) {
+        let subject = format!("project {}", project.name);
+        let tally = tallies.iter().find(|tally| tally.project == project.name);
+        match idle_because(about.settings, project) {
+            Some(idle) => {
+                let check = Check::note(Area::Projects, subject, idle);
+                report.push(check.hint("`sitesync config show` says what holds for it"));
+            }
+            None => {
+                let pair = format!("{} to {}", project.active_site, project.remote_site);
+                report.push(Check::ok(Area::Projects, subject, format!("{pair}{}", so_far(tally))));
+                lone_roots(project, report);
+                one_folder(project, opened, report);
+            }
+        }
+        tally.iter().for_each(|tally| trouble(tally, report));
+    }
+    alike(about, opened, report);
+    let unknown = |tally: &&Tallied| !projects.contains_key(&tally.project);
+    for tally in tallies.iter().filter(unknown).filter(|_| about.only.is_none()) {
+        let message = "the catalog knows it, and the settings do not: nothing is done for it";
+        let check = Check::note(Area::Projects, format!("project {}", tally.project), message);
+        report.push(check.hint("if it is meant to be synced, add it to the settings again"));
+    }
+}
+
+/// What the catalog knows by itself, where the settings can't be read.
+pub(super) fn of_catalog(tallies: &[Tallied], report: &mut Report) {
+    for tally in tallies {
+        let facts = format!("known to the catalog{}", so_far(Some(tally)));
+        report.push(Check::ok(Area::Projects, format!("project {}", tally.project), facts));
+        trouble(tally, report);
+    }
+}
+
+fn so_far(tally: Option<&Tallied>) -> String {
+    match tally {
+        Some(tally) => {
+            let (synced, left) = (tally.synced, tally.under_way);
+            format!(", {synced} up to date over all sites, {left} to be brought")
+        }
+        None => ", nothing known yet".to_owned(),
+    }
+}
+
+/// Files that do not move, with the command to look at them.
+fn trouble(tally: &Tallied, report: &mut Report) {
+    let subject = format!("files of {}", tally.project);
+    let queue = |state| format!("look at them: `sitesync queue {} --state {state}`", tally.project);
+    if tally.failed > 0 {
+        let message = format!("{} failed, and the service gave up", counted(tally.failed, "file"));
+        let hint = format!("{}; `sitesync sync` tries them again", queue("failed"));
+        report.push(Check::fail(Area::Projects, &subject, message).hint(hint));
+    }
+    if tally.conflicts > 0 {
+        let message = format!(
+            "{} in conflict: the content at both ends differs, and neither is known to be older",
+            counted(tally.conflicts, "file")
+        );
+        let hint = queue("conflict");
+        report.push(Check::fail(Area::Projects, &subject, message).hint(hint));
+    }
+    if tally.parked > 0 {
+        let message = format!(
+            "{} held back until there is the newest content where it comes from",
+            counted(tally.parked, "file")
+        );
+        report.push(Check::note(Area::Projects, &subject, message).hint(queue("queued")));
+    }
+}
+
+/// Roots that only one end has: nothing of them travels.
+fn lone_roots(project: &Project, report: &mut Report) {
+    let ends = [&project.active_site, &project.remote_site];
+    for (site, other) in [(ends[0], ends[1]), (ends[1], ends[0])] {
+        for (root, _) in project.roots(site).iter() {
+            if project.roots(other).contains_key(root) {
+                continue;
+            }
+            let subject = format!("root {root} of {}", project.name);
+            let message = format!("'{site}' has it, and '{other}' does not: nothing of it travels");
+            let check = Check::warn(Area::Projects, subject, message);
+            report.push(check.hint(format!("add `root.{root}` to [sites.{other}]")));
+        }
+    }
+}
+
+/// Both ends of a root in one folder.
+fn one_folder(project: &Project, opened: &[Opened], report: &mut Report) {
+    let of = |site: &str, root: &str| {
+        opened
+            .iter()
+            .find(|one| one.project == project.name && one.root == root && one.open.site == site)
+    };
+    for (root, _) in project.roots(&project.active_site).iter() {
+        let ends = [of(&project.active_site, root), of(&project.remote_site, root)];
+        let [Some(active), Some(remote)] = ends else { continue };
+        let identities = [active, remote].map(|end| end.identity.clone());
+        let ends = [active, remote].map(|end| end.open.clone());
+        if let Err(fault) = refuse_one_folder(&ends, &identities) {
+            let subject = format!("root {root} of {}", project.name);
+            let message = format!("site '{}': {}", fault.site, fault.message);
+            let check = Check::fail(Area::Projects, subject, message);
+            report.push(check.hint(fault.hint.unwrap_or_default()));
+        }
+    }
+}
+
+/// One folder under two sites that are no pair of one project: what is synced to the one is at the
+/// other, and nobody told.
+fn alike(about: &About<'_>, opened: &[Opened], report: &mut Report) {
+    for (at, one) in opened.iter().enumerate() {
+        for other in &opened[at + 1..] {
+            let pair = |a: &Opened, b: &Opened| {
+                let project = about.settings.projects.get(&a.project);
+                a.project == b.project
+                    && a.root == b.root
+                    && project.is_some_and(|project| {
+                        project.active_site == a.open.site && project.remote_site == b.open.site
+                    })
+            };
+            if one.identity != other.identity
+                || one.open.site == other.open.site
+                || pair(one, other)
+                || pair(other, one)
+            {
+                continue;
+            }
+            let place = |one: &Opened| {
+                format!("{}/{} at '{}' ({})", one.project, one.root, one.open.site, one.open.root)
+            };
+            let message = format!("{} and {} are one folder", place(one), place(other));
+            let subject = format!("sites {} and {}", one.open.site, other.open.site);
+            report.push(Check::warn(Area::Projects, subject, message).hint(
+                "use one of the sites for both; if `.sitesync` was copied with the files, remove it \
+                 from the copy and run `sitesync sites adopt SITE`",
+            ));
+        }
+    }
+}

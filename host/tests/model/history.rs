@@ -1,0 +1,402 @@
+//! One history, from its first step until nothing is left to do, and what must hold on the way.
+//!
+//! The model knows who has which content ([`World`]), and rules that fit a line each. It does not
+//! know how the engine comes to its decisions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sitesync::catalog::{FileRow, FileState, GONE, JobState, SiteId};
+use sitesync_provider::Bytes;
+use tokio::runtime::{Builder, Runtime};
+
+use super::host::{Ended, Host, Known};
+use super::steps::{Machine, Script, Site, Step, Trouble, What};
+use super::world::World;
+
+/// How long a call may hang where one does; else as good as for ever.
+const SOON: Duration = Duration::from_millis(60);
+const NEVER: Duration = Duration::from_secs(60);
+/// So many rounds of quiet passes are enough for any history to come to rest.
+const ROUNDS: usize = 8;
+
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
+/// What did not hold, and after which step.
+#[derive(Debug, Clone)]
+pub(crate) struct Broken {
+    pub(crate) what: String,
+    pub(crate) trace: String,
+}
+
+/// A thread's means to run one history after the other.
+#[derive(Default)]
+pub(crate) struct Ground(Option<Runtime>);
+
+impl Ground {
+    fn runtime(&mut self) -> &Runtime {
+        self.0.get_or_insert_with(|| {
+            Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+        })
+    }
+
+    /// What machines that died still do reaches nobody any more.
+    fn forget(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Plays a history.
+pub(crate) fn play(ground: &mut Ground, script: &Script, trace: bool) -> Result<(), Broken> {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let world = World::new(number, &script.ground, trace);
+    let hosts = Machine::ALL.map(|machine| Host::new(machine, number, script));
+    let known = Default::default();
+    let mut history = History { world: world.clone(), hosts, known, ground, script };
+    let played = history.play();
+    World::end(number);
+    played.map_err(|what| {
+        let trace = world.lock().trace.take().unwrap_or_default();
+        Broken { what, trace }
+    })
+}
+
+struct History<'a> {
+    world: Arc<World>,
+    hosts: [Host; 2],
+    /// What their catalogs say since the last pass.
+    known: [Known; 2],
+    ground: &'a mut Ground,
+    script: &'a Script,
+}
+
+type Checked = Result<(), String>;
+
+impl History<'_> {
+    fn play(&mut self) -> Checked {
+        for (at, step) in self.script.steps.iter().enumerate() {
+            self.world.lock().tell(format_args!("== step {at}"));
+            let done = match step {
+                Step::Person(deed) => {
+                    self.world.lock().does(*deed);
+                    Ok(())
+                }
+                Step::Pass { machines, troubles } => self.troubled(machines, troubles),
+            };
+            done.and_then(|()| self.nothing_lost()).map_err(|what| format!("step {at}: {what}"))?;
+        }
+        self.rest().map_err(|what| format!("at rest: {what}"))
+    }
+
+    /// A pass in which things go wrong.
+    fn troubled(&mut self, machines: &[Machine], troubles: &[Trouble]) -> Checked {
+        self.world.lock().arm(troubles);
+        let ended = self.pass(machines, troubles);
+        self.world.lock().calm();
+        for (machine, ended) in machines.iter().zip(ended) {
+            if matches!(ended, Ended::Died) {
+                self.revive(*machine, troubles)?;
+            }
+            let before = self.learn(*machine);
+            self.believed_absence(*machine, &before, troubles)?;
+            if let Ended::Whole(summary) = ended {
+                self.left_over(*machine, &before, !summary.offline.is_empty())?;
+            }
+            self.sound(*machine)?;
+        }
+        Ok(())
+    }
+
+    /// Asks a catalog what it says by now. Returns what it said before.
+    fn learn(&mut self, machine: Machine) -> Known {
+        let m = machine as usize;
+        std::mem::replace(&mut self.known[m], self.hosts[m].known())
+    }
+
+    fn pass(&mut self, machines: &[Machine], troubles: &[Trouble]) -> Vec<Ended> {
+        let hangs = |trouble: &Trouble| matches!(trouble.what, What::Hangs { .. });
+        let limit = if troubles.iter().any(hangs) { SOON } else { NEVER };
+        let (world, seed) = (&self.world, self.script.seed);
+        let [a, b] = &mut self.hosts;
+        self.ground.runtime().block_on(async {
+            match machines {
+                [Machine::A] => vec![a.pass(world, limit, seed).await],
+                [Machine::B] => vec![b.pass(world, limit, seed).await],
+                _ => {
+                    let both = tokio::join!(a.pass(world, limit, seed), b.pass(world, limit, seed));
+                    vec![both.0, both.1]
+                }
+            }
+        })
+    }
+
+    fn revive(&mut self, machine: Machine, troubles: &[Trouble]) -> Checked {
+        let power_cut = troubles.iter().find_map(|trouble| match trouble.what {
+            What::Crash { machine: m, power_cut } if m == machine => power_cut,
+            _ => None,
+        });
+        let host = &mut self.hosts[machine as usize];
+        host.revive(power_cut);
+        self.ground.forget();
+        if power_cut.is_none() {
+            return Ok(());
+        }
+        let lost = self.world.lock().power_cut(machine.own());
+        let known = host.known();
+        let own = known.key(machine.own());
+        for (path, row) in &known.files {
+            let undone = |have: &&sitesync::catalog::Have| lost.contains(&have.version);
+            if let Some(have) = synced(row, own).filter(undone) {
+                return Err(format!(
+                    "'{path}' is synced at {}, and a power cut took {} away",
+                    machine.own().name(),
+                    have.version
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// After a pass that ended by itself nothing is in progress; but what a death had left so, where
+    /// an end could not be opened since.
+    fn left_over(&self, machine: Machine, before: &Known, offline: bool) -> Checked {
+        let before = before.in_progress();
+        for path in self.known[machine as usize].in_progress() {
+            if !(offline && before.contains(&path)) {
+                return Err(format!("{machine:?} left '{path}' in progress"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is there is not taken for absent, least of all where nothing was mounted.
+    fn believed_absence(&self, machine: Machine, before: &Known, troubles: &[Trouble]) -> Checked {
+        let lied = |trouble: &Trouble| {
+            let not_found = sitesync_provider::ErrorKind::NotFound;
+            matches!(trouble.what, What::Fails { kind, .. } if kind == not_found)
+                || matches!(trouble.what, What::Crash { .. })
+        };
+        if troubles.iter().any(lied) {
+            return Ok(());
+        }
+        let after = &self.known[machine as usize];
+        let state = self.world.lock();
+        for (path, old) in &before.files {
+            for (key, site) in &before.sites {
+                let had = |row: &FileRow| {
+                    row.haves.iter().find(|h| h.site == *key && h.generation != GONE).cloned()
+                };
+                let Some(have) = had(old) else { continue };
+                let there = state.stores[*site as usize].files.get(path);
+                let still = there.is_some_and(|file| file.version == have.version);
+                let new = after.files.iter().find(|(p, _)| p == path);
+                if still && new.and_then(|(_, row)| had(row)).is_none() {
+                    let name = site.name();
+                    return Err(format!(
+                        "{machine:?} forgot '{path}' at {name}, where it still is"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What holds after every step.
+    fn nothing_lost(&self) -> Checked {
+        let mut state = self.world.lock();
+        if let Some(wrong) = state.wrong.pop() {
+            return Err(wrong);
+        }
+        for (path, content) in &state.precious {
+            let has = |site: &Site| {
+                let file = state.stores[*site as usize].files.get(path);
+                file.is_some_and(|file| file.content == *content)
+            };
+            if !Site::ALL.iter().any(has) {
+                return Err(format!("'{path}' lost '{}'", String::from_utf8_lossy(content)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What holds of a catalog after every pass.
+    fn sound(&self, machine: Machine) -> Checked {
+        let known = &self.known[machine as usize];
+        let checked = recount(known).and_then(|()| self.falsely_synced(known));
+        checked.map_err(|what| format!("{machine:?}: {what}"))
+    }
+
+    /// What is called synced at two sites is of one content, and durable.
+    fn falsely_synced(&self, known: &Known) -> Checked {
+        let state = self.world.lock();
+        for (path, row) in &known.files {
+            let mut contents: BTreeMap<&Bytes, Site> = BTreeMap::new();
+            for (key, site) in &known.sites {
+                let Some(have) = synced(row, *key) else { continue };
+                let name = site.name();
+                let Some((_, _, content)) = state
+                    .versions
+                    .get(&have.version)
+                    .filter(|(at, there, _)| at == site && there == path)
+                else {
+                    let version = &have.version;
+                    return Err(format!("'{path}' is synced at {name}, which never had {version}"));
+                };
+                contents.insert(content, *site);
+                let store = &state.stores[*site as usize];
+                let there = store.files.get(path);
+                if there.is_some_and(|file| file.version == have.version) && !store.is_durable(path)
+                {
+                    return Err(format!("'{path}' is synced at {name}, and is not durable"));
+                }
+            }
+            if contents.len() > 1 {
+                return Err(format!("'{path}' is synced with two contents: {contents:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing goes wrong any more, and nobody changes anything: it comes to rest.
+    fn rest(&mut self) -> Checked {
+        let mut before = None;
+        for round in 0..ROUNDS {
+            self.world.lock().tell(format_args!("== rest {round}"));
+            for machine in Machine::ALL {
+                let ended = self.pass(&[machine], &[]);
+                let [Ended::Whole(summary)] = &ended[..] else { unreachable!("nothing dies") };
+                if !summary.offline.is_empty() {
+                    return Err(format!("{machine:?}: {:?}", summary.offline));
+                }
+                self.learn(machine);
+                self.left_over(machine, &Known::default(), false)?;
+                self.sound(machine)?;
+                self.nothing_lost()?;
+            }
+            let converged = Machine::ALL.into_iter().try_for_each(|machine| {
+                self.converged(machine).map_err(|what| format!("{machine:?}: {what}"))
+            });
+            // Whether it stays so is asked now and then.
+            let ask = self.script.seed.is_multiple_of(4);
+            let now = (self.contents(), self.unfinished());
+            match converged {
+                Ok(()) if !ask || before.as_ref() == Some(&now) => return Ok(()),
+                Err(what) if before.as_ref() == Some(&now) => return Err(what),
+                _ => before = Some(now),
+            }
+        }
+        Err("it does not come to rest".to_owned())
+    }
+
+    fn contents(&self) -> [BTreeMap<String, String>; 3] {
+        let state = self.world.lock();
+        Site::ALL.map(|site| {
+            let files = &state.stores[site as usize].files;
+            files.iter().map(|(path, file)| (path.clone(), file.version.clone())).collect()
+        })
+    }
+
+    fn unfinished(&self) -> Vec<String> {
+        let files = self.known.iter().flat_map(|known| &known.files);
+        files.filter(|(_, row)| !row.jobs.is_empty()).map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Both ends are equal, but for conflicts and for what the rules keep apart; and the catalog
+    /// says what there is.
+    fn converged(&self, machine: Machine) -> Checked {
+        let known = &self.known[machine as usize];
+        let state = self.world.lock();
+        let m = machine as usize;
+        let [own, cloud] = machine.sites().map(|site| &state.stores[site as usize].files);
+        let ours = |path: &str| path.starts_with(sitesync_provider::OURS);
+        let mut paths: Vec<&String> = own.keys().chain(cloud.keys()).collect();
+        paths.sort();
+        paths.dedup();
+        for path in paths.into_iter().filter(|path| !ours(path)) {
+            let Some((_, row)) = known.files.iter().find(|(p, _)| p == path) else {
+                return Err(format!("'{path}' is not known"));
+            };
+            for site in machine.sites() {
+                let key = known.key(site);
+                let have = row.haves.iter().find(|h| h.site == key && h.generation != GONE);
+                let there = state.stores[site as usize].files.get(path);
+                if have.map(|have| &have.version) != there.map(|file| &file.version) {
+                    let name = site.name();
+                    return Err(format!("'{path}' at {name} is {there:?}, and known as {have:?}"));
+                }
+            }
+            let conflict = row.jobs.iter().any(|job| job.state == JobState::Conflict);
+            let right = match (own.get(path), cloud.get(path)) {
+                (Some(a), Some(b)) => (a.content == b.content) != conflict,
+                (Some(_), None) => !self.script.ground.upload[m] && !conflict,
+                (None, _) => !self.script.ground.download[m] && !conflict,
+            };
+            if !right {
+                let ends = [own.get(path), cloud.get(path)];
+                return Err(format!("'{path}' did not converge: {ends:#?}, {row:#?}"));
+            }
+            if let Some(job) = row.jobs.iter().find(|job| job.state != JobState::Conflict) {
+                return Err(format!("'{path}' is at rest, and has work: {job:?}"));
+            }
+        }
+        for (path, row) in &known.files {
+            let there = |files: &BTreeMap<_, _>| files.contains_key(path);
+            if !there(own) && !there(cloud) {
+                return Err(format!("'{path}' is nowhere, and known: {row:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Known {
+    fn in_progress(&self) -> Vec<String> {
+        let working = |row: &FileRow| row.jobs.iter().any(|j| j.state == JobState::InProgress);
+        let files = self.files.iter().filter(|(_, row)| working(row));
+        files.map(|(path, _)| path.clone()).collect()
+    }
+
+    fn key(&self, site: Site) -> SiteId {
+        self.sites.iter().find(|(_, s)| *s == site).map_or(SiteId(-1), |(key, _)| *key)
+    }
+}
+
+/// What a site has of a file that is called synced there.
+fn synced(row: &FileRow, site: SiteId) -> Option<&sitesync::catalog::Have> {
+    let newest = row.haves.iter().find(|h| h.site == site && h.generation == row.generation);
+    newest.filter(|_| row.jobs.iter().all(|job| job.to != site))
+}
+
+/// The counters that are kept are those that files add up to.
+fn recount(known: &Known) -> Checked {
+    let mut counted: BTreeMap<(SiteId, FileState), (u64, u64, u64)> = BTreeMap::new();
+    for (_, row) in &known.files {
+        for (site, _) in &known.sites {
+            let job = row.jobs.iter().find(|job| job.to == *site).map(|job| job.state);
+            let state = match job {
+                Some(JobState::Ready | JobState::Waiting) => FileState::Queued,
+                Some(JobState::InProgress) => FileState::InProgress,
+                Some(_) => FileState::Failed,
+                None if synced(row, *site).is_some() => FileState::Synced,
+                None => continue,
+            };
+            let count = counted.entry((*site, state)).or_default();
+            count.0 += 1;
+            count.1 += row.size;
+            count.2 += u64::from(job == Some(JobState::Conflict));
+        }
+    }
+    let mut kept: BTreeMap<(SiteId, FileState), (u64, u64, u64)> = BTreeMap::new();
+    for count in known.counts.iter().filter(|count| count.files > 0) {
+        let seen = (count.files, count.bytes, count.conflicts);
+        kept.insert((count.site, count.state), seen);
+    }
+    if kept != counted {
+        return Err(format!("counters are {kept:?}, and files add up to {counted:?}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,331 @@
+//! What may happen: the steps of a history, made by chance from a seed.
+//!
+//! A new kind of step is a variant of [`Step`] (what people and machines do between passes), of
+//! [`Deed`] (what people do to files, also in the middle of a pass) or of [`What`] (what goes wrong
+//! in one), with its weight in the functions below and its effect in `world` or `history`.
+
+use sitesync::engine::clock::Dice;
+use sitesync_provider::ErrorKind;
+
+/// A place where files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Site {
+    Studio,
+    Cloud,
+    Local,
+}
+
+impl Site {
+    pub(crate) const ALL: [Site; 3] = [Site::Studio, Site::Cloud, Site::Local];
+
+    pub(crate) fn name(self) -> &'static str {
+        ["studio", "cloud", "local"][self as usize]
+    }
+}
+
+/// A machine that runs the engine: its own site, and the cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Machine {
+    A,
+    B,
+}
+
+impl Machine {
+    pub(crate) const ALL: [Machine; 2] = [Machine::A, Machine::B];
+
+    pub(crate) fn own(self) -> Site {
+        [Site::Studio, Site::Local][self as usize]
+    }
+
+    pub(crate) fn sites(self) -> [Site; 2] {
+        [self.own(), Site::Cloud]
+    }
+}
+
+pub(crate) const PATHS: [&str; 6] = ["a", "b", "d/a", "d/e/c", "d/e/f", "x/y/z/w"];
+
+/// What a person does to files, past the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// A new file, in place of what may be there.
+    Publish {
+        site: Site,
+        path: &'static str,
+        bytes: usize,
+    },
+    /// The same new content at two sites.
+    PublishTwice {
+        sites: [Site; 2],
+        path: &'static str,
+        bytes: usize,
+    },
+    /// Other content, if there is a file.
+    Edit {
+        site: Site,
+        path: &'static str,
+        same_size: bool,
+    },
+    Delete {
+        site: Site,
+        path: &'static str,
+    },
+    /// In place of what may be there.
+    Rename {
+        site: Site,
+        from: &'static str,
+        to: &'static str,
+    },
+}
+
+/// The calls of a provider that troubles choose among.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    OpenRoot,
+    Stat,
+    List,
+    OpenRead,
+    Read,
+    OpenWrite,
+    Write,
+    Finish,
+    Discard,
+    Flush,
+    ServerCopy,
+    Changes,
+    Sweep,
+}
+
+impl Call {
+    const ALL: [Call; 13] = [
+        Call::OpenRoot,
+        Call::Stat,
+        Call::List,
+        Call::OpenRead,
+        Call::Read,
+        Call::OpenWrite,
+        Call::Write,
+        Call::Finish,
+        Call::Discard,
+        Call::Flush,
+        Call::ServerCopy,
+        Call::Changes,
+        Call::Sweep,
+    ];
+}
+
+/// Something that goes wrong in a pass, at the `nth` call (from 1) that it waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) nth: u32,
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// One call of this kind fails; `after` it has had its effect, if it says so.
+    Fails { site: Site, call: Call, kind: ErrorKind, after: bool },
+    /// One call never answers.
+    Hangs { site: Site, call: Call, after: bool },
+    /// A read ends early, as if the file did.
+    Truncates { site: Site },
+    /// One `stat` or one entry of a listing tells a wrong size.
+    Lies { site: Site, call: Call, larger: bool },
+    /// A person replaces a file by other content of the same size while it is read.
+    Replaces { site: Site },
+    /// A person does something at that very moment.
+    Person { site: Site, call: Call, deed: Deed },
+    /// From that call on all calls to the site fail.
+    Offline { site: Site, kind: ErrorKind },
+    /// From that call on an empty folder is where the root was.
+    Unmounted { site: Site },
+    /// From that call on nothing fits there.
+    Full { site: Site },
+    /// The machine dies at that call of its own. A power cut takes the last commits of its catalog
+    /// with it (so much of them is left, in percent), and what its own site had not made durable.
+    Crash { machine: Machine, power_cut: Option<u8> },
+}
+
+/// One step of a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    Person(Deed),
+    /// A pass of one machine, or of both at once.
+    Pass {
+        machines: Vec<Machine>,
+        troubles: Vec<Trouble>,
+    },
+}
+
+/// What holds for a whole history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ground {
+    /// By machine: whether new files travel by themselves to the cloud, and from it.
+    pub(crate) upload: [bool; 2],
+    pub(crate) download: [bool; 2],
+    pub(crate) verify_all: bool,
+    pub(crate) server_copy: bool,
+    pub(crate) recursive: bool,
+    /// The cloud has a change feed that names everything.
+    pub(crate) feed: bool,
+    /// By site.
+    pub(crate) md5: [bool; 3],
+    pub(crate) keeps_mtime: [bool; 3],
+    /// A reader sees what is in the file now, not what was when it was opened.
+    pub(crate) mixed_reads: [bool; 3],
+    /// The root is known by an id of its service's, and has no marker.
+    pub(crate) lasting: [bool; 3],
+    /// What was written is durable only after a flush. Never the cloud.
+    pub(crate) flush: [bool; 3],
+}
+
+/// A history: what it stands on, and its steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Script {
+    pub(crate) seed: u64,
+    pub(crate) ground: Ground,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl std::fmt::Display for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{:?}", self.ground)?;
+        for (at, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Person(deed) => writeln!(f, "{at:3}  {deed:?}")?,
+                Step::Pass { machines, troubles } => {
+                    writeln!(f, "{at:3}  pass of {machines:?}")?;
+                    for trouble in troubles {
+                        writeln!(f, "       call {}: {:?}", trouble.nth, trouble.what)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Chance, by name.
+struct Chance(Dice);
+
+impl Chance {
+    fn below(&self, n: usize) -> usize {
+        (self.0.roll() % n as u64) as usize
+    }
+
+    fn one_in(&self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn of<T: Copy>(&self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+
+    /// From 1, small ones more often.
+    fn nth(&self, most: usize) -> u32 {
+        1 + self.below(1 + self.below(most)) as u32
+    }
+}
+
+impl Script {
+    pub(crate) fn new(seed: u64) -> Self {
+        let chance = Chance(Dice::seeded(seed));
+        let ground = ground(&chance);
+        let steps = 8 + chance.below(11);
+        let steps = (0..steps).map(|at| step(&chance, at, &ground)).collect();
+        Script { seed, ground, steps }
+    }
+}
+
+fn ground(chance: &Chance) -> Ground {
+    let mut flush = [0; 3].map(|_| !chance.one_in(3));
+    flush[Site::Cloud as usize] = false;
+    Ground {
+        upload: [0; 2].map(|_| !chance.one_in(4)),
+        download: [0; 2].map(|_| !chance.one_in(3)),
+        verify_all: chance.one_in(4),
+        server_copy: chance.one_in(3),
+        recursive: chance.one_in(2),
+        feed: chance.one_in(3),
+        md5: [0; 3].map(|_| chance.one_in(3)),
+        keeps_mtime: [0; 3].map(|_| !chance.one_in(5)),
+        mixed_reads: [0; 3].map(|_| chance.one_in(2)),
+        lasting: [0; 3].map(|_| chance.one_in(3)),
+        flush,
+    }
+}
+
+fn step(chance: &Chance, at: usize, ground: &Ground) -> Step {
+    if at == 0 || chance.one_in(2) {
+        return Step::Person(deed(chance, at < 4));
+    }
+    let machines = match chance.below(10) {
+        0..4 => vec![Machine::A],
+        4..7 => vec![Machine::B],
+        _ => Machine::ALL.to_vec(),
+    };
+    let troubles = [0, 0, 0, 1, 1, 1, 1, 2, 2, 3][chance.below(10)];
+    let troubles = (0..troubles).map(|_| trouble(chance, &machines, ground)).collect();
+    Step::Pass { machines, troubles }
+}
+
+fn deed(chance: &Chance, early: bool) -> Deed {
+    let (site, path, bytes) = (chance.of(&Site::ALL), chance.of(&PATHS), 8 + chance.below(17));
+    match chance.below(if early { 5 } else { 12 }) {
+        0..4 => Deed::Publish { site, path, bytes },
+        4 => Deed::PublishTwice { sites: [site, chance.of(&Site::ALL)], path, bytes },
+        5..8 => Deed::Edit { site, path, same_size: chance.one_in(2) },
+        8..10 => Deed::Delete { site, path },
+        _ => Deed::Rename { site, from: path, to: chance.of(&PATHS) },
+    }
+}
+
+fn trouble(chance: &Chance, machines: &[Machine], ground: &Ground) -> Trouble {
+    let machine = chance.of(machines);
+    let site = chance.of(&machine.sites());
+    let after = chance.one_in(2);
+    let what = match chance.below(26) {
+        0..6 => {
+            let call = chance.of(&Call::ALL);
+            let kind = chance.of(ErrorKind::ALL);
+            let lost = [ErrorKind::Interrupted, ErrorKind::Timeout, ErrorKind::Unexpected];
+            // What a feed does not name is never looked at again: there no answer is a lie.
+            let lie = kind == ErrorKind::NotFound && site == Site::Cloud && ground.feed;
+            let kind = if lie { ErrorKind::Interrupted } else { kind };
+            What::Fails { site, call, kind, after: after && lost.contains(&kind) }
+        }
+        6..9 => What::Fails {
+            site,
+            call: Call::Finish,
+            kind: chance.of(&[ErrorKind::Interrupted, ErrorKind::Unexpected]),
+            after,
+        },
+        9 => What::Hangs { site, call: chance.of(&Call::ALL), after },
+        10 => What::Truncates { site },
+        11 => {
+            let call = chance.of(&[Call::Stat, Call::List]);
+            What::Lies { site, call, larger: chance.one_in(2) }
+        }
+        12..16 => What::Person { site, call: chance.of(&Call::ALL), deed: deed(chance, false) },
+        16 => {
+            let kinds = [
+                ErrorKind::RootUnavailable,
+                ErrorKind::Unauthenticated,
+                ErrorKind::PermissionDenied,
+                ErrorKind::Unexpected,
+                ErrorKind::Timeout,
+            ];
+            What::Offline { site, kind: chance.of(&kinds) }
+        }
+        17..19 => What::Unmounted { site },
+        19 => What::Full { site },
+        20..22 => What::Replaces { site },
+        _ => What::Crash { machine, power_cut: chance.one_in(2).then(|| chance.below(101) as u8) },
+    };
+    let nth = match what {
+        What::Crash { .. } => chance.nth(120),
+        What::Offline { .. } | What::Unmounted { .. } if chance.one_in(3) => 1,
+        What::Offline { .. } | What::Unmounted { .. } => chance.nth(60),
+        _ => chance.nth(8),
+    };
+    Trouble { nth, what }
+}
