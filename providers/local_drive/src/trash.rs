@@ -188,7 +188,8 @@ impl Doomed<'_> {
                 return Err(fault("replace", self.path, error));
             }
         }
-        if !self.holds(&kept, was) {
+        let emptied = matches!(kept.folder.stat(&kept.name), Err(Errno::NOENT));
+        if !emptied && !self.holds(&kept, was) {
             // Somebody put it there in this very moment.
             swap().map_err(|error| fault("put back", self.path, error))?;
             put_back(temporary)?;
@@ -284,7 +285,13 @@ fn copy_all(source: BorrowedFd<'_>, file: BorrowedFd<'_>, was: &Stat, op: &Op) -
 
 #[cfg(test)]
 mod tests {
+    use sitesync_provider::Expect;
+
     use super::*;
+    use crate::config::Settings;
+    use crate::facts::fingerprint;
+    use crate::publish::publish;
+    use crate::root::Roots;
 
     #[test]
     fn times_are_told_in_utc() {
@@ -296,6 +303,35 @@ mod tests {
         ] {
             assert_eq!(stamp(UNIX_EPOCH + Duration::from_secs(seconds)), text);
         }
+    }
+
+    /// As on a share that knows no `renameat2`.
+    #[test]
+    fn where_files_cannot_change_places_the_old_one_is_linked() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name);
+        std::fs::create_dir(path("a")).unwrap();
+        std::fs::write(path("a/b"), b"old").unwrap();
+        let root = Roots::new(Settings::default()).get(temp.path().to_str().unwrap()).unwrap();
+        root.plain_rename.store(true, Ordering::Relaxed);
+        let folder = Arc::new(Folder::open(&root, "a").unwrap());
+        let mark = Mark::new("artist");
+        let write = |expect: &Expect| {
+            let temporary = Temporary::new(folder.clone(), &mark, 0o644).unwrap();
+            write_all(temporary.file().unwrap(), b"new", 0).unwrap();
+            publish(&root, temporary, ("b", "a/b"), expect, Some(&mark), &Op::unbound())
+        };
+        let kept = || {
+            let filled = std::fs::read_dir(path(".sitesync/trash")).into_iter().flatten();
+            let files = filled.map(|entry| entry.unwrap().path().join("a/b"));
+            files.map(|file| std::fs::read(file).unwrap()).collect::<Vec<_>>()
+        };
+        assert!(write(&Expect::Version("wrong".into())).is_err());
+        assert!(kept().is_empty());
+        write(&Expect::Version(fingerprint(&folder.stat("b").unwrap()))).unwrap();
+        assert_eq!(std::fs::read(path("a/b")).unwrap(), b"new");
+        assert_eq!(kept(), [b"old"]);
+        assert_eq!(std::fs::read_dir(path("a")).unwrap().count(), 1);
     }
 
     #[test]
