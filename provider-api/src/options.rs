@@ -70,6 +70,10 @@ pub struct WriteOptions {
     /// another path, of a write that was finished or discarded, or of one that goes on elsewhere
     /// right now; it may also refuse.
     pub resume: Option<Vec<u8>>,
+    /// What is replaced goes to the root's trash, in the step that makes the new content visible:
+    /// there is no moment in which the name has neither, and none in which the old content is
+    /// nowhere. The host asks only where [`crate::Capabilities::keeps_replaced`] is declared.
+    pub keep_replaced: bool,
     /// The operation: cancellation and progress.
     pub op: Op,
 }
@@ -78,7 +82,15 @@ impl WriteOptions {
     /// A new write of so many bytes.
     #[must_use]
     pub fn new(size: u64, expect: Expect) -> Self {
-        WriteOptions { size, mtime_ns: None, mode: None, expect, resume: None, op: Op::unbound() }
+        WriteOptions {
+            size,
+            mtime_ns: None,
+            mode: None,
+            expect,
+            resume: None,
+            keep_replaced: false,
+            op: Op::unbound(),
+        }
     }
 
     /// The modification time to set.
@@ -99,6 +111,13 @@ impl WriteOptions {
     #[must_use]
     pub fn resume(mut self, token: Option<Vec<u8>>) -> Self {
         self.resume = token;
+        self
+    }
+
+    /// What is replaced goes to the trash, or is gone.
+    #[must_use]
+    pub fn keep_replaced(mut self, keep: bool) -> Self {
+        self.keep_replaced = keep;
         self
     }
 
@@ -183,13 +202,22 @@ pub struct Copy<'a> {
     pub to: At<'a>,
     /// What must be at the destination.
     pub expect: Expect,
+    /// What is replaced goes to the trash, as with [`WriteOptions::keep_replaced`].
+    pub keep_replaced: bool,
 }
 
 impl<'a> Copy<'a> {
     /// A copy.
     #[must_use]
     pub fn new(from: At<'a>, to: At<'a>, expect: Expect) -> Self {
-        Copy { from, to, expect }
+        Copy { from, to, expect, keep_replaced: false }
+    }
+
+    /// What is replaced goes to the trash, or is gone.
+    #[must_use]
+    pub fn keep_replaced(mut self, keep: bool) -> Self {
+        self.keep_replaced = keep;
+        self
     }
 }
 

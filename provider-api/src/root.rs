@@ -36,6 +36,11 @@ pub struct RootInfo {
     pub mount_point: bool,
     /// The root as a path of this machine, if it is one.
     pub local_path: Option<String>,
+    /// The folder beneath the root that is its trash, if the host is to list it, to restore from it
+    /// and to empty it: `.sitesync/trash`. In it are folders whose names begin with the time at which
+    /// what they hold was deleted or replaced, in UTC (`20260102T030405Z`); what was at `a/b` is at
+    /// `a/b` in one of them. `None` where a service keeps the trash itself.
+    pub trash_folder: Option<String>,
     /// What people call the storage: `ext4`, `nfs4`, `Google Drive (shared)`.
     pub label: String,
 }
@@ -65,6 +70,10 @@ pub struct Capabilities {
     pub keeps_versions: bool,
     /// Can delete to a trash.
     pub trash: bool,
+    /// Can replace a file so that the old content goes to the trash
+    /// ([`crate::WriteOptions::keep_replaced`], [`crate::Copy::keep_replaced`]). One that keeps
+    /// versions by itself is not asked to.
+    pub keeps_replaced: bool,
 }
 
 /// What a change feed promises.

@@ -17,6 +17,7 @@ mod serve;
 mod sites;
 mod status;
 mod sync;
+mod trash;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,6 +81,9 @@ enum Command {
     Queue(queue::Arguments),
     /// Shows the sites, whether they can be reached, and why not
     Sites(sites::Arguments),
+    /// Shows what was deleted or replaced at sites, and puts it back
+    #[command(subcommand)]
+    Trash(trash::Command),
     /// Shows the projects and their sync pairs
     Projects(Json),
     /// Shows the provider plug-ins: what they can do, which sites use them, why some are refused
@@ -127,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&cli.global, &arguments),
         Command::Queue(arguments) => queue::run(&cli.global, &arguments),
         Command::Sites(arguments) => sites::run(&cli.global, &arguments),
+        Command::Trash(command) => trash::run(&cli.global, &command),
         Command::Projects(json) => projects::run(&cli.global, json.json),
         Command::Providers(arguments) => providers::run(&cli.global, &arguments),
         Command::Provider(command) => provider::run(&cli.global, &command),

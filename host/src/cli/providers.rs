@@ -267,6 +267,7 @@ fn can(can: &Capabilities) -> Vec<String> {
         (can.atomic_replace, "atomic replace"),
         (can.keeps_versions, "versions"),
         (can.trash, "trash"),
+        (can.keeps_replaced, "keeps replaced"),
     ];
     let named = flags.iter().filter(|(is, _)| *is).map(|(_, name)| (*name).to_owned());
     named.chain(can.checksums.iter().cloned()).collect()

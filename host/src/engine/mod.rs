@@ -28,6 +28,7 @@ mod schedule;
 mod survey;
 mod token;
 mod transfer;
+mod trash;
 mod twins;
 mod under_way;
 mod watch;

@@ -203,8 +203,13 @@ impl Run {
         let surveying = tokio::spawn(async move { watching.watch().await });
         let renewing = self.clone();
         let renewing = tokio::spawn(async move { renewing.renew().await });
+        let emptying = self.clone();
+        let emptying = tokio::spawn(async move { emptying.empty_trash().await });
         let transferred = self.transfer(to_record).await;
         renewing.abort();
+        if transferred.is_err() || self.mode == Mode::Forever {
+            emptying.abort();
+        }
         closing.notify_one();
         // Transfers end by themselves only when there is nothing left, or with a fault; either way
         // the survey has nobody to work for any more.
@@ -218,6 +223,7 @@ impl Run {
             }
         };
         let recorded = recording.await.unwrap_or(Err(catalog::Error::Closed));
+        let _ = emptying.await;
         recorded?;
         if self.mode == Mode::Once && transferred.is_ok() && surveyed.is_ok() {
             self.follow_up().await?;

@@ -18,6 +18,7 @@ use super::pair::{Pair, RootPair, Side};
 use super::plan::is_sent;
 use super::progress::Progress;
 use super::token::Token;
+use super::trash::keeps;
 use crate::catalog::{Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
 use crate::settings::Verify;
 use crate::sites::{Capability, OpenRoot, Operation, Slot, is_site_fault};
@@ -158,20 +159,21 @@ impl Route {
     async fn copy(&self, batch: Vec<Claimed>, slots: Slots) -> Vec<Finished> {
         let paths: Vec<String> = batch.iter().map(path).collect();
         // Files that are to be compared have nothing to copy yet.
-        let copies: Vec<(&str, Known, Expect)> = paths
+        let copies: Vec<(&str, &str, Known, Expect)> = paths
             .iter()
             .zip(&batch)
             .filter(|(_, claimed)| !must_meet(claimed))
             .map(|(path, claimed)| {
                 let known = Known::new(None, Some(claimed.source.version.clone()));
-                (path.as_str(), known, expectation(claimed))
+                (path.as_str(), path.as_str(), known, expectation(claimed))
             })
             .collect();
         let moved = self.progress.clone();
         let slots = slots.source.into_iter().chain([slots.destination]).collect();
         let (mut operation, op) =
             Operation::new(slots, move |bytes| Progress::add(&moved.moved, bytes));
-        let call = self.source().server_copy(self.destination(), &copies, &operation, op);
+        let (to, keep) = (self.destination(), keeps(self.destination()));
+        let call = self.source().server_copy(to, &copies, keep, &operation, op);
         let mut results = match call.await {
             Ok(results) => results.into_iter(),
             Err(error) => {
@@ -203,7 +205,10 @@ impl Route {
             finished.push(Finished { claimed, outcome, token: None });
         }
         if !refused.is_empty() {
-            self.source().cannot(Capability::ServerCopy);
+            // What was to be kept may be all that it can't do: streaming tells.
+            if !keep || refused.iter().any(|claimed| !replaces(claimed)) {
+                self.source().cannot(Capability::ServerCopy);
+            }
             drop(operation);
             let slots = self.slots(refused.iter().map(|c| c.source.size).sum()).await;
             finished.extend(self.stream_all(refused, slots).await);
@@ -360,7 +365,13 @@ impl Route {
             let outcome = match result {
                 Ok(sent) => self.arrived(&claimed, &path, sent).await,
                 Err(error) if is_surprise(&error) => self.meet(&claimed, &path, error).await,
-                Err(error) => Outcome::Failed(error),
+                Err(error) => {
+                    let to = self.destination();
+                    if error.kind() == ErrorKind::Unsupported && keeps(to) && replaces(&claimed) {
+                        to.cannot(Capability::KeepReplaced);
+                    }
+                    Outcome::Failed(error)
+                }
             };
             finished.push(Finished { claimed, outcome, token });
         }
@@ -395,6 +406,7 @@ impl Route {
             .mtime_ns(meta.mtime_ns)
             .mode(meta.mode)
             .resume(resume)
+            .keep_replaced(keeps(destination))
             .op(op);
         let mut writing = match destination.open_write(path, how, operation).await {
             Ok(writing) => writing,
@@ -531,6 +543,11 @@ pub(super) fn expectation(claimed: &Claimed) -> Expect {
         }
         _ => Expect::Nothing,
     }
+}
+
+/// True if something is to be replaced.
+fn replaces(claimed: &Claimed) -> bool {
+    matches!(expectation(claimed), Expect::Version(_))
 }
 
 /// At the destination is something that nobody has compared yet: or what an earlier try of this

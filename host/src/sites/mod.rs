@@ -21,6 +21,7 @@ mod operation;
 mod rate;
 mod slots;
 mod sound;
+pub mod trash;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -30,6 +30,8 @@ pub enum Capability {
     Flush,
     /// A feed that names every change: else it is scanned.
     Feed,
+    /// Keeps what is replaced, and does not do so by itself: else it is kept by the service, or gone.
+    KeepReplaced,
 }
 
 /// A root of a project at a site.
@@ -51,7 +53,7 @@ pub struct OpenRoot {
     settings: serde_json::Value,
     layers: Layers,
     /// By [`Capability`]: it was declared, and turned out not to be there.
-    cannot: [AtomicBool; 4],
+    cannot: [AtomicBool; 5],
 }
 
 impl OpenRoot {
@@ -178,19 +180,22 @@ impl OpenRoot {
     }
 
     /// Copies files within the instance, from this root to another. Each item: the source's path
-    /// and fingerprint, the destination's path and what must be there.
+    /// and fingerprint, the destination's path and what must be there. With `keep`, what is
+    /// replaced goes to the trash.
     pub async fn server_copy(
         &self,
         to: &OpenRoot,
-        batch: &[(&str, Known, Expect)],
+        batch: &[(&str, &str, Known, Expect)],
+        keep: bool,
         operation: &Operation,
         op: Op,
     ) -> Result<Vec<Result<Copied>>> {
         let copies = batch
             .iter()
-            .map(|(path, known, expect)| {
+            .map(|(path, target, known, expect)| {
                 let from = self.at(path)?.known(Some(known));
-                Ok(Copy::new(from, to.at(path)?, expect.clone()))
+                let keep = keep && matches!(expect, Expect::Version(_));
+                Ok(Copy::new(from, to.at(target)?, expect.clone()).keep_replaced(keep))
             })
             .collect::<Result<Vec<_>>>()?;
         let call = self.connection.server_copy(copies, op);
@@ -210,6 +215,17 @@ impl OpenRoot {
     /// Deletes a file.
     pub async fn delete(&self, path: &str, how: DeleteOptions) -> Result<()> {
         self.layers.answer(self.connection.delete(self.at(path)?, how)).await
+    }
+
+    /// Renames a file to where nothing is.
+    pub async fn rename(&self, from: &str, to: &str) -> Result<Metadata> {
+        let call = self.connection.rename(self.at(from)?, self.at(to)?);
+        self.layers.answer(async { sound::metadata(call.await?) }).await
+    }
+
+    /// Removes a folder if it is empty.
+    pub async fn remove_folder(&self, folder: &str) -> Result<()> {
+        self.layers.answer(self.connection.remove_folder(self.at(folder)?)).await
     }
 
     /// Removes abandoned temporaries.
@@ -246,6 +262,9 @@ impl OpenRoot {
             Capability::RecursiveList => self.info.can.recursive_list,
             Capability::Flush => self.info.can.flush,
             Capability::Feed => self.info.can.changes == Changes::Complete,
+            Capability::KeepReplaced => {
+                self.info.can.keeps_replaced && !self.info.can.keeps_versions
+            }
         };
         declared && !self.cannot[what as usize].load(Ordering::Relaxed)
     }

@@ -12,7 +12,7 @@ use async_ffi::FutureExt;
 use serde::Deserialize;
 
 pub use super::convert::fit;
-use super::convert::{answer, expect_to_wire, strings};
+use super::convert::{CopyExt, WriteExt, answer, expect_to_wire, strings};
 use super::guarded;
 use super::wire::{
     FfiCopy, FfiDeleteOptions, FfiReadOptions, FfiRecord, FfiWriteOptions, HostBox, Later,
@@ -209,7 +209,7 @@ impl Connection {
             expect: expect_to_wire(how.expect),
             resume: how.resume.map(RVec::from).into(),
             op: op_box(how.op),
-            ext_json: RString::new(),
+            ext_json: WriteExt { keep_replaced: how.keep_replaced }.to_wire(),
         };
         let call = self.0.open_write(at.into(), options);
         let opened = answer(call.await)?;
@@ -251,6 +251,8 @@ impl Connection {
     /// One result an item, in order.
     pub async fn server_copy(&self, batch: Vec<Copy<'_>>, op: Op) -> Result<Vec<Result<Copied>>> {
         let asked = batch.len();
+        let keep = |(place, copy): (usize, &Copy<'_>)| copy.keep_replaced.then_some(place);
+        let ext = CopyExt { keep_replaced: batch.iter().enumerate().filter_map(keep).collect() };
         let batch = batch
             .into_iter()
             .map(|copy| FfiCopy {
@@ -259,7 +261,11 @@ impl Connection {
                 expect: expect_to_wire(copy.expect),
             })
             .collect();
-        let call = self.0.server_copy(batch, op_box(op));
+        let call = if ext.is_empty() {
+            self.0.server_copy(batch, op_box(op))
+        } else {
+            self.0.server_copy_with(batch, ext.to_wire(), op_box(op))
+        };
         let results = answer(call.await)?;
         if results.len() != asked {
             return Err(Error::new(

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use abi_stable::std_types::{RErr, RNone, ROk, ROption, RResult, RSome, RString, RVec};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::wire::{
     FfiAt, FfiChecksum, FfiCopied, FfiEntry, FfiError, FfiKind, FfiMetadata, FfiPage,
@@ -255,6 +257,56 @@ pub(crate) fn expect_from_wire(expect: ROption<RString>) -> Expect {
         RNone => Expect::Nothing,
         RSome(version) => Expect::Version(version.into()),
     }
+}
+
+/// What grew on [`crate::WriteOptions`] since 1.0, as JSON: empty where none of it is asked for.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct WriteExt {
+    pub(crate) keep_replaced: bool,
+}
+
+/// What grew on a batch of [`crate::Copy`] since 1.0, likewise.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct CopyExt {
+    /// Places in the batch.
+    pub(crate) keep_replaced: Vec<usize>,
+}
+
+#[cfg_attr(not(feature = "host"), allow(dead_code))]
+impl WriteExt {
+    pub(crate) fn to_wire(&self) -> RString {
+        if *self == WriteExt::default() { RString::new() } else { ext_to_wire(self) }
+    }
+}
+
+#[cfg_attr(not(feature = "host"), allow(dead_code))]
+impl CopyExt {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == CopyExt::default()
+    }
+
+    pub(crate) fn to_wire(&self) -> RString {
+        ext_to_wire(self)
+    }
+}
+
+#[cfg_attr(not(feature = "host"), allow(dead_code))]
+fn ext_to_wire(ext: &impl Serialize) -> RString {
+    serde_json::to_string(ext).unwrap_or_default().into()
+}
+
+/// What came from a host. Of a newer one's, what is not known here is left out: it asks only for
+/// what a capability declares.
+#[cfg_attr(not(feature = "plugin"), allow(dead_code))]
+pub(crate) fn ext_from_wire<T: Default + DeserializeOwned>(json: &str) -> crate::Result<T> {
+    if json.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_str(json).map_err(|error| {
+        Error::new(ErrorKind::Unexpected, format!("what the host asks for makes no sense: {error}"))
+    })
 }
 
 impl From<Copied> for FfiCopied {

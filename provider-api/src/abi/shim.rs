@@ -19,7 +19,7 @@ use async_ffi::FutureExt;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::{JoinError, JoinHandle};
 
-use super::convert::{Place, answer, expect_from_wire};
+use super::convert::{CopyExt, Place, WriteExt, answer, expect_from_wire, ext_from_wire};
 use super::wire::{
     Answer, FfiAt, FfiBytes, FfiCopied, FfiCopy, FfiDeleteOptions, FfiError, FfiMetadata, FfiPage,
     FfiReadOptions, FfiReading, FfiWriteOptions, FfiWriting, HostBox, Later, ListerBox, LogBox,
@@ -231,6 +231,46 @@ impl<P: Provider> Shim<P> {
     {
         run(call(self.0.clone(), at.into()), to_wire)
     }
+
+    fn copy(
+        &self,
+        batch: RVec<FfiCopy>,
+        ext: Result<CopyExt>,
+        op: OpBox,
+    ) -> Later<RVec<Answer<FfiCopied>>> {
+        let provider = self.0.clone();
+        let op = Op::new(RemoteOp(op));
+        let batch: Vec<_> = batch
+            .into_iter()
+            .map(|copy| {
+                (Place::from(copy.from), Place::from(copy.to), expect_from_wire(copy.expect))
+            })
+            .collect();
+        run(
+            async move {
+                let keep = ext?.keep_replaced;
+                let mut copies: Vec<Copy<'_>> = batch
+                    .iter()
+                    .map(|(from, to, expect)| Copy::new(from.at(), to.at(), expect.clone()))
+                    .collect();
+                for place in keep {
+                    if let Some(copy) = copies.get_mut(place) {
+                        copy.keep_replaced = true;
+                    }
+                }
+                Ok(provider.get()?.server_copy(&copies, &op).await)
+            },
+            |results| {
+                results
+                    .into_iter()
+                    .map(|result| match result {
+                        Ok(copied) => ROk(copied.into()),
+                        Err(error) => RErr(FfiError::from(error)),
+                    })
+                    .collect()
+            },
+        )
+    }
 }
 
 fn settings<S: serde::de::DeserializeOwned>(json: &str) -> Result<S> {
@@ -283,17 +323,20 @@ impl<P: Provider> RawProvider for Shim<P> {
     }
 
     fn open_write(&self, at: FfiAt, how: FfiWriteOptions) -> Later<FfiWriting> {
-        let options = WriteOptions {
+        let ext: Result<WriteExt> = ext_from_wire(&how.ext_json);
+        let mut options = WriteOptions {
             size: how.size,
             mtime_ns: how.mtime_ns.into(),
             mode: how.mode.into(),
             expect: expect_from_wire(how.expect),
             resume: how.resume.into_option().map(Into::into),
+            keep_replaced: false,
             op: Op::new(RemoteOp(how.op)),
         };
         self.at(
             at,
             move |p, at| async move {
+                options.keep_replaced = ext?.keep_replaced;
                 Dropping::all_ended().await;
                 let writer = p.get()?.open_write(at.at(), options).await?;
                 Ok((writer.offset(), writer))
@@ -342,32 +385,7 @@ impl<P: Provider> RawProvider for Shim<P> {
     }
 
     fn server_copy(&self, batch: RVec<FfiCopy>, op: OpBox) -> Later<RVec<Answer<FfiCopied>>> {
-        let provider = self.0.clone();
-        let op = Op::new(RemoteOp(op));
-        let batch: Vec<_> = batch
-            .into_iter()
-            .map(|copy| {
-                (Place::from(copy.from), Place::from(copy.to), expect_from_wire(copy.expect))
-            })
-            .collect();
-        run(
-            async move {
-                let copies: Vec<Copy<'_>> = batch
-                    .iter()
-                    .map(|(from, to, expect)| Copy::new(from.at(), to.at(), expect.clone()))
-                    .collect();
-                Ok(provider.get()?.server_copy(&copies, &op).await)
-            },
-            |results| {
-                results
-                    .into_iter()
-                    .map(|result| match result {
-                        Ok(copied) => ROk(copied.into()),
-                        Err(error) => RErr(FfiError::from(error)),
-                    })
-                    .collect()
-            },
-        )
+        self.copy(batch, Ok(CopyExt::default()), op)
     }
 
     fn rename(&self, from: FfiAt, to: FfiAt) -> Later<FfiMetadata> {
@@ -410,6 +428,15 @@ impl<P: Provider> RawProvider for Shim<P> {
                     .into()
             },
         )
+    }
+
+    fn server_copy_with(
+        &self,
+        batch: RVec<FfiCopy>,
+        ext_json: RString,
+        op: OpBox,
+    ) -> Later<RVec<Answer<FfiCopied>>> {
+        self.copy(batch, ext_from_wire(&ext_json), op)
     }
 }
 

@@ -271,6 +271,18 @@ pub trait RawProvider: Send + Sync {
         since: ROption<RString>,
         wait_ms: u64,
     ) -> Later<RString>;
+    /// Since 1.1: `server_copy` of a batch of which more is asked for: `{"keep_replaced":[0,2]}`, by
+    /// places in the batch. The host calls it only where a capability says that it is understood.
+    fn server_copy_with(
+        &self,
+        batch: RVec<FfiCopy>,
+        ext_json: RString,
+        op: OpBox,
+    ) -> Later<RVec<Answer<FfiCopied>>> {
+        let _ = (batch, ext_json, op);
+        let unsupported = crate::Error::unsupported("to keep what a copy replaces");
+        async_ffi::FutureExt::into_ffi(async move { RResult::RErr(unsupported.into()) })
+    }
 }
 pub type ProviderBox = RawProvider_TO<'static, RBox<()>>;
 

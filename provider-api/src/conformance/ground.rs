@@ -246,8 +246,11 @@ impl Ground {
     }
 
     pub(super) async fn rename(&self, from: &str, to: &str) -> Result<Metadata> {
-        let (from, to) = (self.path(from), self.path(to));
-        self.limited("rename", &from, self.connection.rename(self.at(&from), self.at(&to))).await
+        self.rename_path(&self.path(from), &self.path(to)).await
+    }
+
+    pub(super) async fn rename_path(&self, from: &str, to: &str) -> Result<Metadata> {
+        self.limited("rename", from, self.connection.rename(self.at(from), self.at(to))).await
     }
 
     pub(super) async fn flush(&self, roots: &[&str]) -> Result<()> {
@@ -274,7 +277,7 @@ impl Ground {
             .zip(&paths)
             .map(|(item, (from, to))| {
                 let from = self.at(from).known(item.known.as_ref());
-                Copy::new(from, self.at(to), item.expect.clone())
+                Copy::new(from, self.at(to), item.expect.clone()).keep_replaced(item.keep_replaced)
             })
             .collect();
         let call = self.connection.server_copy(copies, op);
@@ -289,12 +292,19 @@ pub(super) struct Item {
     to: String,
     known: Option<Known>,
     expect: Expect,
+    keep_replaced: bool,
 }
 
 impl Item {
     /// A copy to where nothing is.
     pub(super) fn new(from: impl Into<String>, to: impl Into<String>) -> Self {
-        Item { from: from.into(), to: to.into(), known: None, expect: Expect::Nothing }
+        Item {
+            from: from.into(),
+            to: to.into(),
+            known: None,
+            expect: Expect::Nothing,
+            keep_replaced: false,
+        }
     }
 
     /// Only if the source has this version.
@@ -305,6 +315,12 @@ impl Item {
 
     pub(super) fn expect(mut self, expect: Expect) -> Self {
         self.expect = expect;
+        self
+    }
+
+    /// What is replaced goes to the trash.
+    pub(super) fn keep_replaced(mut self, keep: bool) -> Self {
+        self.keep_replaced = keep;
         self
     }
 }
@@ -342,7 +358,39 @@ impl Ground {
 
     /// The whole file.
     pub(super) async fn read(&self, name: &str) -> Result<Vec<u8>> {
-        self.open_read(name, ReadOptions::new()).await?.rest(1 << 20).await
+        self.read_path(&self.path(name)).await
+    }
+
+    pub(super) async fn read_path(&self, path: &str) -> Result<Vec<u8>> {
+        self.open_read_path(path, ReadOptions::new()).await?.rest(1 << 20).await
+    }
+
+    /// The folders of the trash, by the time at which they were filled.
+    pub(super) async fn trash_folders(&self) -> Result<Vec<String>> {
+        let Some(trash) = self.info().trash_folder.clone() else { return Ok(Vec::new()) };
+        let pages = match self.list_path(&trash, false).await {
+            Ok(listing) => listing.all().await?,
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let entries = pages.into_iter().flat_map(|page| page.entries);
+        let folders = entries.filter(|entry| entry.metadata.kind == crate::Kind::Folder);
+        let sound = folders.filter(|entry| crate::check_name(&entry.name).is_ok());
+        Ok(sound.map(|entry| join(&trash, &entry.name)).collect())
+    }
+
+    /// The paths beneath the root of what the trash has of a file.
+    pub(super) async fn trashed(&self, name: &str) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for folder in self.trash_folders().await? {
+            let path = join(&folder, &self.path(name));
+            match self.stat_path(&path).await {
+                Ok(_) => found.push(path),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
     }
 
     /// Demands that the file has this content.

@@ -18,6 +18,37 @@ pub(super) async fn remove(ground: &Ground, folder: &str) -> Vec<String> {
     // Temporaries are not listed, and a folder that holds one is not empty.
     let swept = ground.sweep(Vec::new()).await.err();
     let mut left = Vec::new();
+    remove_tree(ground, folder, &mut left).await;
+    remove_from_trash(ground, folder, &mut left).await;
+    if let Some(error) = swept.filter(|_| !left.is_empty()) {
+        left.push(format!("temporaries: {}", told(&error)));
+    }
+    left
+}
+
+/// What went to the trash goes from there as well, and what that leaves empty.
+async fn remove_from_trash(ground: &Ground, folder: &str, left: &mut Vec<String>) {
+    let Some(trash) = ground.info().trash_folder.clone() else { return };
+    match ground.trash_folders().await {
+        Ok(filled) => {
+            for filled in filled {
+                remove_tree(ground, &join(&filled, folder), left).await;
+                // It may hold what is somebody else's.
+                let _ = ground.remove_folder_path(&filled).await;
+            }
+        }
+        Err(error) => left.push(format!("{trash}: {}", told(&error))),
+    }
+    let mut empty = Some(trash.as_str());
+    while let Some(folder) = empty {
+        if ground.remove_folder_path(folder).await.is_err() {
+            return;
+        }
+        empty = folder.rsplit_once('/').map(|(above, _)| above);
+    }
+}
+
+async fn remove_tree(ground: &Ground, folder: &str, left: &mut Vec<String>) {
     let mut folders = vec![folder.to_owned()];
     let mut next = 0;
     while next < folders.len() {
@@ -25,7 +56,7 @@ pub(super) async fn remove(ground: &Ground, folder: &str) -> Vec<String> {
         next += 1;
         match names(ground, &folder).await {
             Ok((files, beneath)) => {
-                delete_all(ground, files, &mut left).await;
+                delete_all(ground, files, left).await;
                 let deep = folder.split('/').count() >= DEEPEST;
                 folders.extend(beneath.into_iter().filter(|_| !deep));
             }
@@ -40,10 +71,6 @@ pub(super) async fn remove(ground: &Ground, folder: &str) -> Vec<String> {
             Err(error) => left.push(format!("{folder}: {}", told(&error))),
         }
     }
-    if let Some(error) = swept.filter(|_| !left.is_empty()) {
-        left.push(format!("temporaries: {}", told(&error)));
-    }
-    left
 }
 
 /// The paths of the files and of the folders in a folder. What a provider says is not trusted:

@@ -56,6 +56,16 @@ impl Folder {
     /// Opens a folder; makes it and its parents where they are missing. Others may do the same
     /// at the same time.
     pub(crate) fn make(root: &Root, path: &str) -> Result<Self> {
+        Folder::make_with(root, path, |_| None)
+    }
+
+    /// Likewise; `mode` tells the permissions of those that are made, by their paths beneath the
+    /// root, where they are not to have the usual ones. The umask takes away from them.
+    pub(crate) fn make_with(
+        root: &Root,
+        path: &str,
+        mode: impl Fn(&str) -> Option<u32>,
+    ) -> Result<Self> {
         // Upwards to the deepest folder that is there: mostly only the last one is missing.
         let mut there = path;
         let mut fd = loop {
@@ -66,8 +76,11 @@ impl Folder {
                 answer => break answer?,
             }
         };
+        let mut made = there.len();
         for name in path[there.len()..].split('/').filter(|name| !name.is_empty()) {
-            match fs::mkdirat(&fd, name, Mode::from_raw_mode(0o777)) {
+            made += name.len() + usize::from(made > 0);
+            let mode = mode(&path[..made]).unwrap_or(0o777);
+            match fs::mkdirat(&fd, name, Mode::from_raw_mode(mode)) {
                 Ok(()) => root.barrier().folder_changed(fd.as_fd())?,
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(error),

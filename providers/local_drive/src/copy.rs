@@ -107,7 +107,9 @@ impl<'a> Batch<'a> {
         if fingerprint(&after) != found {
             return Err(changed(from_path, "the file changed while it was read"));
         }
-        let destination = publish(&to_root, temporary, to_name, to_path, &copy.expect, self.op)?;
+        let keep = copy.keep_replaced.then_some(self.mark);
+        let to = (to_name, to_path);
+        let destination = publish(&to_root, temporary, to, &copy.expect, keep, self.op)?;
         Ok(Copied::new(metadata(&after), destination))
     }
 

@@ -6,7 +6,7 @@
 //! never retries and knows nothing of other providers.
 //!
 //! `beneath` opens, `temporary` and `publish` make files visible, `write`, `copy` and `read` move
-//! bytes, `list` and `sweep` walk, `flush` makes durable, `root` and `filesystem` know the disk.
+//! bytes, `trash` keeps what is deleted or replaced, `list` and `sweep` walk, `flush` makes durable, `root` and `filesystem` know the disk.
 #![cfg(target_os = "linux")]
 
 mod beneath;
@@ -22,6 +22,7 @@ mod read;
 mod root;
 mod sweep;
 mod temporary;
+mod trash;
 mod write;
 
 use std::collections::{BTreeSet, HashMap};
@@ -31,8 +32,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use sitesync_provider::{
-    About, At, Copied, Copy, DeleteOptions, Error, ErrorKind, Expect, Host, Kind, Metadata, Op,
-    Provider, ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions, check_path,
+    About, At, Copied, Copy, DeleteOptions, ErrorKind, Expect, Host, Kind, Metadata, Op, Provider,
+    ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions, check_path,
 };
 
 pub use config::{Permissions, Settings, Symlinks};
@@ -42,11 +43,12 @@ pub use write::Writer;
 
 use beneath::Folder;
 use copy::{Batch, Unshared};
-use facts::{kind, metadata, same_but_name};
+use facts::{fingerprint, kind, metadata, same_but_name};
 use fault::{fault, refuse};
 use publish::{look, rename_new};
 use root::{Root, Roots};
 use temporary::Mark;
+use trash::Doomed;
 
 /// Mounted disks.
 #[derive(Debug)]
@@ -137,7 +139,7 @@ impl Provider for LocalDrive {
 
     async fn delete(&self, at: At<'_>, how: DeleteOptions) -> Result<()> {
         if how.to_trash {
-            return Err(Error::unsupported("trash"));
+            return blocking(|| self.trash_file(&at, how.if_version));
         }
         blocking(|| self.delete_file(&at, how.if_version))
     }
@@ -200,6 +202,41 @@ impl LocalDrive {
         }
         rename_new(&root, &folder, &aside, &folder, name).map_err(refused)?;
         Err(publish::changed(at.path))
+    }
+
+    fn trash_file(&self, at: &At<'_>, if_version: Option<String>) -> Result<()> {
+        let root = self.roots.get(at.root)?;
+        let (folder, name) = split(at)?;
+        let folder = read::parent(&root, folder, at.path)?;
+        let refused = |error| fault("move to the trash", at.path, error);
+        let was = match if_version {
+            Some(version) => look(&folder, name, at.path, &Expect::Version(version))?,
+            None => None,
+        };
+        let was = match was {
+            Some(was) => was,
+            None => folder.stat(name).map_err(refused)?,
+        };
+        if kind(&was) != Kind::File {
+            return Err(refuse(ErrorKind::InvalidPath, "delete", at.path, "it is not a file"));
+        }
+        let doomed = Doomed { root: &root, folder: &folder, name, path: at.path };
+        let kept = match doomed.take() {
+            Ok(kept) => kept,
+            // The trash is on another disk than what was mounted here.
+            Err(Errno::XDEV) => {
+                let kept = doomed.double(&self.mark, &was, &Op::unbound())?;
+                let deleted = self.delete_file(at, Some(fingerprint(&was)));
+                return deleted.inspect_err(|_| kept.remove());
+            }
+            Err(error) => return Err(refused(error)),
+        };
+        if !doomed.holds(&kept, &was) {
+            // Someone put another one there in this very moment.
+            doomed.put_back(&kept).map_err(refused)?;
+            return Err(publish::changed(at.path));
+        }
+        changed(&root, &folder, at.path)
     }
 
     fn rename_file(&self, from: &At<'_>, to: &At<'_>) -> Result<Metadata> {

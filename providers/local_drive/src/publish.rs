@@ -7,6 +7,7 @@
 //!   what came out is looked at again: if someone changed it in that moment, it goes back.
 //!   Where files can't change places it is a look and a rename.
 //! - A folder, a link or a device is never replaced.
+//! - What is to be kept goes to the [trash](crate::trash) in that step.
 
 use std::sync::atomic::Ordering;
 
@@ -18,7 +19,8 @@ use crate::beneath::Folder;
 use crate::facts::{fingerprint, kind, metadata, same_but_name};
 use crate::fault::{fault, refuse};
 use crate::root::Root;
-use crate::temporary::Temporary;
+use crate::temporary::{Mark, Temporary};
+use crate::trash::Doomed;
 
 /// Fails early if the destination is not what is expected: it may be another by the end.
 pub(crate) fn look(
@@ -54,13 +56,13 @@ pub(crate) fn look(
 }
 
 /// Makes the temporary visible. Returns what is there then. On an error nothing is visible, and
-/// the temporary is as it was.
+/// the temporary is as it was. With `keep`, what is replaced goes to the trash.
 pub(crate) fn publish(
     root: &Root,
     mut temporary: Temporary,
-    name: &str,
-    path: &str,
+    (name, path): (&str, &str),
     expect: &Expect,
+    keep: Option<&Mark>,
     op: &Op,
 ) -> Result<sitesync_provider::Metadata> {
     let folder = temporary.folder().clone();
@@ -77,7 +79,13 @@ pub(crate) fn publish(
         Expect::Version(_) => {
             let was = look(&folder, name, path, expect)?;
             op.check()?;
-            replace(&mut temporary, name, path, was)?;
+            match (keep, was) {
+                (Some(mark), Some(was)) => {
+                    let doomed = Doomed { root, folder: &folder, name, path };
+                    replace_kept(&mut temporary, doomed, &was, mark, op)?;
+                }
+                _ => replace(&mut temporary, name, path, was)?,
+            }
         }
         _ => {
             op.check()?;
@@ -94,6 +102,21 @@ pub(crate) fn publish(
         .map_err(|error| fault("sync", path, error))?;
     root.check()?;
     Ok(metadata(&stat))
+}
+
+/// Puts the temporary in the place of what was looked at just now, and that into the trash.
+fn replace_kept(
+    temporary: &mut Temporary,
+    doomed: Doomed<'_>,
+    was: &Stat,
+    mark: &Mark,
+    op: &Op,
+) -> Result<()> {
+    if doomed.exchange(temporary, was)? {
+        return Ok(());
+    }
+    let kept = doomed.double(mark, was, op)?;
+    replace(temporary, doomed.name, doomed.path, Some(*was)).inspect_err(|_| kept.remove())
 }
 
 /// Puts the temporary in the place of what was looked at just now.

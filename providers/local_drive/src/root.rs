@@ -15,6 +15,7 @@ use crate::config::Settings;
 use crate::fault::fault;
 use crate::filesystem::Filesystem;
 use crate::flush::Barrier;
+use crate::trash::{self, Filling};
 
 /// An open root with the settings of its site. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ pub(crate) struct Held {
     /// Notes that are given once.
     noted_mode: AtomicBool,
     noted_times: AtomicBool,
+    trash: Filling,
     /// The filesystem has no `renameat2` flags.
     pub(crate) plain_rename: AtomicBool,
 }
@@ -95,6 +97,7 @@ impl Held {
             fd,
             filesystem,
             replaced: AtomicBool::new(false),
+            trash: Filling::default(),
             noted_mode: AtomicBool::new(false),
             noted_times: AtomicBool::new(false),
             plain_rename: AtomicBool::new(false),
@@ -120,6 +123,11 @@ impl Held {
 
     pub(crate) fn barrier(&self) -> &Barrier {
         &self.barrier
+    }
+
+    /// The folder of its trash that is being filled.
+    pub(crate) fn trash(&self) -> &Filling {
+        &self.trash
     }
 
     /// `RootUnavailable` once another folder stands at the root's path.
@@ -154,6 +162,8 @@ impl Held {
         can.recursive_list = true;
         can.flush = true;
         can.atomic_replace = true;
+        can.trash = true;
+        can.keeps_replaced = true;
         let mut info = RootInfo::default();
         info.storage_id.clone_from(&self.filesystem.id);
         info.root_id = format!("{}/{:x}", self.filesystem.id, self.inode);
@@ -166,6 +176,7 @@ impl Held {
         info.network = self.filesystem.is_network();
         info.mount_point = parent.is_ok_and(|parent| parent.st_dev != self.device);
         info.local_path = Some(self.path.clone());
+        info.trash_folder = Some(trash::path());
         info.label.clone_from(&self.filesystem.name);
         Ok(info)
     }

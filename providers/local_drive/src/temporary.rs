@@ -18,10 +18,15 @@ use crate::beneath::Folder;
 const LONGEST_SITE: usize = 120;
 
 /// Tells the processes of one site apart.
-static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
+static PROCESS: LazyLock<u64> = LazyLock::new(chance);
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 /// Names that this process is writing to.
 static IN_USE: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+
+/// Any number: names that are made of it do not collide.
+pub(crate) fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
 
 /// A site id as names of temporaries carry it.
 #[derive(Debug, Clone)]

@@ -130,6 +130,8 @@ pub struct Writer {
     mtime_ns: Option<i64>,
     mode: Option<u32>,
     expect: Expect,
+    /// What is replaced goes to the trash.
+    keep: Option<Mark>,
     op: Op,
     early: Early,
     failed: bool,
@@ -178,6 +180,7 @@ impl Writer {
             mtime_ns: how.mtime_ns,
             mode: how.mode,
             expect: how.expect,
+            keep: how.keep_replaced.then(|| mark.clone()),
             op: how.op,
             early: Early::from(offset),
             failed: false,
@@ -234,8 +237,8 @@ impl Writer {
         let file = self.temporary.file().map_err(|error| fault("write", &self.path, error))?;
         dress(&self.root, file, self.mode, self.mtime_ns)
             .map_err(|error| fault("write", &self.path, error))?;
-        let Writer { root, temporary, name, path, expect, op, .. } = self;
-        publish(&root, temporary, &name, &path, &expect, &op)
+        let Writer { root, temporary, name, path, expect, keep, op, .. } = self;
+        publish(&root, temporary, (&name, &path), &expect, keep.as_ref(), &op)
     }
 }
 

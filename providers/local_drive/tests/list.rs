@@ -170,7 +170,7 @@ async fn what_is_no_root_says_why() {
 async fn a_root_tells_what_it_is() {
     let site = site().await;
     let info = site.open_root().await.unwrap();
-    assert!(info.can.server_copy && info.can.flush && info.can.recursive_list && !info.can.trash);
+    assert!(info.can.server_copy && info.can.flush && info.can.recursive_list && info.can.trash);
     assert_eq!(info.names.longest_name, Some(255));
     assert_eq!(info.local_path.as_deref(), Some(site.root.as_str()));
     assert!(info.free.is_some() && !info.storage_id.is_empty() && !info.network);

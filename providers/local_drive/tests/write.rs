@@ -303,8 +303,6 @@ async fn deleting_and_renaming() {
     let version = site.write("d/f", b"one", Expect::Nothing).await.unwrap().version.unwrap();
     let wrong = DeleteOptions::if_version("wrong");
     assert_eq!(kind(site.drive.delete(site.at("d/f"), wrong).await), ErrorKind::Precondition);
-    let trash = DeleteOptions::default().to_trash(true);
-    assert_eq!(kind(site.drive.delete(site.at("d/f"), trash).await), ErrorKind::Unsupported);
     assert_eq!(kind(site.drive.remove_folder(site.at("d")).await), ErrorKind::Precondition);
     site.drive.delete(site.at("d/f"), DeleteOptions::if_version(version)).await.unwrap();
     let gone = site.drive.delete(site.at("d/f"), DeleteOptions::default()).await;

@@ -28,6 +28,7 @@ mod read;
 mod rename;
 mod resume;
 mod sweep;
+mod trash;
 mod write;
 
 /// One demand on a provider.
@@ -66,6 +67,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         list::CASES,
         folder::CASES,
         delete::CASES,
+        trash::CASES,
         cancel::CASES,
         errors::CASES,
         copy::CASES,

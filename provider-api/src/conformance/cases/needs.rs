@@ -60,6 +60,24 @@ pub(super) fn no_trash(root: &RootInfo) -> Option<String> {
     unless(!root.can.trash, "a trash")
 }
 
+/// A trash that the host can look into.
+pub(super) fn trash_in_view(root: &RootInfo) -> Option<String> {
+    trash(root).or_else(|| unless(root.trash_folder.is_some(), "no folder of its trash"))
+}
+
+pub(super) fn keeps_replaced(root: &RootInfo) -> Option<String> {
+    unless(root.can.keeps_replaced, "that it does not keep what is replaced")
+}
+
+/// What is replaced goes to where the host can look.
+pub(super) fn kept_in_view(root: &RootInfo) -> Option<String> {
+    keeps_replaced(root).or_else(|| unless(root.trash_folder.is_some(), "no folder of its trash"))
+}
+
+pub(super) fn copies_kept_in_view(root: &RootInfo) -> Option<String> {
+    kept_in_view(root).or_else(|| server_copy(root))
+}
+
 pub(super) fn mtime(root: &RootInfo) -> Option<String> {
     unless(root.mtime_step_ns > 0, "no modification times")
 }

@@ -226,12 +226,36 @@ defects! {
     DeletesMissing => "a_missing_file_is_not_found",
     /// Files whose names begin like that of a deleted one go with it.
     DeletesByPrefix => "neighbours_of_a_deleted_file_stay",
-    /// What should go to the trash is deleted for good.
+    /// There is no trash, and what should go to one is deleted for good.
     DeletesForGood => "without_a_trash_nothing_is_deleted",
     /// To remove a folder that is not there is fine.
     RemovesMissingFolder => "a_missing_folder_is_not_removed",
     /// A file in the place of a folder will do.
     FileWillDo => "a_folder_in_place_of_a_file_is_refused",
+
+    // The trash.
+    /// What should go to the trash is deleted for good.
+    TrashesNothing => "what_went_to_the_trash_is_found_there",
+    /// What goes to the trash gets a new time.
+    TrashDropsMtime => "what_went_to_the_trash_is_found_there",
+    /// Nothing in the trash can be renamed.
+    TrashIsStuck => "what_is_in_the_trash_comes_back_by_a_rename",
+    /// Nothing in the trash is deleted, and nobody is told.
+    TrashStays => "the_trash_can_be_emptied",
+    /// What is replaced is gone, whatever was asked for.
+    KeepsNothing => "what_is_replaced_is_kept",
+    /// What is replaced is kept, whatever was asked for.
+    KeepsUnasked => "nothing_is_kept_unasked",
+    /// What is to be replaced is copied into the trash before it is known whether it will be.
+    KeepsRefused => "a_refused_replacing_keeps_nothing",
+    /// What is to replace something is in the trash first, and stays there if it is refused.
+    KeepsRefusedNew => "one_of_many_writers_keeps_the_old",
+    /// The old file goes to the trash before the new one gets its name.
+    KeepsInTwoSteps => "readers_meanwhile_find_a_file",
+    /// A copy keeps nothing of what it replaces.
+    CopyKeepsNothing => "a_copy_keeps_what_it_replaces",
+    /// A batch of copies keeps what any of it replaces, if one of them is to.
+    CopyKeepsAll => "a_copy_keeps_what_it_replaces",
 
     // Server copies and renames.
     /// Results come in the wrong order.

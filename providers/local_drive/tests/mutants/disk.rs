@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use sitesync_provider::Result;
+use sitesync_provider::{At, Result};
 
 /// A place on the disk, behind the provider's back.
 pub fn on_disk(root: &str, path: &str) -> PathBuf {
@@ -42,4 +43,21 @@ pub fn remove_by_prefix(file: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where `local_drive` keeps its trash.
+const TRASH: &str = ".sitesync/trash";
+
+/// True for what is in the trash.
+pub fn in_trash(path: &str) -> bool {
+    path.starts_with(TRASH)
+}
+
+/// Puts something into the trash that does not belong there, as what was at this place.
+pub fn into_trash(at: At<'_>, content: &[u8]) -> std::io::Result<()> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let place = on_disk(at.root, &format!("{TRASH}/20260102T030405Z-{number}/{}", at.path));
+    fs::create_dir_all(place.parent().unwrap_or(&place))?;
+    fs::write(place, content)
 }

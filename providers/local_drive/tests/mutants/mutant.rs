@@ -18,7 +18,7 @@ use sitesync_provider::{
 };
 
 use crate::defect::Defect;
-use crate::disk::{halve, on_disk, remove_all, remove_by_prefix};
+use crate::disk::{halve, in_trash, into_trash, on_disk, remove_all, remove_by_prefix};
 use crate::names::named;
 use crate::streams::{Lister, Reader, WINDOW, Writer};
 
@@ -232,6 +232,7 @@ impl Provider for Mutant {
             Some(Defect::StorageIdChanges) => {
                 info.storage_id = self.0.looks.fetch_add(1, Ordering::Relaxed).to_string();
             }
+            Some(Defect::DeletesForGood) => info.can.trash = false,
             Some(Defect::WrongChecksum | Defect::NoChecksum) => {
                 info.can.checksums = vec!["md5".to_owned()];
             }
@@ -366,6 +367,11 @@ impl Provider for Mutant {
                 let step = 2_000_000_000;
                 how.mtime_ns = how.mtime_ns.map(|ns| ns.div_euclid(step) * step);
             }
+            (Some(Defect::KeepsNothing), _) => how.keep_replaced = false,
+            (Some(Defect::KeepsUnasked), _) => how.keep_replaced = true,
+            (Some(Defect::KeepsRefused), Expect::Version(_)) if how.keep_replaced => {
+                into_trash(at, &fs::read(on_disk(at.root, &path))?)?;
+            }
             (Some(Defect::IgnoresCancel), _) => how.op = Op::unbound(),
             (Some(Defect::NoParents), _)
                 if !on_disk(at.root, &path).parent().is_some_and(Path::exists) =>
@@ -435,7 +441,13 @@ impl Provider for Mutant {
                 }
                 tokio::time::sleep(WINDOW).await;
             }
-            Some(Defect::DeletesForGood) => how.to_trash = false,
+            Some(Defect::DeletesForGood | Defect::TrashesNothing) => how.to_trash = false,
+            Some(Defect::TrashStays) if in_trash(&path) => return Ok(()),
+            Some(Defect::TrashDropsMtime) if how.to_trash && there.is_file() => {
+                let file = fs::File::options().write(true).open(&there)?;
+                file.set_modified(SystemTime::now())?;
+                how.if_version = None;
+            }
             Some(Defect::ListsDeleted) if there.is_file() => {
                 self.oddly_listed().insert(there);
             }
@@ -495,7 +507,12 @@ impl Provider for Mutant {
                 }
                 (_, expect) => self.expectation(to, expect.clone()).await,
             };
-            let copy = Copy::new(from.known(known.as_ref()), to, expect);
+            let keep = match self.0.defect {
+                Some(Defect::CopyKeepsNothing) => false,
+                Some(Defect::CopyKeepsAll) => batch.iter().any(|copy| copy.keep_replaced),
+                _ => copy.keep_replaced,
+            };
+            let copy = Copy::new(from.known(known.as_ref()), to, expect).keep_replaced(keep);
             results.extend(self.drive().server_copy(&[copy], op).await);
         }
         self.spoil(batch, &mut results).await;
@@ -516,6 +533,9 @@ impl Provider for Mutant {
         let (from, to) = (At::new(from.root, &old), At::new(to.root, &new));
         let (source, target) = (on_disk(from.root, &old), on_disk(to.root, &new));
         match self.0.defect {
+            Some(Defect::TrashIsStuck) if in_trash(&old) => {
+                return Err(Error::unsupported("to rename what is in the trash"));
+            }
             Some(Defect::RenameOverwrites) if target.is_file() => fs::remove_file(&target)?,
             Some(Defect::RenameLeaves) if source.is_file() && !target.exists() => {
                 let renamed = self.drive().rename(from, to).await?;

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sitesync_provider::{
-    At, Bytes, End, Entry, Error, ErrorKind, Expect, ListStream, Metadata, Page, Provider,
-    ReadStream, Result, WriteOptions, WriteStream,
+    At, Bytes, DeleteOptions, End, Entry, Error, ErrorKind, Expect, ListStream, Metadata, Page,
+    Provider, ReadStream, Result, WriteOptions, WriteStream,
 };
 
 use crate::defect::Defect;
-use crate::disk::{halve, on_disk};
+use crate::disk::{halve, into_trash, on_disk};
 use crate::mutant::Mutant;
 
 const MIB: u64 = 1 << 20;
@@ -145,6 +145,8 @@ impl Target {
             Defect::GoneMeanwhile,
             Defect::LooksThenPublishes,
             Defect::ReplacesInTwoSteps,
+            Defect::KeepsInTwoSteps,
+            Defect::KeepsRefusedNew,
         ];
         self.how.resume.is_none() && twice.iter().any(|defect| self.is(*defect))
     }
@@ -164,7 +166,18 @@ impl Target {
             }
             tokio::time::sleep(WINDOW).await;
         }
-        let expect = self.mutant.whatever_is_there(at).await;
+        if self.is(Defect::KeepsInTwoSteps) && self.how.keep_replaced {
+            let how = DeleteOptions::default().to_trash(true);
+            self.mutant.drive().delete(at, how).await?;
+            tokio::time::sleep(WINDOW).await;
+        }
+        let mut expect = self.mutant.whatever_is_there(at).await;
+        if self.is(Defect::KeepsRefusedNew) {
+            if self.how.keep_replaced && expect != self.how.expect {
+                into_trash(at, &content)?;
+            }
+            expect = self.how.expect.clone();
+        }
         let mut how = self.how.clone();
         how.size = content.len() as u64;
         how.expect = expect;

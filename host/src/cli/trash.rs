@@ -1,0 +1,266 @@
+//! `sitesync trash`: what was deleted or replaced at the sites, and having it again.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use sitesync_provider::ErrorKind;
+
+use super::ground::{self, SiteNames};
+use super::output::{Table, plain, print, print_json, say, size};
+use super::{Exit, Failure, Global};
+use crate::settings::{Project, Settings};
+use crate::sites::trash::{self, Wanted};
+use crate::sites::{Fault, OpenRoot, Sites};
+use crate::state_dir::{StateDir, rfc3339};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Shows what can be had again, the newest first
+    List(List),
+    /// Puts a file back to where it was; from there it travels as any new content does
+    Restore(Restore),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// The project
+    project: String,
+    /// Only at this site [default: all sites that its files travel to]
+    #[arg(long)]
+    site: Option<String>,
+    /// As JSON, a file a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// The project
+    project: String,
+    /// Where the file was, beneath the root
+    path: String,
+    /// The site in whose trash it is
+    #[arg(long)]
+    site: String,
+    /// The root, where several have had such a file
+    #[arg(long)]
+    root: Option<String>,
+    /// The begin of its time or id, as `trash list` shows them [default: the newest]
+    #[arg(long, value_name = "TIME")]
+    when: Option<String>,
+    /// Puts what is in its place into the trash, in the same step
+    #[arg(long)]
+    replace: bool,
+}
+
+pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::List(arguments) => list(global, arguments),
+        Command::Restore(arguments) => restore(global, arguments),
+    }
+}
+
+/// What the commands stand on. They leave the catalog alone, so that they run beside the service:
+/// what they do is seen by its next scan.
+struct Stand {
+    settings: Settings,
+    sites: Sites,
+    names: SiteNames,
+    _stop: tokio::sync::watch::Sender<bool>,
+}
+
+impl Stand {
+    fn open(global: &Global) -> Result<Self, Failure> {
+        let (_, loaded) = ground::load_settings(global)?;
+        let settings = loaded.settings;
+        let state = StateDir::open(&ground::state_path(global)?)?;
+        let plugins = Arc::new(ground::plugins(global, &settings.plugins, &state));
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let cache = state.path().join("cache");
+        let names = SiteNames::of(global, &settings);
+        let sites = Sites::new(plugins, &settings, state.site_id()?, cache, stopped);
+        Ok(Stand { settings, sites, names, _stop: stop })
+    }
+
+    fn project(&self, name: &str) -> Result<&Project, Failure> {
+        ground::names(&self.settings, Some(name))?;
+        Ok(&self.settings.projects[name])
+    }
+
+    fn site<'a>(&self, name: &'a str) -> Result<&'a str, Failure> {
+        if self.settings.sites.contains_key(name) {
+            return Ok(name);
+        }
+        let known: Vec<&str> = self.settings.sites.keys().map(String::as_str).collect();
+        Err(Failure::new(Exit::Usage, format_args!("there is no site '{}'", plain(name)))
+            .hint(format_args!("sites are: {}", known.join(", "))))
+    }
+
+    /// A project's roots at a site, by name; each opened, or why it can't be.
+    async fn roots(
+        &self,
+        project: &Project,
+        site: &str,
+    ) -> Vec<(String, Result<Arc<OpenRoot>, Fault>)> {
+        let mut roots = Vec::new();
+        for (name, path) in project.roots(site).iter() {
+            let own = project.site_settings(site);
+            roots.push((name.clone(), self.sites.open_for(site, own, path).await));
+        }
+        roots
+    }
+}
+
+fn list(global: &Global, arguments: &List) -> Result<Exit, Failure> {
+    let stand = Stand::open(global)?;
+    let project = stand.project(&arguments.project)?;
+    let sites: Vec<&str> = match &arguments.site {
+        Some(site) => vec![stand.site(site)?],
+        None => {
+            let pair = [&project.active_site, &project.remote_site];
+            let mut sites: Vec<&str> =
+                pair.into_iter().chain(&project.always_accessible_on).map(String::as_str).collect();
+            sites.retain(|site| project.site_enabled(site));
+            sites.sort_unstable();
+            sites.dedup();
+            sites
+        }
+    };
+    let runtime = ground::runtime()?;
+    let mut table = Table::new(&["site", "root", "when", "size", "path"]);
+    let mut trouble = false;
+    for site in sites {
+        for (name, root) in runtime.block_on(stand.roots(project, site)) {
+            let shown = stand.names.shown(site);
+            let told = |reason: &str| {
+                if arguments.json {
+                    print_json(&json!({"site": site, "root": name, "reason": reason}));
+                } else {
+                    say(plain(reason));
+                }
+            };
+            let root = match root {
+                Ok(root) => root,
+                Err(fault) => {
+                    trouble = true;
+                    told(&format!("offline: {fault}"));
+                    continue;
+                }
+            };
+            if let Err(elsewhere) = trash::folder(&root) {
+                told(&elsewhere);
+                continue;
+            }
+            let found = match runtime.block_on(trash::list(&root)) {
+                Ok(found) => found,
+                Err(error) => {
+                    trouble = true;
+                    told(error.message());
+                    continue;
+                }
+            };
+            for entry in &found.entries {
+                let when = rfc3339(entry.when);
+                if arguments.json {
+                    print_json(&json!({
+                        "site": site, "root": name, "when": when, "path": entry.path,
+                        "size": entry.size, "id": entry.id,
+                    }));
+                } else {
+                    let bytes = size(entry.size);
+                    table.row(vec![shown.clone(), name.clone(), when, bytes, entry.path.clone()]);
+                }
+            }
+            if found.more {
+                say(format_args!(
+                    "site '{site}': only the first {} files of its trash are shown",
+                    found.entries.len()
+                ));
+            }
+        }
+    }
+    runtime.shutdown_background();
+    if !arguments.json {
+        if table.is_empty() {
+            print("the trash is empty\n");
+        } else {
+            print(&table);
+        }
+    }
+    Ok(if trouble { Exit::Trouble } else { Exit::Done })
+}
+
+fn restore(global: &Global, arguments: &Restore) -> Result<Exit, Failure> {
+    let stand = Stand::open(global)?;
+    let project = stand.project(&arguments.project)?;
+    let site = stand.site(&arguments.site)?;
+    let runtime = ground::runtime()?;
+    let done = runtime.block_on(put_back(&stand, project, site, arguments));
+    runtime.shutdown_background();
+    let (root, entry) = done?;
+    print(format_args!(
+        "restored: {} in root '{root}' of '{}', from {}\n",
+        plain(&entry.path),
+        stand.names.shown(site),
+        rfc3339(entry.when)
+    ));
+    Ok(Exit::Done)
+}
+
+/// Returns the name of the root as well.
+async fn put_back(
+    stand: &Stand,
+    project: &Project,
+    site: &str,
+    arguments: &Restore,
+) -> Result<(String, trash::Entry), Failure> {
+    let path = arguments.path.trim_start_matches("./");
+    let mut roots = stand.roots(project, site).await;
+    if let Some(name) = &arguments.root {
+        let known: Vec<String> = roots.iter().map(|(name, _)| name.clone()).collect();
+        roots.retain(|(root, _)| root == name);
+        if roots.is_empty() {
+            let why = format!("site '{site}' has no root '{}'", plain(name));
+            let hint = format!("roots are: {}", known.join(", "));
+            return Err(Failure::new(Exit::Usage, why).hint(hint));
+        }
+    }
+    let mut found = Vec::new();
+    for (name, root) in roots {
+        let root = root.map_err(|fault| match &fault.hint {
+            Some(hint) => Failure::new(Exit::Trouble, &fault).hint(hint),
+            None => Failure::new(Exit::Trouble, &fault),
+        })?;
+        let entries = trash::of(&root, path).await.map_err(|error| refused(&error, arguments))?;
+        if !entries.is_empty() {
+            found.push((name, root));
+        }
+    }
+    if found.len() > 1 {
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        let why = format!("several roots have had such a file: {}", names.join(", "));
+        return Err(Failure::new(Exit::Usage, why).hint("name one with --root"));
+    }
+    let Some((name, root)) = found.pop() else {
+        let why = format!("the trash of site '{site}' has no file '{}'", plain(path));
+        return Err(Failure::new(Exit::Trouble, why).hint(format_args!(
+            "`sitesync trash list {} --site {site}` shows what it has",
+            project.name
+        )));
+    };
+    let wanted = Wanted { path, when: arguments.when.as_deref(), replace: arguments.replace };
+    let entry = trash::restore(&root, wanted).await;
+    Ok((name, entry.map_err(|error| refused(&error, arguments))?))
+}
+
+fn refused(error: &sitesync_provider::Error, arguments: &Restore) -> Failure {
+    let failure = Failure::new(Exit::Trouble, plain(error.message()));
+    match error.kind() {
+        ErrorKind::AlreadyExists if !arguments.replace => {
+            failure.hint("with --replace, what is there goes to the trash")
+        }
+        ErrorKind::Precondition => failure.hint("it changed in this very moment: look again"),
+        _ => failure,
+    }
+}
