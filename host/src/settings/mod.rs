@@ -33,7 +33,6 @@ mod old;
 mod origin;
 mod overlap;
 mod paths;
-mod pattern;
 pub mod provider;
 mod read;
 pub mod reference;
@@ -61,7 +60,7 @@ pub use model::{Host, Plugins, Project, ProjectSite, Settings, Site, Sync, Trave
 pub(crate) use nearest::nearest;
 pub use origin::{Effective, Origin, Origins};
 pub use paths::Paths;
-pub use pattern::name_matches;
+pub use crate::publish::name_matches;
 pub(crate) use source::is_secret;
 pub use source::{Source, Span};
 

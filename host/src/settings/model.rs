@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::paths::Paths;
-use super::pattern::name_matches;
 use super::source::Span;
+use crate::publish::name_matches;
 
 /// The settings of one host, checked as a whole.
 #[derive(Debug, Clone, PartialEq)]
