@@ -54,7 +54,10 @@ impl fmt::Display for Naming {
             return write!(f, "{folder}/{product}/{version}/{name}");
         }
         f.write_str(folder)?;
-        if Naming::parts(folder).is_some() { f.write_str("/") } else { Ok(()) }
+        // As a selector, `latest` would be a version.
+        let otherwise =
+            Naming::parts(folder).is_some() || folder.rsplit('/').nth(1) == Some(LATEST);
+        if otherwise { f.write_str("/") } else { Ok(()) }
     }
 }
 
@@ -99,6 +102,9 @@ impl std::error::Error for NamingError {}
 
 /// Versions that have no number: they are overwritten in place.
 const UNNUMBERED: [&str; 2] = ["hero", "master"];
+
+/// What stands for the newest version, and is none.
+pub(super) const LATEST: &str = "latest";
 
 /// The most digits of a version.
 const DIGITS: usize = 9;

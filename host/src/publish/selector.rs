@@ -4,10 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::glob::name_matches;
-use super::naming::Naming;
-
-/// The version that stands for the newest.
-const LATEST: &str = "latest";
+use super::naming::{LATEST, Naming};
 
 /// One thing that a command is about. `Display` is what it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
