@@ -46,6 +46,8 @@ pub(super) enum Kind {
     Folders,
     /// Patterns of file names.
     Patterns,
+    /// Templates of paths.
+    Templates,
     /// The id of a provider.
     Provider,
     /// Paths by the name of a root.
@@ -214,6 +216,73 @@ pub(super) const SYNC: Table = Table {
             Toml("[]"),
             "Checked (the sites must exist, and have the project's roots). **Not acted upon yet.**",
         ),
+        key(
+            "representations",
+            Kind::Templates,
+            Toml(
+                r#"["{folder}/publish/{type}/{product}/{version}/{file}",
+                "{folder}/publish/{type}/{version}/{file}",
+                "{folder}/publish/{type}/{product}_v{version}.{ext}",
+                "{folder}/work/{task}/{product}_v{version}.{ext}",
+                "{folder}/work/{task}/{product}_v{version}_{output}.{ext}"]"#,
+            ),
+            "Which files belong together, by their paths below a root; the first that fits counts. \
+             What none fits is grouped by its folder, and so is everything with `[]`.",
+        ),
+        key(
+            "conflicts",
+            Kind::Choice(&["ask", "active_wins", "remote_wins", "newest", "keep_both"]),
+            Toml("\"ask\""),
+            "What becomes of a file that has new content at both ends. `ask`: it is shown, and \
+             nothing is overwritten. `newest`: by modification time. `keep_both`: one of them gets \
+             another name. What is replaced goes to the trash.",
+        ),
+        key(
+            "deletes",
+            Kind::Choice(&["keep", "propagate"]),
+            Toml("\"keep\""),
+            "What becomes of a file that was deleted at one end. `keep`: it stays at the other. \
+             `propagate`: it goes to the trash there.",
+        ),
+        key(
+            "max_delete",
+            Kind::Integer(0, 1_000_000_000),
+            Toml("100"),
+            "A pass that would delete more files than this, **and** more than `max_delete_percent` \
+             of the project, stops and asks. 0: no such limit.",
+        ),
+        key(
+            "max_delete_percent",
+            Kind::Integer(0, 100),
+            Toml("10"),
+            "See `max_delete`. 0: the number of files alone counts.",
+        ),
+        key(
+            "max_change",
+            Kind::Integer(0, 1_000_000_000),
+            Toml("100"),
+            "The same for files that a pass would overwrite: what has been encrypted at one end must \
+             not travel. 0: no such limit.",
+        ),
+        key(
+            "max_change_percent",
+            Kind::Integer(0, 100),
+            Toml("10"),
+            "See `max_change`. 0: the number of files alone counts.",
+        ),
+        key(
+            "keep_replaced",
+            Kind::Duration("0s", "3650d"),
+            Toml("\"7d\""),
+            "How long the trash keeps what was replaced or deleted, where the provider keeps no \
+             versions of its own. 0: no trash.",
+        ),
+        key(
+            "watch",
+            Kind::Boolean,
+            Toml("true"),
+            "`true`: changes on sites with a local path are noticed at once. The scans remain.",
+        ),
     ],
 };
 
@@ -286,6 +355,14 @@ pub(super) const SITE: Table = Table {
              never a limit on a whole transfer. A barrier may take 30 times as long. Longer for \
              storage that fetches from tape, or wakes from sleep.",
         ),
+        key(
+            "alternative_sites",
+            Kind::Sites,
+            Toml("[]"),
+            "Sites that are [the same storage](../settings.md#alternative-sites), seen another way. \
+             What is at one of them is at all, and nothing is copied between them. Holds in both \
+             directions, and goes on from site to site.",
+        ),
     ],
 };
 
@@ -316,6 +393,7 @@ impl Kind {
             Kind::SitesOrAll => "array of sites, or `\"*\"`".into(),
             Kind::Folders => "array of full paths".into(),
             Kind::Patterns => "array of patterns".into(),
+            Kind::Templates => "array of [templates](../settings.md#representations)".into(),
             Kind::Provider => "string".into(),
             Kind::Roots => "path".into(),
             Kind::Choice(choices) => choices
@@ -349,7 +427,7 @@ impl Kind {
             Kind::Address => json!({ "type": "string", "pattern": ":[0-9]{1,5}$" }),
             Kind::Site | Kind::Provider => text,
             Kind::Name => json!({ "type": "string", "pattern": NAME }),
-            Kind::Sites | Kind::SitesOrAll | Kind::Folders => list(text),
+            Kind::Sites | Kind::SitesOrAll | Kind::Folders | Kind::Templates => list(text),
             Kind::Patterns => list(json!({ "type": "string", "pattern": "^[^/]*[^/*][^/]*$" })),
             Kind::Roots => json!({
                 "type": "object",

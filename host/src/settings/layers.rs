@@ -59,14 +59,31 @@ verify = "auto"
 priority = 50
 exclude = []
 always_accessible_on = []
+representations = [
+  "{folder}/publish/{type}/{product}/{version}/{file}",
+  "{folder}/publish/{type}/{version}/{file}",
+  "{folder}/publish/{type}/{product}_v{version}.{ext}",
+  "{folder}/work/{task}/{product}_v{version}.{ext}",
+  "{folder}/work/{task}/{product}_v{version}_{output}.{ext}",
+]
+conflicts = "ask"
+deletes = "keep"
+max_delete = 100
+max_delete_percent = 10
+max_change = 100
+max_change_percent = 10
+keep_replaced = "7d"
+watch = true
 [sites.studio]
 provider = "local_drive"
 enabled = true
 mounted = false
+alternative_sites = []
 [sites.local]
 provider = "local_drive"
 enabled = true
 mounted = false
+alternative_sites = []
 "#;
 
 /// A document, parsed.

@@ -33,7 +33,6 @@ mod old;
 mod origin;
 mod overlap;
 mod paths;
-mod pattern;
 pub mod provider;
 mod read;
 pub mod reference;
@@ -52,16 +51,19 @@ mod toml_text;
 mod tree;
 pub mod units;
 
+pub use crate::publish::name_matches;
 pub use context::{Context, Platform};
 pub use error::{Errors, Level, Place, Problem};
 pub use folders::Found;
 pub use given::{SITE_ID_VARIABLE, VARIABLE};
 pub use layers::Layer;
-pub use model::{Host, Plugins, Project, ProjectSite, Settings, Site, Sync, Travel, Trust, Verify};
+pub use model::{
+    Conflicts, Deletes, Guard, Host, Plugins, Project, ProjectSite, Settings, Site, Sync, Travel,
+    Trust, Verify,
+};
 pub(crate) use nearest::nearest;
 pub use origin::{Effective, Origin, Origins};
 pub use paths::Paths;
-pub use pattern::name_matches;
 pub(crate) use source::is_secret;
 pub use source::{Source, Span};
 

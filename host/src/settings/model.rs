@@ -1,6 +1,6 @@
 //! The effective settings: what the rest of the program works with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::paths::Paths;
-use super::pattern::name_matches;
 use super::source::Span;
+use crate::publish::{DEFAULTS, name_matches};
 
 /// The settings of one host, checked as a whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,27 @@ pub struct Settings {
     pub sites: BTreeMap<String, Site>,
     /// By name.
     pub projects: BTreeMap<String, Project>,
+}
+
+impl Settings {
+    /// Returns the sites that are the same storage as this one, seen another way, without the site
+    /// itself: those that it names, those that name it, and theirs.
+    #[must_use]
+    pub fn alternatives(&self, site: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut left = vec![site];
+        while let Some(one) = left.pop() {
+            for (name, other) in &self.sites {
+                let named = |by: &Site, name: &str| by.alternative_sites.iter().any(|n| n == name);
+                let linked =
+                    named(other, one) || self.sites.get(one).is_some_and(|by| named(by, name));
+                if linked && name != site && found.insert(name.clone()) {
+                    left.push(name);
+                }
+            }
+        }
+        found
+    }
 }
 
 /// The running program on this machine.
@@ -101,6 +122,57 @@ pub enum Verify {
     Full,
 }
 
+/// What becomes of a file of which both ends have new content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Conflicts {
+    /// It stays a conflict until somebody says which is to be kept.
+    #[default]
+    Ask,
+    /// The active site's is kept.
+    ActiveWins,
+    /// The remote site's is kept.
+    RemoteWins,
+    /// The one with the later modification time is kept.
+    Newest,
+    /// Both are kept, one of them under another name.
+    KeepBoth,
+}
+
+/// Whether a file that was deleted at one site is deleted at the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Deletes {
+    /// It stays where it is.
+    #[default]
+    Keep,
+    /// It goes to the trash there.
+    Propagate,
+}
+
+/// How much one pass may delete or overwrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// Files; 0 for no guard.
+    pub files: u32,
+    /// Of the project's files: 0 to 100.
+    pub percent: u32,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Guard { files: 100, percent: 10 }
+    }
+}
+
+impl Guard {
+    /// Whether a pass that would touch this many of a project's files has to stop: it is more than
+    /// both bounds allow.
+    #[must_use]
+    pub fn stops(&self, files: u64, of: u64) -> bool {
+        let share = u128::from(files) * 100 > u128::from(of) * u128::from(self.percent);
+        self.files > 0 && files > u64::from(self.files) && share
+    }
+}
+
 /// Every project's defaults; the words are those of [`Project`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -119,6 +191,13 @@ pub struct Sync {
     pub priority: u16,
     pub exclude: Vec<String>,
     pub always_accessible_on: Vec<String>,
+    pub representations: Vec<String>,
+    pub conflicts: Conflicts,
+    pub deletes: Deletes,
+    pub max_delete: Guard,
+    pub max_change: Guard,
+    pub keep_replaced: Duration,
+    pub watch: bool,
 }
 
 impl Default for Sync {
@@ -137,6 +216,13 @@ impl Default for Sync {
             priority: 50,
             exclude: Vec::new(),
             always_accessible_on: Vec::new(),
+            representations: DEFAULTS.map(str::to_owned).to_vec(),
+            conflicts: Conflicts::default(),
+            deletes: Deletes::default(),
+            max_delete: Guard::default(),
+            max_change: Guard::default(),
+            keep_replaced: Duration::from_secs(7 * 86_400),
+            watch: true,
         }
     }
 }
@@ -164,6 +250,9 @@ pub struct Site {
     pub mounted: bool,
     /// How long a call may be silent: 1 s to 1 h; `None` for the host's own limit.
     pub timeout: Option<Duration>,
+    /// Sites that are the same storage, seen another way, as written; [`Settings::alternatives`]
+    /// asks. They exist.
+    pub alternative_sites: Vec<String>,
     /// All other keys, variables filled in and path tables resolved: the provider's business.
     pub settings: serde_json::Map<String, serde_json::Value>,
     /// The name in `[sites.NAME]`; `None` for a site that was not configured.
@@ -187,6 +276,7 @@ impl fmt::Debug for Site {
             .field("bandwidth", &self.bandwidth)
             .field("mounted", &self.mounted)
             .field("timeout", &self.timeout)
+            .field("alternative_sites", &self.alternative_sites)
             .field("settings", &self.settings.keys())
             .finish_non_exhaustive()
     }
@@ -205,6 +295,7 @@ impl Site {
             bandwidth: None,
             mounted: false,
             timeout: None,
+            alternative_sites: Vec::new(),
             settings: serde_json::Map::new(),
             span: None,
             key_spans: BTreeMap::new(),
@@ -245,6 +336,21 @@ pub struct Project {
     pub exclude: Vec<String>,
     /// Sites where everything published must arrive eventually. They exist.
     pub always_accessible_on: Vec<String>,
+    /// Templates of paths, which [`Templates`](crate::publish::Templates) takes: what belongs
+    /// together. None: files are grouped by folder.
+    pub representations: Vec<String>,
+    /// What becomes of files of which both ends have new content.
+    pub conflicts: Conflicts,
+    /// Whether deletes travel.
+    pub deletes: Deletes,
+    /// How many files one pass may delete.
+    pub max_delete: Guard,
+    /// How many files one pass may overwrite.
+    pub max_change: Guard,
+    /// How long the trash keeps what was replaced or deleted; 0 for no trash.
+    pub keep_replaced: Duration,
+    /// Whether changes on sites with a local path are watched for, and not only scanned for.
+    pub watch: bool,
     /// How this project sees each of the sites, all of them.
     pub sites: BTreeMap<String, ProjectSite>,
     /// The name in `[projects.NAME]`.
@@ -298,6 +404,13 @@ impl Project {
             priority,
             exclude,
             always_accessible_on,
+            representations,
+            conflicts,
+            deletes,
+            max_delete,
+            max_change,
+            keep_replaced,
+            watch,
         } = sync;
         Project {
             name,
@@ -314,6 +427,13 @@ impl Project {
             priority,
             exclude,
             always_accessible_on,
+            representations,
+            conflicts,
+            deletes,
+            max_delete,
+            max_change,
+            keep_replaced,
+            watch,
             sites: BTreeMap::new(),
             span,
         }

@@ -8,18 +8,19 @@ use super::context::Context;
 use super::expand::{Trouble, expand};
 use super::foreign::foreign;
 use super::layers::Layers;
-use super::model::{Host, Plugins, Site, Sync, Travel, Trust, Verify};
+use super::model::{Conflicts, Deletes, Host, Plugins, Site, Sync, Travel, Trust, Verify};
 use super::nearest;
 use super::read::{Field, Report, fields, set};
 use super::roots::read_roots;
 use super::sites::read_sites;
 use super::source::Span;
 use super::tree::Table;
+use crate::publish::Templates;
 
 pub(super) const TOP: [&str; 6] = ["enabled", "host", "plugins", "sync", "sites", "projects"];
 pub(super) const HOST: [&str; 3] = ["listen", "serves", "site_id"];
 pub(super) const PLUGINS: [&str; 2] = ["folders", "trust"];
-pub(super) const SYNC: [&str; 13] = [
+pub(super) const SYNC: [&str; 22] = [
     "enabled",
     "retry_count",
     "loop_delay",
@@ -33,8 +34,17 @@ pub(super) const SYNC: [&str; 13] = [
     "priority",
     "exclude",
     "always_accessible_on",
+    "representations",
+    "conflicts",
+    "deletes",
+    "max_delete",
+    "max_delete_percent",
+    "max_change",
+    "max_change_percent",
+    "keep_replaced",
+    "watch",
 ];
-pub(super) const SITE: [&str; 8] = [
+pub(super) const SITE: [&str; 9] = [
     "provider",
     "enabled",
     "root",
@@ -43,6 +53,7 @@ pub(super) const SITE: [&str; 8] = [
     "bandwidth",
     "mounted",
     "timeout",
+    "alternative_sites",
 ];
 pub(super) const PROJECT_SITE: [&str; 2] = ["enabled", "root"];
 
@@ -50,11 +61,22 @@ pub(super) const PROJECT_SITE: [&str; 2] = ["enabled", "root"];
 const LISTING: [(&str, bool); 2] = [("listed", false), ("folders", true)];
 const TRAVEL: [(&str, Travel); 2] = [("all", Travel::All), ("requested", Travel::Requested)];
 const TRUST: [(&str, Trust); 2] = [("owner", Trust::Owner), ("pinned", Trust::Pinned)];
+const CONFLICTS: [(&str, Conflicts); 5] = [
+    ("ask", Conflicts::Ask),
+    ("active_wins", Conflicts::ActiveWins),
+    ("remote_wins", Conflicts::RemoteWins),
+    ("newest", Conflicts::Newest),
+    ("keep_both", Conflicts::KeepBoth),
+];
+const DELETES: [(&str, Deletes); 2] = [("keep", Deletes::Keep), ("propagate", Deletes::Propagate)];
 const VERIFY: [(&str, Verify); 2] = [("auto", Verify::Auto), ("full", Verify::Full)];
 
 const DAY: u64 = 86_400;
 const SECOND: Duration = Duration::from_secs(1);
 const ONE_DAY: Duration = Duration::from_secs(DAY);
+/// The most files that a guard may be set to.
+const MOST_FILES: u32 = 1_000_000_000;
+const TEN_YEARS: Duration = Duration::from_secs(3_650 * DAY);
 const THIRTY_DAYS: Duration = Duration::from_secs(30 * DAY);
 
 /// The whole file, read.
@@ -356,6 +378,37 @@ fn read_sync(
                     names.into_iter().unzip();
             }
         }
+        "representations" => {
+            if let Some(templates) = report.strings(field, "{folder}/{product}/{version}/{file}") {
+                let (texts, spans): (Vec<String>, Vec<Span>) = templates.into_iter().unzip();
+                match Templates::compile(&texts) {
+                    Ok(_) => values.representations = texts,
+                    Err((wrong, error)) => {
+                        let span = spans.get(wrong).copied().unwrap_or(field.span);
+                        let message = format!("`representations`: {}", error.message);
+                        report.error(span, message, error.hint);
+                    }
+                }
+            }
+        }
+        "conflicts" => set(&mut values.conflicts, report.choice(field, &CONFLICTS)),
+        "deletes" => set(&mut values.deletes, report.choice(field, &DELETES)),
+        "max_delete" => {
+            set(&mut values.max_delete.files, report.integer(field, 0..=MOST_FILES, 100));
+        }
+        "max_delete_percent" => {
+            set(&mut values.max_delete.percent, report.integer(field, 0..=100, 10));
+        }
+        "max_change" => {
+            set(&mut values.max_change.files, report.integer(field, 0..=MOST_FILES, 100));
+        }
+        "max_change_percent" => {
+            set(&mut values.max_change.percent, report.integer(field, 0..=100, 10));
+        }
+        "keep_replaced" => {
+            set(&mut values.keep_replaced, report.duration(field, Duration::ZERO..=TEN_YEARS));
+        }
+        "watch" => set(&mut values.watch, report.boolean(field)),
         _ => return false,
     }
     true

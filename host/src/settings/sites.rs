@@ -11,6 +11,7 @@ use super::nearest;
 use super::read::{Field, Fields, Report, set};
 use super::roots::read_roots;
 use super::sections::{Extent, SITE, Sections, SiteSection, is_name};
+use super::source::Span;
 use super::tree::Value;
 
 /// The longest that a site may be waited for without a sign of life.
@@ -34,7 +35,7 @@ pub(super) fn read_sites(
         let example = format!("[sites.{}]", field.name);
         // A site that cannot be read is still there: mentions of it are not the mistake.
         let table = report.table(field, &example).unwrap_or_default();
-        let section = read_site(field, &table, extent, report, context);
+        let section = read_site(field, &table, extent, &mut sections.mentions, report, context);
         sections.sites.insert(field.name.to_owned(), section);
     }
 }
@@ -43,6 +44,7 @@ fn read_site(
     header: &Field<'_>,
     table: &Fields<'_>,
     extent: Extent,
+    mentions: &mut Vec<(String, Span)>,
     report: &mut Report<'_>,
     context: &Context,
 ) -> SiteSection {
@@ -70,6 +72,17 @@ fn read_site(
             "mounted" => set(&mut site.mounted, report.boolean(field)),
             "timeout" => {
                 site.timeout = report.duration(field, Duration::from_secs(1)..=HOUR);
+            }
+            "alternative_sites" => {
+                for (name, span) in report.strings(field, "studio").unwrap_or_default() {
+                    if name == header.name {
+                        let message = format!("`alternative_sites`: `{name}` is the site itself");
+                        report.note(span, message, "remove it");
+                    } else {
+                        mentions.push((name.clone(), span));
+                        site.alternative_sites.push(name);
+                    }
+                }
             }
             other => {
                 if let Some(own) = SITE.iter().find(|own| nearest::one_slip(other, own)) {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::draft::{Draft, folder};
 use super::json::{Block, paths};
-use super::openpype::{alternative, own};
+use super::openpype::own;
 
 /// Reads all documents; false if none has anything of Site Sync.
 pub(super) fn read(exports: &[Value], project: Option<&str>, draft: &mut Draft) -> bool {
@@ -96,15 +96,16 @@ fn site(mut block: Block<'_>, project: Option<&str>, draft: &mut Draft) {
     let name = draft.name(&raw, &block.at("name"));
     let provider = block.text("provider", draft);
     let at = block.at("alternative_sites");
-    for other in block.texts("alternative_sites", draft) {
-        alternative(&at, &name, &other, draft);
-    }
+    let alternatives = block.texts("alternative_sites", draft);
     let Some(provider) = provider else {
         draft.left(block.at("provider"), "the site has no provider", "add [sites.NAME] by hand");
         return;
     };
     // A project's list of sites repeats those of the studio.
     draft.sites.entry(name.clone()).or_default().provider = Some(provider.clone());
+    for other in alternatives {
+        draft.alternative(&name, &other, &at);
+    }
     if let Some(mut fields) = block.block(&provider) {
         for key in ["roots", "root"] {
             let at = fields.at(key);

@@ -46,6 +46,7 @@ pub(super) struct Mention {
 pub(super) struct Site {
     pub(super) provider: Option<String>,
     pub(super) enabled: Option<bool>,
+    pub(super) alternative_sites: Vec<Mention>,
     pub(super) roots: Roots,
     /// The provider's own settings.
     pub(super) fields: BTreeMap<String, Value>,
@@ -99,6 +100,15 @@ impl Draft {
         Mention { name: self.name(raw, at), at: at.to_owned() }
     }
 
+    /// Notes that two sites are one storage; a project's list may repeat those of the studio.
+    pub(super) fn alternative(&mut self, site: &str, other: &str, at: &str) {
+        let mention = self.mention(other, at);
+        let known = &mut self.sites.entry(site.to_owned()).or_default().alternative_sites;
+        if mention.name != site && !known.iter().any(|known| known.name == mention.name) {
+            known.push(mention);
+        }
+    }
+
     pub(super) fn section(&mut self, project: Option<&str>) -> &mut Section {
         match project {
             Some(project) => &mut self.projects.entry(project.to_owned()).or_default().section,
@@ -145,18 +155,21 @@ impl Draft {
         let known: Vec<String> = self.sites.keys().cloned().collect();
         let is_known = |name: &str| always(name) || known.iter().any(|known| known == name);
         let mut unknown = Vec::new();
+        let mut keep = |mention: &Mention| {
+            let keep = is_known(&mention.name);
+            if !keep {
+                unknown.push(mention.clone());
+            }
+            keep
+        };
+        for site in self.sites.values_mut() {
+            site.alternative_sites.retain(&mut keep);
+        }
         let sections = self.projects.values_mut().map(|project| &mut project.section);
         for section in sections.chain([&mut self.sync]) {
-            let mut keep = |mention: &Mention| {
-                let keep = is_known(&mention.name);
-                if !keep {
-                    unknown.push(mention.clone());
-                }
-                keep
-            };
             section.active_site = section.active_site.take().filter(&mut keep);
             section.remote_site = section.remote_site.take().filter(&mut keep);
-            section.always_accessible_on.retain(keep);
+            section.always_accessible_on.retain(&mut keep);
         }
         let mut strangers = Vec::new();
         for (project_name, project) in &mut self.projects {

@@ -178,7 +178,7 @@ fn site(name: &str, mut block: Block<'_>, project: Option<&str>, draft: &mut Dra
     }
     let at = block.at("alternative_sites");
     for other in block.texts("alternative_sites", draft) {
-        alternative(&at, name, &other, draft);
+        draft.alternative(name, &other, &at);
     }
     for key in ["root", "roots"] {
         let at = block.at(key);
@@ -212,15 +212,6 @@ fn site(name: &str, mut block: Block<'_>, project: Option<&str>, draft: &mut Dra
 
 /// The providers that OpenPype and AYON have.
 const PROVIDERS: [&str; 5] = ["gdrive", "dropbox", "sftp", "local_drive", "rclone"];
-
-/// Sites that are one storage are none of our words yet.
-pub(super) fn alternative(at: &str, site: &str, other: &str, draft: &mut Draft) {
-    draft.left(
-        at,
-        format!("that `{site}` is the same storage as `{other}` cannot be said yet"),
-        "let pairs name one of them only",
-    );
-}
 
 /// A provider's own setting: by its new name, if it has one.
 pub(super) fn own(

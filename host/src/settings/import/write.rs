@@ -36,6 +36,10 @@ pub(super) fn text(draft: &Draft, from: &str) -> String {
         if let Some(enabled) = site.enabled.filter(|enabled| !enabled) {
             line(&mut text, &["enabled"], &enabled.into());
         }
+        if !site.alternative_sites.is_empty() {
+            let names = site.alternative_sites.iter().map(|mention| mention.name.as_str());
+            line(&mut text, &["alternative_sites"], &names.collect());
+        }
         for (name, value) in &site.fields {
             line(&mut text, &[name], value);
         }

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::{Context, Paths, Platform, Settings, Travel, Trust, Verify};
+use super::super::{
+    Conflicts, Context, Deletes, Guard, Paths, Platform, Settings, Sync, Travel, Trust, Verify,
+};
 use super::{SITES, context, good, notes};
 
 /// The example of the design.
@@ -229,6 +231,66 @@ fn always_accessible_sites_count_as_work() {
     let loaded = good(&text);
     assert_eq!(loaded.notes, []);
     assert_eq!(loaded.settings.projects["demo"].always_accessible_on, ["gdrive"]);
+}
+
+#[test]
+fn what_becomes_of_files_is_each_projects_own() {
+    let text = format!(
+        "[sync]\nconflicts = \"newest\"\nkeep_replaced = \"0s\"\nrepresentations = []\n\
+         max_delete = 0\nremote_site = \"gdrive\"\n\
+         [projects.demo]\nconflicts = \"keep_both\"\ndeletes = \"propagate\"\nwatch = false\n\
+         max_change_percent = 0\nrepresentations = [\"{{folder}}/{{product}}/{{version}}/{{file}}\"]\n\
+         [projects.other]\n{SITES}"
+    );
+    let projects = good(&text).settings.projects;
+    let (demo, other) = (&projects["demo"], &projects["other"]);
+    assert_eq!((demo.conflicts, other.conflicts), (Conflicts::KeepBoth, Conflicts::Newest));
+    assert_eq!((demo.deletes, other.deletes), (Deletes::Propagate, Deletes::Keep));
+    assert_eq!((demo.watch, other.watch), (false, true));
+    assert_eq!(demo.keep_replaced, Duration::ZERO);
+    assert_eq!(demo.representations, ["{folder}/{product}/{version}/{file}"]);
+    assert_eq!(other.representations, [""; 0]);
+    assert!(!other.max_delete.stops(1_000, 1_000));
+    assert!(demo.max_change.stops(101, 1_000_000));
+    let default = good(&format!("[projects.demo]\n{SITES}")).settings.sync;
+    assert_eq!(default, Sync::default());
+}
+
+#[test]
+fn a_guard_stops_what_exceeds_both_bounds() {
+    let guard = Guard { files: 100, percent: 10 };
+    for (files, of, stops) in [
+        (0, 0, false),
+        (100, 100, false),
+        (101, 101, true),
+        (101, 1_010, false),
+        (102, 1_010, true),
+        (u64::MAX, u64::MAX, true),
+    ] {
+        assert_eq!(guard.stops(files, of), stops, "{files} of {of}");
+    }
+}
+
+#[test]
+fn alternative_sites_are_one_in_both_directions_and_from_site_to_site() {
+    let text = "[sites.a]\nprovider = \"x\"\nalternative_sites = [\"b\"]\n\
+        [sites.b]\nprovider = \"x\"\nalternative_sites = [\"a\", \"a\"]\n\
+        [sites.c]\nprovider = \"x\"\nalternative_sites = [\"b\", \"studio\"]\n\
+        [sites.d]\nprovider = \"x\"\n[projects.demo]";
+    let settings = good(text).settings;
+    for (site, others) in [
+        ("a", &["b", "c", "studio"][..]),
+        ("b", &["a", "c", "studio"]),
+        ("c", &["a", "b", "studio"]),
+        ("studio", &["a", "b", "c"]),
+        ("d", &[]),
+        ("nowhere", &[]),
+    ] {
+        assert!(settings.alternatives(site).iter().eq(others), "{site}");
+    }
+    insta::assert_snapshot!(notes(
+        "[sites.a]\nprovider = \"x\"\nalternative_sites = [\"a\"]\n[projects.p]"
+    ));
 }
 
 #[test]

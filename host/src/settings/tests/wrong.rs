@@ -172,6 +172,25 @@ fn site_names() {
 }
 
 #[test]
+fn what_becomes_of_files() {
+    insta::assert_snapshot!(told(
+        &[
+            "[sync]\nrepresentations = [\n  \"{folder}/{product}/{version}/{file}\",\n  \
+             \"{folder}/{prodcut}/{version}/{file}\",\n]",
+            "[projects.demo]\nrepresentations = [\"{folder}/{product}/{version}\"]",
+            "[sync]\nrepresentations = \"{folder}/{product}/{version}/{file}\"",
+            "[sync]\nconflicts = \"activewins\"",
+            "[sync]\nmax_delete_percent = 101",
+            "[sync]\nmax_change = \"10%\"",
+            "[sync]\nkeep_replaced = \"4000d\"",
+            "[sites.nas]\nprovider = \"x\"\nalternative_sites = [\"stduio\"]",
+            "[sites.nas]\nprovider = \"x\"\nalternative_sites = \"studio\"",
+        ],
+        "",
+    ));
+}
+
+#[test]
 fn roots() {
     const PAIR: &str = "[sync]\nremote_site = \"gdrive\"\n[projects.demo]\n";
     let studio = |root: &str| format!("{PAIR}[sites.studio]\nprovider = \"local_drive\"\n{root}");
