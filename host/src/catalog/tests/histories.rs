@@ -108,9 +108,9 @@ fn take(unit: &mut dyn Unit, step: &Step, files: &mut Vec<FileId>) -> Result<()>
     };
     let done = match *step {
         Step::Add { folder, size } => {
-            let folder = unit.put_folder(RootId(i64::from(folder) % 2 + 1), &folder.to_string())?;
+            let (root, path) = (RootId(i64::from(folder) % 2 + 1), folder.to_string());
             let name = format!("{}", files.len());
-            unit.add_file(folder, &name, size.into()).map(|file| files.push(file))
+            add(unit, root, &path, &name, size.into()).map(|file| files.push(file))
         }
         Step::Have { file: f, site: s, generation, size } => {
             unit.put_have(file(f), &have(site(s), generation.into(), size.into()))
