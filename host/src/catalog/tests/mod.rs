@@ -1,6 +1,10 @@
 //! Tests against real files: each unit, groups, counters against a recount, other processes.
 
 mod histories;
+mod migration;
+mod naming;
+mod pauses;
+mod representations;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
