@@ -3,26 +3,18 @@
 
 use std::collections::HashMap;
 
+use rusqlite::OptionalExtension;
+
 use super::tally::Bucket;
 use super::work::{Facts, Work, unknown};
-use super::{Error, FileId, Naming, ProjectId, RepresentationId, Result, SiteId};
+use super::{Error, FileId, Naming, ProjectId, Representation, RepresentationId, Result, SiteId};
 
 /// So many representations are remembered by name; publishing and scanning ask for the same one
 /// for each of its files.
 const REMEMBERED: usize = 1024;
 
 /// Representations by name, that were asked for lately.
-pub(super) type Remembered = HashMap<ProjectId, HashMap<Naming, Made>>;
-
-/// What is remembered of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Made {
-    id: RepresentationId,
-    priority: i64,
-    made_at: i64,
-    made_by: String,
-    published: bool,
-}
+pub(super) type Remembered = HashMap<ProjectId, HashMap<Naming, Representation>>;
 
 impl Work<'_> {
     pub(super) fn put_named(
@@ -32,69 +24,62 @@ impl Work<'_> {
         made: (i64, i64, &str, bool),
     ) -> Result<RepresentationId> {
         let (priority, made_at, made_by, published) = made;
-        let remembered = self.memory.remembered.get(&project).and_then(|known| known.get(naming));
-        let news = |known: &Made| {
-            published && (known.priority, known.made_at, &*known.made_by, known.published) != made
+        let news = |of: &Representation| {
+            published && (of.priority, of.made_at, &*of.made_by, of.published) != made
         };
+        let remembered = self.memory.remembered.get(&project).and_then(|known| known.get(naming));
         if let Some(known) = remembered.filter(|known| !news(known)) {
             return Ok(known.id);
         }
-        let known = match self.view().representation_named(project, naming)? {
+        let stored = match self.view().representation_named(project, naming)? {
             Some(id) => self.view().representation_of(id)?,
             None => None,
         };
-        let mut made = Made {
-            id: RepresentationId(0),
-            priority,
-            made_at,
-            made_by: made_by.to_owned(),
-            published,
-        };
-        match known {
-            None => made.id = self.make(project, naming, &made)?,
-            Some(known) => {
-                let stored = Made {
-                    id: known.id,
-                    priority: known.priority,
-                    made_at: known.made_at,
-                    made_by: known.made_by,
-                    published: known.published,
+        let now = match stored {
+            Some(stored) if !news(&stored) => stored,
+            stored => {
+                let new = RepresentationId(self.memory.next_representation);
+                let now = Representation {
+                    id: stored.as_ref().map_or(new, |stored| stored.id),
+                    naming: naming.clone(),
+                    priority,
+                    made_at,
+                    made_by: made_by.to_owned(),
+                    published,
                 };
-                made.id = known.id;
-                if news(&stored) {
-                    self.conn
-                        .prepare_cached(
-                            "UPDATE representation
-                             SET priority = ?2, made_at = ?3, made_by = ?4, published = 1
-                             WHERE id = ?1",
-                        )?
-                        .execute((made.id, priority, made_at, made_by))?;
+                if stored.is_some() {
+                    self.publish_again(&now)?
                 } else {
-                    made = stored;
+                    self.make(project, &now)?
                 }
+                now
             }
-        }
-        let id = made.id;
+        };
+        let id = now.id;
         if self.memory.remembered.values().map(HashMap::len).sum::<usize>() >= REMEMBERED {
             self.memory.remembered.clear();
         }
-        self.memory.remembered.entry(project).or_default().insert(naming.clone(), made);
+        self.memory.remembered.entry(project).or_default().insert(naming.clone(), now);
         Ok(id)
     }
 
-    fn make(
-        &mut self,
-        project: ProjectId,
-        naming: &Naming,
-        made: &Made,
-    ) -> Result<RepresentationId> {
-        naming.check().map_err(|wrong| Error::Invalid(wrong.to_string()))?;
+    fn publish_again(&mut self, now: &Representation) -> Result<()> {
+        self.conn
+            .prepare_cached(
+                "UPDATE representation
+                 SET priority = ?2, made_at = ?3, made_by = ?4, published = ?5 WHERE id = ?1",
+            )?
+            .execute((now.id, now.priority, now.made_at, &now.made_by, now.published))?;
+        Ok(())
+    }
+
+    fn make(&mut self, project: ProjectId, new: &Representation) -> Result<()> {
+        new.naming.check().map_err(|wrong| Error::Invalid(wrong.to_string()))?;
         let mut find = self.conn.prepare_cached("SELECT 1 FROM project WHERE id = ?1")?;
         if !find.exists([project])? {
             return Err(unknown("project", project.0));
         }
-        let id = RepresentationId(self.memory.next_representation);
-        let Naming { folder, product, version, name } = naming;
+        let Naming { folder, product, version, name } = &new.naming;
         self.conn
             .prepare_cached(
                 "INSERT INTO representation (id, project, folder, product, version, name,
@@ -102,19 +87,19 @@ impl Work<'_> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute((
-                id,
+                new.id,
                 project,
                 folder,
                 product,
                 version,
                 name,
-                made.priority,
-                made.made_at,
-                &made.made_by,
-                made.published,
+                new.priority,
+                new.made_at,
+                &new.made_by,
+                new.published,
             ))?;
         self.memory.next_representation += 1;
-        Ok(id)
+        Ok(())
     }
 
     pub(super) fn regroup(&mut self, file: FileId, to: RepresentationId) -> Result<()> {
@@ -170,10 +155,14 @@ impl Work<'_> {
             self.memory.paused = None;
         }
         self.memory.representation = None;
-        for known in self.memory.remembered.values_mut() {
-            known.retain(|_, made| made.id != representation);
-        }
+        self.forget_name(representation);
         Ok(())
+    }
+
+    fn forget_name(&mut self, representation: RepresentationId) {
+        for known in self.memory.remembered.values_mut() {
+            known.retain(|_, known| known.id != representation);
+        }
     }
 
     pub(super) fn want(
@@ -220,9 +209,7 @@ impl Work<'_> {
         self.conn
             .prepare_cached("UPDATE representation SET priority = ?2 WHERE id = ?1")?
             .execute((representation, priority))?;
-        for known in self.memory.remembered.values_mut() {
-            known.retain(|_, made| made.id != representation);
-        }
+        self.forget_name(representation);
         if priority == 0 {
             return Ok(0);
         }
@@ -250,7 +237,6 @@ impl Work<'_> {
             })?;
             found.collect::<rusqlite::Result<_>>()?
         };
-        let state = |work: &mut Self, to| work.obeying(Bucket::Ready, representation, to);
         for (file, to) in &failed {
             self.conn
                 .prepare_cached(
@@ -259,7 +245,7 @@ impl Work<'_> {
                      WHERE file = ?1 AND to_site = ?2",
                 )?
                 .execute((file, to))?;
-            let state = state(self, *to)?;
+            let state = self.obeying(Bucket::Ready, representation, *to)?;
             self.set_state(*file, *to, state)?;
         }
         Ok(failed.len())
@@ -267,7 +253,6 @@ impl Work<'_> {
 
     /// What a file's counters depend on, read afresh.
     pub(super) fn facts(&self, file: FileId) -> Result<Facts> {
-        use rusqlite::OptionalExtension;
         let mut find = self.conn.prepare_cached(
             "SELECT d.root, f.representation, f.generation, f.size
              FROM file f CROSS JOIN folder d ON d.id = f.folder WHERE f.id = ?1",

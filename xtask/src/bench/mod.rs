@@ -5,10 +5,11 @@
 //! durable and recorded, so the peers' time includes `sync -f` on the destination.
 //!
 //! `medium` is where it happens, `data` what is copied, `peer` who copies, `case` what is measured,
-//! `boundary` the plug-ins by themselves, `report` what is said of it.
+//! `boundary` the plug-ins by themselves, `catalog` the catalog by itself, `report` what is said of it.
 
 mod boundary;
 mod case;
+mod catalog;
 mod data;
 mod medium;
 mod peer;
@@ -65,6 +66,8 @@ enum Case {
     Boundary,
     /// How much memory `sitesync sync` takes
     Memory,
+    /// Publishing 1,000,000 files into the catalog, and the pages that people look at
+    Catalog,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,6 +84,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     ensure!(arguments.scale > 0.0 && arguments.scale.is_finite(), "--scale must be positive");
     let ours = dist::build(workspace, true)?;
     let through = boundary::Boundary::build(workspace, &ours)?;
+    let catalog = catalog::Catalog::build(workspace)?;
     let peers = Peers::find(workspace, ours);
     let contents = Contents::new();
     let mut report = Report::new(&peers, arguments.runs);
@@ -96,6 +100,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             peers: &peers,
             contents: &contents,
             through: &through,
+            catalog: &catalog,
             runs: arguments.runs,
         };
         for case in Case::value_variants() {
