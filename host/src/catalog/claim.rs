@@ -17,7 +17,7 @@ const PARKED_AT_ONCE: usize = 10_000;
 macro_rules! candidates {
     ($narrowed:literal) => {
         concat!(
-            "SELECT j.file, d.root, d.path, f.name, f.generation, f.size, ",
+            "SELECT j.file, d.root, d.path, f.name, f.generation, f.size, f.representation, ",
             have_columns!("s"),
             ", ",
             have_columns!("t"),
@@ -36,9 +36,9 @@ macro_rules! candidates {
 }
 
 /// Index of the columns of [`candidates`].
-const SOURCE: usize = 6;
-const DESTINATION: usize = 10;
-const JOB: usize = 14;
+const SOURCE: usize = 7;
+const DESTINATION: usize = 11;
+const JOB: usize = 15;
 
 /// What was found, before anything is changed: a statement can't see its own index move.
 #[derive(Default)]
@@ -70,7 +70,7 @@ pub(super) fn claim(work: &mut Work<'_>, filter: &ClaimFilter) -> Result<Vec<Cla
             stored(job.source.size),
             job.source.mtime_ns,
         ))?;
-        work.count_claimed(job.root, job.job.to, size);
+        work.count_claimed((job.root, job.representation), job.job.to, size);
         claimed.push(job);
         taken = taken.saturating_add(natural(size));
         if taken >= filter.bytes {
@@ -157,6 +157,7 @@ fn candidate(row: &Row<'_>, source: Have, to: SiteId) -> Result<(Claimed, i64)> 
     let claimed = Claimed {
         file: row.get(0)?,
         root,
+        representation: row.get(6)?,
         folder: row.get(2)?,
         name: row.get(3)?,
         generation: row.get(4)?,

@@ -16,8 +16,12 @@
 mod claim;
 mod error;
 mod examine;
+mod grouping;
+mod naming;
+mod pause;
 mod pool;
 mod reader;
+mod representation;
 mod rows;
 mod schema;
 mod sqlite;
@@ -33,6 +37,9 @@ use std::fmt;
 
 pub use error::{Error, Result};
 pub use examine::Tallied;
+pub use naming::{Naming, NamingPattern, WrongNaming};
+pub use pause::{Hold, HoldKind, Pause, Scope};
+pub use representation::{Representation, RepresentationFilter, RepresentationRow, StateAt};
 pub use sqlite::Sqlite;
 
 /// Milliseconds of host time (see `engine::clock`): never goes back, survives restarts.
@@ -55,6 +62,8 @@ id!(/// A folder beneath a root.
     FolderId);
 id!(/// A file in a folder.
     FileId);
+id!(/// Files that were published together, or found in one folder.
+    RepresentationId);
 
 /// Numbers the contents of a file: 1 for the first that was seen. Two more say what a site has
 /// that is none of these: [`UNKNOWN`] and [`STALE`].
@@ -113,6 +122,8 @@ pub enum JobState {
     Failed,
     /// Both ends changed, or two different files met: left alone until resolved.
     Conflict,
+    /// Would be ready, and is kept back by a pause of its representation or by a guard.
+    Held,
 }
 
 /// Why a job's last try failed.
@@ -177,10 +188,14 @@ pub struct FileRow {
     pub generation: Generation,
     /// Bytes of that content.
     pub size: u64,
+    /// What it belongs to.
+    pub representation: RepresentationId,
     /// What each site that reported it has.
     pub haves: Vec<Have>,
     /// Its unfinished work.
     pub jobs: Vec<Job>,
+    /// Sites at which it is wanted, or is not: as was asked for it, else for its representation.
+    pub wants: Vec<(SiteId, bool)>,
 }
 
 /// A folder with its files, in no particular order. `id` is `None` while the folder is unknown.
@@ -199,6 +214,8 @@ pub struct Claimed {
     pub file: FileId,
     /// Its root.
     pub root: RootId,
+    /// What it belongs to.
+    pub representation: RepresentationId,
     /// Its folder's path beneath the root, `/`-separated; empty for the root itself.
     pub folder: String,
     /// Its name.
@@ -363,6 +380,60 @@ pub trait View {
     fn queue(&self, project: ProjectId, filter: &QueueFilter) -> Result<Vec<QueueRow>>;
     /// The latest host time that was stored.
     fn last_time(&self) -> Result<Millis>;
+    /// A representation, if there is such a one.
+    fn representation(&self, id: RepresentationId) -> Result<Option<Representation>>;
+    /// The key of a representation, if there is one of that name.
+    fn find_representation(
+        &self,
+        project: ProjectId,
+        naming: &Naming,
+    ) -> Result<Option<RepresentationId>>;
+    /// Representations of a project in key order, from after `after`, at most `limit`.
+    fn representations(
+        &self,
+        project: ProjectId,
+        after: RepresentationId,
+        limit: usize,
+    ) -> Result<Vec<Representation>>;
+    /// Representations of a project whose names fit, in the order of their names, at most `limit`.
+    fn representations_like(
+        &self,
+        project: ProjectId,
+        pattern: &NamingPattern,
+        limit: usize,
+    ) -> Result<Vec<Representation>>;
+    /// Files of a representation with their root and their folder's path beneath it, in key order,
+    /// from after `after`, at most `limit`.
+    fn files_of(
+        &self,
+        representation: RepresentationId,
+        after: FileId,
+        limit: usize,
+    ) -> Result<Vec<(RootId, String, FileRow)>>;
+    /// What a representation is at each site at which it is anything, from kept counters.
+    fn state_of(&self, representation: RepresentationId) -> Result<Vec<StateAt>>;
+    /// The Sync Queue by representation: by priority, then oldest first. Within a unit of work it
+    /// looks at all of a project's.
+    fn representation_queue(
+        &self,
+        project: ProjectId,
+        filter: &RepresentationFilter,
+    ) -> Result<Vec<RepresentationRow>>;
+    /// Files that are in one state at a site, like [`files_of`](Self::files_of). To read all pages
+    /// costs a walk over all unfinished work of the catalog, or for `Synced` and `NotAvailable`
+    /// over all files.
+    fn files_in_state(
+        &self,
+        project: ProjectId,
+        site: SiteId,
+        state: FileState,
+        after: FileId,
+        limit: usize,
+    ) -> Result<Vec<(RootId, String, FileRow)>>;
+    /// All pauses.
+    fn pauses(&self) -> Result<Vec<Pause>>;
+    /// What guards of a project hold back.
+    fn holds(&self, project: ProjectId) -> Result<Vec<Hold>>;
 }
 
 /// One unit of work: all of it is committed, or none.
@@ -383,19 +454,43 @@ pub trait Unit: View {
     fn put_cursor(&mut self, root: RootId, site: SiteId, cursor: Option<&str>) -> Result<()>;
     /// A folder's key; makes it.
     fn put_folder(&mut self, root: RootId, path: &str) -> Result<FolderId>;
-    /// Makes a file of generation 1 with this size. It must not exist.
-    fn add_file(&mut self, folder: FolderId, name: &str, size: u64) -> Result<FileId>;
+    /// A representation's key; makes it. One that is there keeps what was said of it, unless it is
+    /// published (again): then that is what is said now. `made_at` is ms since the epoch, and
+    /// `priority` 0 for the project's.
+    fn put_representation(
+        &mut self,
+        project: ProjectId,
+        naming: &Naming,
+        priority: i64,
+        made_at: i64,
+        made_by: &str,
+        published: bool,
+    ) -> Result<RepresentationId>;
+    /// Makes a file of generation 1 with this size. It must not exist. Its representation is of the
+    /// same project.
+    fn add_file(
+        &mut self,
+        folder: FolderId,
+        name: &str,
+        size: u64,
+        representation: RepresentationId,
+    ) -> Result<FileId>;
+    /// Moves a file, with what is wanted of it, to another representation. One that loses its last
+    /// file is removed, with its wants and pauses.
+    fn set_representation(&mut self, file: FileId, representation: RepresentationId) -> Result<()>;
     /// New content: sets a file's generation and its size.
     fn set_generation(&mut self, file: FileId, generation: Generation, size: u64) -> Result<()>;
     /// Sets what a site has of a file.
     fn put_have(&mut self, file: FileId, have: &Have) -> Result<()>;
     /// A site no longer has a file.
     fn drop_have(&mut self, file: FileId, site: SiteId) -> Result<()>;
-    /// Sets a file's job at `job.to`, whatever was there.
+    /// Sets a file's job at `job.to`, whatever was there. One that would be ready becomes `Held`
+    /// while its representation is paused there; one that is put as `Held` is a guard's.
     fn put_job(&mut self, file: FileId, job: &Job) -> Result<()>;
     /// Removes a file's job at a site, if there is one.
     fn drop_job(&mut self, file: FileId, to: SiteId) -> Result<()>;
-    /// Removes a file that no site has and that has no job; otherwise does nothing.
+    /// Removes a file that no site has and that has no job; otherwise does nothing. A
+    /// representation that loses its last file so is removed, with its wants and pauses.
     fn forget_file(&mut self, file: FileId) -> Result<()>;
     /// Waiting jobs whose time has come become ready, at most `limit`; returns how many did.
     fn wake(&mut self, now: Millis, limit: usize) -> Result<usize>;
@@ -408,6 +503,38 @@ pub trait Unit: View {
     fn release(&mut self, project: ProjectId, to: SiteId, held: &[FileId]) -> Result<usize>;
     /// Failed jobs of a project become ready again with no tries; conflicts stay.
     fn reset_failed(&mut self, project: ProjectId) -> Result<usize>;
+    /// Sets whether a representation, or one file of it, is wanted at a site; `None`: nobody says.
+    fn put_want(
+        &mut self,
+        representation: RepresentationId,
+        file: Option<FileId>,
+        site: SiteId,
+        wanted: Option<bool>,
+    ) -> Result<()>;
+    /// Stores a pause. Of a representation, its jobs that are or will be ready become `Held`; work
+    /// in progress is left to who does it. Wider ones change no job.
+    fn put_pause(&mut self, pause: &Pause) -> Result<()>;
+    /// Removes the pause of exactly this scope; false if there is none. What no other pause holds
+    /// is as before.
+    fn drop_pause(&mut self, scope: &Scope) -> Result<bool>;
+    /// Stores that a guard stopped a pass, and what it saw; replaces what it saw there before.
+    fn put_hold(&mut self, project: ProjectId, hold: &Hold) -> Result<()>;
+    /// Jobs to a site that were queued at this host time or later, are not begun, and would replace
+    /// something there, become `Held` until [`release_held`](Self::release_held). Returns how many.
+    fn hold_jobs(&mut self, project: ProjectId, to: SiteId, since: Millis) -> Result<usize>;
+    /// Forgets what guards of a project saw, and frees what they held. Returns how many jobs.
+    fn release_held(&mut self, project: ProjectId) -> Result<usize>;
+    /// Sets a representation's priority, and with it that of its jobs, unless it is 0: then later
+    /// jobs get the project's. Returns how many jobs.
+    fn set_priority(&mut self, representation: RepresentationId, priority: i64) -> Result<usize>;
+    /// Failed jobs of a representation, or of one file of it, become ready again with no tries, at
+    /// one site or all; conflicts stay. Returns how many.
+    fn reset(
+        &mut self,
+        representation: RepresentationId,
+        file: Option<FileId>,
+        to: Option<SiteId>,
+    ) -> Result<usize>;
     /// Stores the latest host time.
     fn put_time(&mut self, now: Millis) -> Result<()>;
 }

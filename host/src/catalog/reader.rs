@@ -5,8 +5,10 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::rows::{self, bound, have_columns, job_columns, natural};
 use super::tally::{Bucket, Tally};
 use super::{
-    Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, JobState, Millis,
-    ProjectId, QueueFilter, QueueRow, Result, RootId, SiteId, View,
+    Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, Hold, JobState, Millis,
+    Naming, NamingPattern, Pause, ProjectId, QueueFilter, QueueRow, Representation,
+    RepresentationFilter, RepresentationId, RepresentationRow, Result, RootId, SiteId, StateAt,
+    View,
 };
 
 /// What one connection sees, with the counter changes that its transaction has yet to write.
@@ -72,6 +74,123 @@ impl<'c> Snapshot<'c> {
         }
         Ok(())
     }
+
+    /// What is wanted of files that are in hand: their own wants, else their representation's.
+    fn wants_of(&self, files: &mut [FileRow]) -> Result<()> {
+        if self.id("SELECT 1 FROM want LIMIT 1", ())?.is_none() {
+            return Ok(());
+        }
+        let mut find = self.conn.prepare_cached(
+            "SELECT file, site, wanted FROM want WHERE representation = ?1 ORDER BY file, site",
+        )?;
+        // Files of a representation mostly follow one another.
+        for alike in files.chunk_by_mut(|a, b| a.representation == b.representation) {
+            let found = find.query_map([alike[0].representation], |row| {
+                Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
+            })?;
+            let wants: Vec<(FileId, (SiteId, bool))> = found.collect::<rusqlite::Result<_>>()?;
+            let of = |file: FileId| {
+                let first = wants.partition_point(|(of, _)| *of < file);
+                wants[first..].iter().take_while(move |(of, _)| *of == file).map(|(_, want)| *want)
+            };
+            for file in alike {
+                file.wants = of(file.id).collect();
+                for (site, wanted) in of(FileId(0)) {
+                    if !file.wants.iter().any(|(own, _)| *own == site) {
+                        file.wants.push((site, wanted));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the one file that was read with its haves.
+    fn jobs_and_wants(&self, mut files: Vec<FileRow>) -> Result<Option<FileRow>> {
+        let Some(file) = files.first_mut() else {
+            return Ok(None);
+        };
+        let mut jobs = self.conn.prepare_cached(concat!(
+            "SELECT ",
+            job_columns!(),
+            " FROM job j WHERE j.file = ?1"
+        ))?;
+        let found = jobs.query_map([file.id], |row| rows::job(row, 0))?;
+        file.jobs = found.collect::<rusqlite::Result<_>>()?;
+        self.wants_of(&mut files)?;
+        Ok(files.pop())
+    }
+
+    /// A file with its root and its folder's path.
+    fn located(&self, file: FileId) -> Result<Option<(RootId, String, FileRow)>> {
+        let mut place = self.conn.prepare_cached(
+            "SELECT d.root, d.path FROM file f CROSS JOIN folder d ON d.id = f.folder
+             WHERE f.id = ?1",
+        )?;
+        let place = place.query_row([file], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((root, folder)) = place else {
+            return Ok(None);
+        };
+        let mut files = Vec::with_capacity(1);
+        let mut find = self.conn.prepare_cached(concat!(
+            "SELECT f.id, f.name, f.generation, f.size, f.representation, h.site, ",
+            have_columns!("h"),
+            " FROM file f LEFT JOIN have h ON h.file = f.id WHERE f.id = ?1"
+        ))?;
+        let mut found = find.query([file])?;
+        while let Some(row) = found.next()? {
+            collect(row, &mut files)?;
+        }
+        Ok(self.jobs_and_wants(files)?.map(|row| (root, folder, row)))
+    }
+
+    pub(super) fn all_located(&self, files: Vec<FileId>) -> Result<Vec<(RootId, String, FileRow)>> {
+        files.into_iter().filter_map(|file| self.located(file).transpose()).collect()
+    }
+
+    /// Files with unfinished work of a state, by a walk over all unfinished work.
+    fn files_with_work(
+        &self,
+        project: ProjectId,
+        to: SiteId,
+        state: FileState,
+        after: FileId,
+        limit: usize,
+    ) -> Result<Vec<FileId>> {
+        let work = Bucket::ALL.into_iter().filter(|bucket| bucket.job_state().is_some());
+        let states = work.filter(|bucket| bucket.file_state() == state);
+        let states = states.fold(0_i64, |bits, bucket| bits | 1 << bucket as u8);
+        let mut find = self.conn.prepare_cached(
+            "SELECT file FROM job NOT INDEXED
+             WHERE file > ?4 AND project = ?1 AND to_site = ?2 AND (?3 >> state) & 1
+             ORDER BY file LIMIT ?5",
+        )?;
+        let found = find.query_map((project, to, states, after, bound(limit)), |row| row.get(0))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Files without unfinished work whose newest content is at a site, or is not.
+    fn idle_files(
+        &self,
+        project: ProjectId,
+        site: SiteId,
+        synced: bool,
+        after: FileId,
+        limit: usize,
+    ) -> Result<Vec<FileId>> {
+        let mut find = self.conn.prepare_cached(
+            "SELECT f.id FROM file f NOT INDEXED
+             CROSS JOIN folder d ON d.id = f.folder CROSS JOIN root r ON r.id = d.root
+             LEFT JOIN have h ON h.file = f.id AND h.site = ?2
+             LEFT JOIN job j ON j.file = f.id AND j.to_site = ?2
+             WHERE f.id > ?4 AND r.project = ?1 AND j.file IS NULL
+               AND (h.generation IS f.generation) = ?3
+             ORDER BY f.id LIMIT ?5",
+        )?;
+        let found =
+            find.query_map((project, site, synced, after, bound(limit)), |row| row.get(0))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
 }
 
 /// Adds a row of (file, have or nothing) to the files read so far.
@@ -83,13 +202,15 @@ fn collect(row: &Row<'_>, files: &mut Vec<FileRow>) -> Result<()> {
             name: row.get(1)?,
             generation: row.get(2)?,
             size: natural(row.get(3)?),
+            representation: row.get(4)?,
             haves: Vec::with_capacity(2),
             jobs: Vec::new(),
+            wants: Vec::new(),
         });
     }
-    let site: Option<SiteId> = row.get(4)?;
+    let site: Option<SiteId> = row.get(5)?;
     if let (Some(site), Some(file)) = (site, files.last_mut()) {
-        file.haves.extend(rows::have(row, 5, site)?);
+        file.haves.extend(rows::have(row, 6, site)?);
     }
     Ok(())
 }
@@ -134,7 +255,7 @@ impl View for Snapshot<'_> {
         };
         let mut files = Vec::new();
         let mut find = self.conn.prepare_cached(concat!(
-            "SELECT f.id, f.name, f.generation, f.size, h.site, ",
+            "SELECT f.id, f.name, f.generation, f.size, f.representation, h.site, ",
             have_columns!("h"),
             " FROM file f LEFT JOIN have h ON h.file = f.id WHERE f.folder = ?1"
         ))?;
@@ -143,13 +264,14 @@ impl View for Snapshot<'_> {
             collect(row, &mut files)?;
         }
         self.jobs_of(id, &mut files)?;
+        self.wants_of(&mut files)?;
         Ok(FolderRows { id: Some(id), files })
     }
 
     fn file(&self, root: RootId, folder: &str, name: &str) -> Result<Option<FileRow>> {
         let mut files = Vec::with_capacity(1);
         let mut find = self.conn.prepare_cached(concat!(
-            "SELECT f.id, f.name, f.generation, f.size, h.site, ",
+            "SELECT f.id, f.name, f.generation, f.size, f.representation, h.site, ",
             have_columns!("h"),
             " FROM folder d CROSS JOIN file f ON f.folder = d.id AND f.name = ?3
               LEFT JOIN have h ON h.file = f.id WHERE d.root = ?1 AND d.path = ?2"
@@ -158,17 +280,7 @@ impl View for Snapshot<'_> {
         while let Some(row) = found.next()? {
             collect(row, &mut files)?;
         }
-        let Some(mut file) = files.pop() else {
-            return Ok(None);
-        };
-        let mut jobs = self.conn.prepare_cached(concat!(
-            "SELECT ",
-            job_columns!(),
-            " FROM job j WHERE j.file = ?1"
-        ))?;
-        let found = jobs.query_map([file.id], |row| rows::job(row, 0))?;
-        file.jobs = found.collect::<rusqlite::Result<_>>()?;
-        Ok(Some(file))
+        self.jobs_and_wants(files)
     }
 
     fn folders(
@@ -244,7 +356,7 @@ impl View for Snapshot<'_> {
                 count(&mut counts, site, bucket, change.files, change.bytes);
             }
         }
-        let mut counts: Vec<Count> = counts.into_iter().map(Sum::counted).collect();
+        let mut counts: Vec<Count> = counts.iter().map(Sum::counted).collect();
         counts.retain(|count| count.files > 0);
         let shown = |state| FileState::ALL.iter().position(|s| *s == state);
         counts.sort_by_key(|count| (count.site, shown(count.state)));
@@ -262,7 +374,7 @@ impl View for Snapshot<'_> {
         )?;
         // The index is ordered within a (site, state): the first of each, merged.
         for (to, _) in self.site_names()? {
-            for bucket in QUEUED {
+            for bucket in Bucket::ALL {
                 let Some(state) = bucket.job_state().filter(|state| wanted(*state)) else {
                     continue;
                 };
@@ -292,17 +404,82 @@ impl View for Snapshot<'_> {
     fn last_time(&self) -> Result<Millis> {
         Ok(self.id("SELECT value FROM meta WHERE key = 'last_time'", ())?.unwrap_or(0))
     }
-}
 
-/// As what jobs are stored.
-const QUEUED: [Bucket; 6] = [
-    Bucket::InProgress,
-    Bucket::Ready,
-    Bucket::Parked,
-    Bucket::Waiting,
-    Bucket::Failed,
-    Bucket::Conflict,
-];
+    fn representation(&self, id: RepresentationId) -> Result<Option<Representation>> {
+        self.representation_of(id)
+    }
+
+    fn find_representation(
+        &self,
+        project: ProjectId,
+        naming: &Naming,
+    ) -> Result<Option<RepresentationId>> {
+        self.representation_named(project, naming)
+    }
+
+    fn representations(
+        &self,
+        project: ProjectId,
+        after: RepresentationId,
+        limit: usize,
+    ) -> Result<Vec<Representation>> {
+        self.representations_after(project, after, limit)
+    }
+
+    fn representations_like(
+        &self,
+        project: ProjectId,
+        pattern: &NamingPattern,
+        limit: usize,
+    ) -> Result<Vec<Representation>> {
+        self.representations_fitting(project, pattern, limit)
+    }
+
+    fn files_of(
+        &self,
+        representation: RepresentationId,
+        after: FileId,
+        limit: usize,
+    ) -> Result<Vec<(RootId, String, FileRow)>> {
+        self.files_of_representation(representation, after, limit)
+    }
+
+    fn state_of(&self, representation: RepresentationId) -> Result<Vec<StateAt>> {
+        self.states(representation, None)
+    }
+
+    fn representation_queue(
+        &self,
+        project: ProjectId,
+        filter: &RepresentationFilter,
+    ) -> Result<Vec<RepresentationRow>> {
+        self.queue_of_representations(project, filter)
+    }
+
+    fn files_in_state(
+        &self,
+        project: ProjectId,
+        site: SiteId,
+        state: FileState,
+        after: FileId,
+        limit: usize,
+    ) -> Result<Vec<(RootId, String, FileRow)>> {
+        let files = match state {
+            FileState::Synced => self.idle_files(project, site, true, after, limit)?,
+            FileState::NotAvailable => self.idle_files(project, site, false, after, limit)?,
+            work => self.files_with_work(project, site, work, after, limit)?,
+        };
+        self.all_located(files)
+    }
+
+    fn pauses(&self) -> Result<Vec<Pause>> {
+        self.all_pauses()
+    }
+
+    fn holds(&self, project: ProjectId) -> Result<Vec<Hold>> {
+        self.holds_of(project)
+    }
+}
 
 fn queue_row(row: &Row<'_>) -> rusqlite::Result<QueueRow> {
     let at = rows::JOB_COLUMNS;
@@ -318,16 +495,16 @@ fn queue_row(row: &Row<'_>) -> rusqlite::Result<QueueRow> {
 }
 
 /// A [`Count`] while it is being summed up: changes still to be written may be negative.
-struct Sum {
-    site: SiteId,
+pub(super) struct Sum {
+    pub(super) site: SiteId,
     state: FileState,
     conflicts: i64,
-    files: i64,
-    bytes: i64,
+    pub(super) files: i64,
+    pub(super) bytes: i64,
 }
 
 impl Sum {
-    fn counted(self) -> Count {
+    pub(super) fn counted(&self) -> Count {
         Count {
             site: self.site,
             state: self.state,
@@ -338,13 +515,8 @@ impl Sum {
     }
 }
 
-fn count(sums: &mut Vec<Sum>, site: SiteId, bucket: Bucket, files: i64, bytes: i64) {
-    let state = match bucket {
-        Bucket::Ready | Bucket::Waiting | Bucket::Parked => FileState::Queued,
-        Bucket::InProgress => FileState::InProgress,
-        Bucket::Failed | Bucket::Conflict => FileState::Failed,
-        Bucket::Synced => FileState::Synced,
-    };
+pub(super) fn count(sums: &mut Vec<Sum>, site: SiteId, bucket: Bucket, files: i64, bytes: i64) {
+    let state = bucket.file_state();
     let known = sums.iter().position(|sum| sum.site == site && sum.state == state);
     let at = known.unwrap_or_else(|| {
         sums.push(Sum { site, state, conflicts: 0, files: 0, bytes: 0 });

@@ -4,7 +4,10 @@ use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use super::tally::Bucket;
-use super::{FileId, FolderId, Have, Job, JobError, JobState, ProjectId, RootId, Sent, SiteId};
+use super::{
+    FileId, FolderId, Have, Job, JobError, JobState, ProjectId, RepresentationId, RootId, Sent,
+    SiteId,
+};
 
 macro_rules! column {
     ($($name:ident),*) => {$(
@@ -20,7 +23,7 @@ macro_rules! column {
         }
     )*};
 }
-column!(SiteId, ProjectId, RootId, FolderId, FileId);
+column!(SiteId, ProjectId, RootId, FolderId, FileId, RepresentationId);
 
 /// Bytes as stored. SQLite's integers end at 8 EiB, which no file reaches.
 pub(super) fn stored(bytes: u64) -> i64 {

@@ -13,7 +13,7 @@ use super::{Error, Result};
 const APPLICATION: i64 = 0x5353_796e;
 
 /// One step a version; a released step is never edited.
-const STEPS: &[&str] = &[V1, V2];
+const STEPS: &[&str] = &[V1, V2, V3];
 
 /// The schema that this binary reads and writes.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
@@ -104,6 +104,85 @@ CREATE TABLE counter (
 /// Where the change feed of a site's root goes on; gone with the root's identity.
 const V2: &str = "
 ALTER TABLE root_at ADD COLUMN cursor TEXT;
+";
+
+/// Representations: the files of each folder become one.
+const V3: &str = "
+CREATE TABLE representation (
+    id INTEGER PRIMARY KEY,
+    project INTEGER NOT NULL,
+    folder TEXT NOT NULL,
+    product TEXT NOT NULL,
+    version TEXT NOT NULL,
+    name TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    made_at INTEGER NOT NULL,
+    made_by TEXT NOT NULL,
+    published INTEGER NOT NULL,
+    UNIQUE (project, folder, product, version, name)
+);
+CREATE INDEX representation_order ON representation (project, priority DESC, made_at);
+INSERT INTO representation (project, folder, product, version, name,
+                            priority, made_at, made_by, published)
+    SELECT DISTINCT r.project, d.path, '', '', '', 0, 0, '', 0
+    FROM folder d JOIN root r ON r.id = d.root
+    WHERE EXISTS (SELECT 1 FROM file f WHERE f.folder = d.id);
+ALTER TABLE file ADD COLUMN representation INTEGER NOT NULL DEFAULT 0;
+UPDATE file SET representation = (
+    SELECT p.id FROM folder d JOIN root r ON r.id = d.root
+    JOIN representation p ON p.project = r.project AND p.folder = d.path
+        AND p.product = '' AND p.version = '' AND p.name = ''
+    WHERE d.id = file.folder);
+CREATE INDEX file_of_representation ON file (representation);
+-- file: 0 for the whole representation.
+CREATE TABLE want (
+    representation INTEGER NOT NULL,
+    file INTEGER NOT NULL,
+    site INTEGER NOT NULL,
+    wanted INTEGER NOT NULL,
+    PRIMARY KEY (representation, file, site)
+) WITHOUT ROWID;
+-- 0 for any: (0, 0, 0) is the host.
+CREATE TABLE pause (
+    project INTEGER NOT NULL,
+    site INTEGER NOT NULL,
+    representation INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    paused_by TEXT NOT NULL,
+    PRIMARY KEY (project, site, representation)
+) WITHOUT ROWID;
+-- kind: 'delete' or 'change', the guard that stopped a pass.
+CREATE TABLE hold (
+    project INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    site INTEGER NOT NULL,
+    files INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (project, kind, site)
+) WITHOUT ROWID;
+-- Like counter, and only rows with files. Of site 0: all files of the representation, as bucket 6.
+-- A job's state may also be 7 held (by a pause) and 8 guarded (by a guard), here and there.
+CREATE TABLE representation_counter (
+    representation INTEGER NOT NULL,
+    site INTEGER NOT NULL,
+    bucket INTEGER NOT NULL,
+    files INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (representation, site, bucket)
+) WITHOUT ROWID;
+INSERT INTO representation_counter (representation, site, bucket, files, bytes)
+    SELECT representation, site, bucket, count(*), sum(size) FROM (
+        SELECT representation, 0 AS site, 6 AS bucket, size FROM file
+        UNION ALL
+        SELECT f.representation, j.to_site, j.state, f.size FROM job j JOIN file f ON f.id = j.file
+        UNION ALL
+        SELECT f.representation, h.site, 6, f.size FROM have h JOIN file f ON f.id = h.file
+        WHERE h.generation = f.generation
+          AND NOT EXISTS (SELECT 1 FROM job WHERE file = f.id AND to_site = h.site)
+    ) GROUP BY representation, site, bucket;
+-- Which representations have work.
+CREATE INDEX representation_work ON representation_counter (representation) WHERE bucket <> 6;
 ";
 
 /// Returns the schema version of a file; 0 when it is empty.

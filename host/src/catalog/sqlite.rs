@@ -22,7 +22,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// KiB of page cache of the writer.
 const WRITER_CACHE: i64 = 8_000;
 /// Distinct statements that a connection keeps prepared; above the number there are.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// The embedded catalog. Clones share it; the last one closes it.
 #[derive(Debug, Clone)]

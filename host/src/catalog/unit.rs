@@ -4,10 +4,12 @@ use rusqlite::OptionalExtension;
 
 use super::rows::{bound, stored};
 use super::tally::Bucket;
-use super::work::{Facts, Slot, Work, unknown};
+use super::work::{Facts, Slot, Work};
 use super::{
-    ClaimFilter, Claimed, Count, Error, FileId, FileRow, FolderId, FolderRows, Generation, Have,
-    Job, Millis, ProjectId, QueueFilter, QueueRow, Result, RootId, SiteId, Unit, View, claim,
+    ClaimFilter, Claimed, Count, Error, FileId, FileRow, FileState, FolderId, FolderRows,
+    Generation, Have, Hold, Job, Millis, Naming, NamingPattern, Pause, ProjectId, QueueFilter,
+    QueueRow, Representation, RepresentationFilter, RepresentationId, RepresentationRow, Result,
+    RootId, Scope, SiteId, StateAt, Unit, View, claim,
 };
 
 impl Unit for Work<'_> {
@@ -73,15 +75,35 @@ impl Unit for Work<'_> {
         Ok(folder)
     }
 
-    fn add_file(&mut self, folder: FolderId, name: &str, size: u64) -> Result<FileId> {
-        let root = self.root_of(folder)?;
-        let file = FileId(self.memory.next_file);
+    fn put_representation(
+        &mut self,
+        project: ProjectId,
+        naming: &Naming,
+        priority: i64,
+        made_at: i64,
+        made_by: &str,
+        published: bool,
+    ) -> Result<RepresentationId> {
+        self.put_named(project, naming, (priority, made_at, made_by, published))
+    }
+
+    fn add_file(
+        &mut self,
+        folder: FolderId,
+        name: &str,
+        size: u64,
+        representation: RepresentationId,
+    ) -> Result<FileId> {
         let size = stored(size);
+        let facts = Facts { root: self.root_of(folder)?, representation, generation: 1, size };
+        self.same_project(facts, representation)?;
+        let file = FileId(self.memory.next_file);
         self.conn
             .prepare_cached(
-                "INSERT INTO file (id, folder, name, generation, size) VALUES (?1, ?2, ?3, 1, ?4)",
+                "INSERT INTO file (id, folder, name, generation, size, representation)
+                 VALUES (?1, ?2, ?3, 1, ?4, ?5)",
             )?
-            .execute((file, folder, name, size))
+            .execute((file, folder, name, size, representation))
             .map_err(|error| match error.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::ConstraintViolation) => Error::Invalid(format!(
                     "there is a file {name:?} in folder {} already",
@@ -90,32 +112,23 @@ impl Unit for Work<'_> {
                 _ => error.into(),
             })?;
         self.memory.next_file += 1;
-        self.focus_on(file, Facts { root, generation: 1, size }, true);
+        self.memory.unit.know(representation, 1, size);
+        self.focus_on(file, facts, true);
         Ok(file)
     }
 
+    fn set_representation(&mut self, file: FileId, representation: RepresentationId) -> Result<()> {
+        self.regroup(file, representation)
+    }
+
     fn set_generation(&mut self, file: FileId, generation: Generation, size: u64) -> Result<()> {
-        let before = {
-            let mut find = self.conn.prepare_cached(
-                "SELECT d.root, f.generation, f.size
-                 FROM file f CROSS JOIN folder d ON d.id = f.folder WHERE f.id = ?1",
-            )?;
-            let found = find.query_row([file], |row| {
-                Ok(Facts { root: row.get(0)?, generation: row.get(1)?, size: row.get(2)? })
-            });
-            found.optional()?.ok_or_else(|| unknown("file", file.0))?
-        };
+        let before = self.facts(file)?;
         let after = Facts { generation, size: stored(size), ..before };
         self.conn
             .prepare_cached("UPDATE file SET generation = ?2, size = ?3 WHERE id = ?1")?
             .execute((file, generation, after.size))?;
-        let slots = self.slots(file)?;
-        for (site, slot) in &slots {
-            self.count(*site, (before, *slot), (after, *slot));
-        }
-        let focus = self.focus_on(file, after, true);
-        focus.slots = slots;
-        focus.whole = true;
+        self.memory.unit.know(after.representation, 0, after.size - before.size);
+        self.recount_file(file, before, after)?;
         self.unpark(file, None)
     }
 
@@ -156,7 +169,7 @@ impl Unit for Work<'_> {
     fn put_job(&mut self, file: FileId, job: &Job) -> Result<()> {
         let before = self.look(file, job.to)?;
         let project = self.project_of(before.0.root)?;
-        let state = Bucket::from(job.state);
+        let state = self.obeying(job.state.into(), before.0.representation, job.to)?;
         let sent_size = job.sent.map(|sent| stored(sent.size));
         let error = job.error.as_ref();
         self.conn
@@ -198,18 +211,65 @@ impl Unit for Work<'_> {
     }
 
     fn forget_file(&mut self, file: FileId) -> Result<()> {
-        let removed = self
-            .conn
-            .prepare_cached(
+        let removed: Option<(RepresentationId, i64)> = {
+            let mut remove = self.conn.prepare_cached(
                 "DELETE FROM file WHERE id = ?1
                  AND NOT EXISTS (SELECT 1 FROM have WHERE file = ?1)
-                 AND NOT EXISTS (SELECT 1 FROM job WHERE file = ?1)",
-            )?
-            .execute([file])?;
-        if removed > 0 {
-            self.memory.focus = None;
-        }
-        Ok(())
+                 AND NOT EXISTS (SELECT 1 FROM job WHERE file = ?1)
+                 RETURNING representation, size",
+            )?;
+            remove.query_row([file], |row| Ok((row.get(0)?, row.get(1)?))).optional()?
+        };
+        let Some((representation, size)) = removed else { return Ok(()) };
+        self.memory.focus = None;
+        self.memory.unit.know(representation, -1, -size);
+        self.conn
+            .prepare_cached("DELETE FROM want WHERE representation = ?1 AND file = ?2")?
+            .execute((representation, file))?;
+        self.remove_if_empty(representation)
+    }
+
+    fn put_want(
+        &mut self,
+        representation: RepresentationId,
+        file: Option<FileId>,
+        site: SiteId,
+        wanted: Option<bool>,
+    ) -> Result<()> {
+        self.want(representation, file, site, wanted)
+    }
+
+    fn put_pause(&mut self, pause: &Pause) -> Result<()> {
+        self.pause(pause)
+    }
+
+    fn drop_pause(&mut self, scope: &Scope) -> Result<bool> {
+        self.resume(scope)
+    }
+
+    fn put_hold(&mut self, project: ProjectId, hold: &Hold) -> Result<()> {
+        self.stop(project, hold)
+    }
+
+    fn hold_jobs(&mut self, project: ProjectId, to: SiteId, since: Millis) -> Result<usize> {
+        self.guard(project, to, since)
+    }
+
+    fn release_held(&mut self, project: ProjectId) -> Result<usize> {
+        self.unguard(project)
+    }
+
+    fn set_priority(&mut self, representation: RepresentationId, priority: i64) -> Result<usize> {
+        self.prioritise(representation, priority)
+    }
+
+    fn reset(
+        &mut self,
+        representation: RepresentationId,
+        file: Option<FileId>,
+        to: Option<SiteId>,
+    ) -> Result<usize> {
+        self.reset_of(representation, file, to)
     }
 
     fn wake(&mut self, now: Millis, limit: usize) -> Result<usize> {
@@ -240,13 +300,16 @@ impl Unit for Work<'_> {
             let mut left = self.files_in_progress(project, to)?;
             left.retain(|file| !held.contains(file));
             left.iter().try_for_each(|file| self.set_state(*file, to, Bucket::Ready))?;
+            self.obey_all_pauses()?;
             return Ok(left.len());
         }
         self.count_all((Bucket::InProgress, Bucket::Ready), project, Some(to))?;
         let sql = "UPDATE job INDEXED BY job_order SET state = ?1
              WHERE project = ?3 AND to_site = ?4 AND state = ?2";
         let mut release = self.conn.prepare_cached(sql)?;
-        Ok(release.execute((Bucket::Ready, Bucket::InProgress, project, to))?)
+        let released = release.execute((Bucket::Ready, Bucket::InProgress, project, to))?;
+        self.obey_all_pauses()?;
+        Ok(released)
     }
 
     fn reset_failed(&mut self, project: ProjectId) -> Result<usize> {
@@ -254,7 +317,10 @@ impl Unit for Work<'_> {
         let sql = "UPDATE job INDEXED BY job_order
              SET state = ?1, tries = 0, error_kind = NULL, error_message = NULL
              WHERE project = ?3 AND to_site IN (SELECT id FROM site) AND state = ?2";
-        Ok(self.conn.prepare_cached(sql)?.execute((Bucket::Ready, Bucket::Failed, project))?)
+        let mut reset = self.conn.prepare_cached(sql)?;
+        let reset = reset.execute((Bucket::Ready, Bucket::Failed, project))?;
+        self.obey_all_pauses()?;
+        Ok(reset)
     }
 
     fn put_time(&mut self, now: Millis) -> Result<()> {
@@ -297,4 +363,40 @@ as_view! {
     fn counts(&self, project: ProjectId) -> Vec<Count>;
     fn queue(&self, project: ProjectId, filter: &QueueFilter) -> Vec<QueueRow>;
     fn last_time(&self) -> Millis;
+    fn representation(&self, id: RepresentationId) -> Option<Representation>;
+    fn find_representation(&self, project: ProjectId, naming: &Naming) -> Option<RepresentationId>;
+    fn representations(
+        &self,
+        project: ProjectId,
+        after: RepresentationId,
+        limit: usize
+    ) -> Vec<Representation>;
+    fn representations_like(
+        &self,
+        project: ProjectId,
+        pattern: &NamingPattern,
+        limit: usize
+    ) -> Vec<Representation>;
+    fn files_of(
+        &self,
+        representation: RepresentationId,
+        after: FileId,
+        limit: usize
+    ) -> Vec<(RootId, String, FileRow)>;
+    fn state_of(&self, representation: RepresentationId) -> Vec<StateAt>;
+    fn representation_queue(
+        &self,
+        project: ProjectId,
+        filter: &RepresentationFilter
+    ) -> Vec<RepresentationRow>;
+    fn files_in_state(
+        &self,
+        project: ProjectId,
+        site: SiteId,
+        state: FileState,
+        after: FileId,
+        limit: usize
+    ) -> Vec<(RootId, String, FileRow)>;
+    fn pauses(&self) -> Vec<Pause>;
+    fn holds(&self, project: ProjectId) -> Vec<Hold>;
 }

@@ -4,13 +4,16 @@
 //! Most changes come in runs about one file, so what is known of the last file is remembered
 //! ([`Focus`]) and a run reads the old rows once, or never when the file is new.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::grouping::Remembered;
 use super::reader::Snapshot;
 use super::tally::{Bucket, Tally};
-use super::{Error, FileId, FolderId, Generation, ProjectId, Result, RootId, SiteId};
+use super::{
+    Error, FileId, FolderId, Generation, ProjectId, RepresentationId, Result, RootId, SiteId,
+};
 
 /// What the writer remembers between units. All of it can be read again, except the tallies.
 #[derive(Debug, Default)]
@@ -24,8 +27,14 @@ pub(super) struct Memory {
     /// The next file's key. Never given out again while this process lives, so that a key in
     /// someone's hands can't come to mean another file.
     pub(super) next_file: i64,
+    /// The next representation's, likewise.
+    pub(super) next_representation: i64,
     pub(super) focus: Option<Focus>,
     pub(super) folder: Option<(FolderId, RootId)>,
+    pub(super) representation: Option<(RepresentationId, ProjectId)>,
+    pub(super) remembered: Remembered,
+    /// Representations that are paused, and where (`None`: everywhere); `None` until it was read.
+    pub(super) paused: Option<HashSet<(RepresentationId, Option<SiteId>)>>,
     projects: HashMap<RootId, ProjectId>,
 }
 
@@ -38,7 +47,10 @@ impl Memory {
         )?;
         let last: i64 =
             conn.query_row("SELECT coalesce(max(id), 0) FROM file", (), |row| row.get(0))?;
-        Ok(Self { parked, next_file: last + 1, ..Self::default() })
+        let next_file = last + 1;
+        let sql = "SELECT coalesce(max(id), 0) FROM representation";
+        let last: i64 = conn.query_row(sql, (), |row| row.get(0))?;
+        Ok(Self { parked, next_file, next_representation: last + 1, ..Self::default() })
     }
 
     /// Forgets what may have been rolled back.
@@ -46,6 +58,9 @@ impl Memory {
         self.unit.clear();
         self.focus = None;
         self.folder = None;
+        self.representation = None;
+        self.remembered.clear();
+        self.paused = None;
         self.projects.clear();
     }
 }
@@ -65,6 +80,7 @@ pub(super) struct Focus {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
     pub(super) root: RootId,
+    pub(super) representation: RepresentationId,
     pub(super) generation: Generation,
     pub(super) size: i64,
 }
@@ -105,15 +121,20 @@ impl Work<'_> {
             }
         }
         let mut find = self.conn.prepare_cached(
-            "SELECT d.root, f.generation, f.size, h.generation, j.state
+            "SELECT d.root, f.representation, f.generation, f.size, h.generation, j.state
              FROM file f CROSS JOIN folder d ON d.id = f.folder
              LEFT JOIN have h ON h.file = f.id AND h.site = ?2
              LEFT JOIN job j ON j.file = f.id AND j.to_site = ?2
              WHERE f.id = ?1",
         )?;
         let found = find.query_row((file, site), |row| {
-            let facts = Facts { root: row.get(0)?, generation: row.get(1)?, size: row.get(2)? };
-            Ok((facts, Slot { have: row.get(3)?, job: row.get(4)? }))
+            let facts = Facts {
+                root: row.get(0)?,
+                representation: row.get(1)?,
+                generation: row.get(2)?,
+                size: row.get(3)?,
+            };
+            Ok((facts, Slot { have: row.get(4)?, job: row.get(5)? }))
         });
         let (facts, slot) = found.optional()?.ok_or_else(|| unknown("file", file.0))?;
         self.focus_on(file, facts, false).slots.push((site, slot));
@@ -142,7 +163,8 @@ impl Work<'_> {
         let tally = &mut self.memory.unit;
         for ((facts, slot), sign) in [(before, -1), (after, 1)] {
             if let Some(bucket) = slot.bucket(facts.generation) {
-                tally.add(facts.root, site, bucket, sign, sign * facts.size);
+                let of = (facts.root, facts.representation);
+                tally.add(of, site, bucket, sign, sign * facts.size);
                 if bucket == Bucket::Parked {
                     self.memory.parked += sign;
                 }
@@ -235,19 +257,19 @@ impl Work<'_> {
         site: Option<SiteId>,
     ) -> Result<()> {
         let mut sums = self.conn.prepare_cached(
-            "SELECT d.root, j.to_site, count(*), sum(f.size)
+            "SELECT d.root, f.representation, j.to_site, count(*), sum(f.size)
              FROM project p CROSS JOIN site s CROSS JOIN job j INDEXED BY job_order
              CROSS JOIN file f ON f.id = j.file CROSS JOIN folder d ON d.id = f.folder
              WHERE p.id = ?1 AND (?3 IS NULL OR s.id = ?3)
                AND j.project = p.id AND j.to_site = s.id AND j.state = ?2
-             GROUP BY d.root, j.to_site",
+             GROUP BY d.root, f.representation, j.to_site",
         )?;
         let mut found = sums.query((project, from, site))?;
         while let Some(row) = found.next()? {
-            let (root, site): (RootId, SiteId) = (row.get(0)?, row.get(1)?);
-            let (files, bytes): (i64, i64) = (row.get(2)?, row.get(3)?);
-            self.memory.unit.add(root, site, from, -files, -bytes);
-            self.memory.unit.add(root, site, to, files, bytes);
+            let (of, site) = ((row.get(0)?, row.get(1)?), row.get(2)?);
+            let (files, bytes): (i64, i64) = (row.get(3)?, row.get(4)?);
+            self.memory.unit.add(of, site, from, -files, -bytes);
+            self.memory.unit.add(of, site, to, files, bytes);
         }
         self.memory.focus = None;
         Ok(())
@@ -280,9 +302,9 @@ impl Work<'_> {
     }
 
     /// Counts a claimed job; its row was updated by the caller.
-    pub(super) fn count_claimed(&mut self, root: RootId, to: SiteId, size: i64) {
-        self.memory.unit.add(root, to, Bucket::Ready, -1, -size);
-        self.memory.unit.add(root, to, Bucket::InProgress, 1, size);
+    pub(super) fn count_claimed(&mut self, of: (RootId, RepresentationId), to: SiteId, size: i64) {
+        self.memory.unit.add(of, to, Bucket::Ready, -1, -size);
+        self.memory.unit.add(of, to, Bucket::InProgress, 1, size);
         self.memory.focus = None;
     }
 }

@@ -33,6 +33,7 @@ enum State {
     InProgress,
     Failed,
     Conflict,
+    Paused,
 }
 
 impl State {
@@ -42,6 +43,7 @@ impl State {
             State::InProgress => vec![JobState::InProgress],
             State::Failed => vec![JobState::Failed, JobState::Conflict],
             State::Conflict => vec![JobState::Conflict],
+            State::Paused => vec![JobState::Held],
         }
     }
 }
@@ -118,5 +120,6 @@ fn state(job: JobState) -> (&'static str, &'static str) {
         JobState::InProgress => ("in_progress", "in progress"),
         JobState::Failed => ("failed", "failed"),
         JobState::Conflict => ("failed", "conflict"),
+        JobState::Held => ("paused", "paused"),
     }
 }

@@ -13,8 +13,8 @@ use super::discover::Folder;
 use super::names;
 use super::pair::{Pair, RootPair, Side};
 use crate::catalog::{
-    FileId, FileRow, FolderId, GONE, Generation, Have, Job, JobError, JobState, Millis, Result,
-    STALE, Sent, SiteId, UNKNOWN, Unit, View,
+    FileId, FileRow, FolderId, GONE, Generation, Have, Job, JobError, JobState, Millis, Naming,
+    Result, STALE, Sent, SiteId, UNKNOWN, Unit, View,
 };
 
 /// What planning needs to know besides the catalog.
@@ -22,7 +22,7 @@ use crate::catalog::{
 pub(super) struct Moment {
     /// Host time.
     pub now: Millis,
-    /// The calendar: to be compared with modification times only.
+    /// The calendar: to be compared with modification times, and to say when something was found.
     pub wall_ns: i64,
 }
 
@@ -348,9 +348,11 @@ pub(super) fn have(site: SiteId, generation: Generation, metadata: &Metadata) ->
 /// Writes a folder's decisions down.
 pub(super) fn apply(
     unit: &mut dyn Unit,
+    pair: &Pair,
     root: &RootPair,
     folder: &str,
     plan: FolderPlan,
+    moment: Moment,
 ) -> Result<FolderId> {
     let id = match plan.id {
         Some(id) => id,
@@ -359,7 +361,10 @@ pub(super) fn apply(
     for step in plan.steps {
         match step {
             Step::Add { name, size, have, job } => {
-                let file = unit.add_file(id, &name, size)?;
+                let (naming, found_at) = (Naming::of_folder(folder), moment.wall_ns / 1_000_000);
+                let representation =
+                    unit.put_representation(pair.project, &naming, 0, found_at, "", false)?;
+                let file = unit.add_file(id, &name, size, representation)?;
                 unit.put_have(file, &have)?;
                 if let Some(job) = job {
                     unit.put_job(file, &job)?;

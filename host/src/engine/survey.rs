@@ -170,7 +170,7 @@ impl Run {
                         }
                         files += plan.files;
                         bytes += plan.bytes;
-                        ids.push(plan::apply(unit, root, &folder.path, plan)?);
+                        ids.push(plan::apply(unit, &pair, root, &folder.path, plan, moment)?);
                     }
                     Ok((ids, missing, again, files, bytes))
                 })

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 
 use super::boundary::{Boundary, Work};
+use super::catalog::Catalog;
 use super::data::{self, Data};
 use super::medium::Medium;
 use super::peer::{DESTINATION, OURS_AT_SOURCE, Peer, Peers, SOURCE, STATE};
@@ -18,6 +19,9 @@ use crate::workspace::Workspace;
 /// A peak of memory hardly varies: so many runs are enough.
 const MEMORY_RUNS: usize = 3;
 
+/// A catalog is filled by a million steps, and its pages are medians: so many are enough.
+const CATALOG_RUNS: usize = 3;
+
 /// One medium, and all that measuring needs.
 #[derive(Debug)]
 pub(super) struct Bench<'a> {
@@ -25,6 +29,7 @@ pub(super) struct Bench<'a> {
     pub(super) peers: &'a Peers,
     pub(super) contents: &'a Contents,
     pub(super) through: &'a Boundary,
+    pub(super) catalog: &'a Catalog,
     pub(super) runs: usize,
     pub(super) workspace: &'a Workspace,
 }
@@ -54,6 +59,7 @@ impl Bench<'_> {
             }
             Case::Drive => drive::run(self.workspace, self.runs, scale, report),
             Case::Memory => self.memory([20_000, 200_000].map(scaled), report),
+            Case::Catalog => self.catalog(scaled(1_000_000), report),
         }
         .with_context(|| format!("case {case:?} on {}", self.medium.label))
     }
@@ -145,6 +151,14 @@ impl Bench<'_> {
         }
         report.memory(&self.medium, &peaks);
         Ok(())
+    }
+
+    fn catalog(&self, files: u64, report: &mut Report) -> Result<()> {
+        eprintln!("== a catalog of {files} files on {}", self.medium.label);
+        let measured = (0..self.runs.min(CATALOG_RUNS))
+            .map(|_| self.catalog.measure(&self.medium, files))
+            .collect::<Result<Vec<_>>>()?;
+        report.catalog(&self.medium, &measured)
     }
 
     /// Takes every peer once a round; each round begins with another one.

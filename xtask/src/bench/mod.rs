@@ -5,10 +5,12 @@
 //! durable and recorded, so the peers' time includes `sync -f` on the destination.
 //!
 //! `medium` is where it happens, `data` what is copied, `peer` who copies, `case` what is measured,
-//! `boundary` the plug-ins by themselves, `drive` a site in Google Drive, `report` what is said of it.
+//! `boundary` the plug-ins by themselves, `catalog` the catalog by itself, `drive` a site in Google
+//! Drive, `report` what is said of it.
 
 mod boundary;
 mod case;
+mod catalog;
 mod data;
 mod drive;
 mod medium;
@@ -68,6 +70,8 @@ enum Case {
     Memory,
     /// 1,000 files of 50 kB and one of 64 MiB, to and from an emulated Google Drive
     Drive,
+    /// Publishing 1,000,000 files into the catalog, and the pages that people look at
+    Catalog,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -84,6 +88,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     ensure!(arguments.scale > 0.0 && arguments.scale.is_finite(), "--scale must be positive");
     let ours = dist::build(workspace, true)?;
     let through = boundary::Boundary::build(workspace, &ours)?;
+    let catalog = catalog::Catalog::build(workspace)?;
     let peers = Peers::find(workspace, ours);
     let contents = Contents::new();
     let mut report = Report::new(&peers, arguments.runs);
@@ -99,6 +104,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             peers: &peers,
             contents: &contents,
             through: &through,
+            catalog: &catalog,
             runs: arguments.runs,
             workspace,
         };

@@ -4,6 +4,9 @@ use std::fmt::Write;
 use std::fs;
 use std::thread;
 
+use anyhow::Result;
+
+use super::catalog::Measured;
 use super::data::{Data, grouped};
 use super::drive::Runs;
 use super::medium::Medium;
@@ -47,6 +50,13 @@ impl Samples {
             sorted[middle]
         }
     }
+}
+
+/// What a number of the catalog is held to.
+#[derive(Debug, Clone, Copy)]
+enum CatalogGoal {
+    AtLeast(f64),
+    LessThan(f64),
 }
 
 /// The text so far.
@@ -200,6 +210,47 @@ impl Report {
             million,
             MEMORY_GOAL,
         );
+    }
+
+    /// Adds what a catalog costs: the medians of several runs.
+    pub(super) fn catalog(&mut self, medium: &Medium, runs: &[Measured]) -> Result<()> {
+        let Some(first) = runs.first() else { return Ok(()) };
+        let title = format!("A catalog of {} files, {}", grouped(first.files), medium.label);
+        let _ = write!(self.sections, "\n## {title}\n\n| | median |\n|---|---:|\n");
+        for (what, name, goal) in [
+            ("published, files/s", "publish_files_per_second", CatalogGoal::AtLeast(20_000.0)),
+            ("counts of `status`, ms", "counts", CatalogGoal::LessThan(100.0)),
+            ("first page of the queue, ms", "queue", CatalogGoal::LessThan(50.0)),
+            (
+                "by representation, all queued, ms",
+                "representation_queue",
+                CatalogGoal::LessThan(50.0),
+            ),
+            (
+                "by representation, one that is rare, ms",
+                "representation_queue_rare",
+                CatalogGoal::LessThan(50.0),
+            ),
+            ("latest versions of a shot, ms", "latest_of_a_folder", CatalogGoal::LessThan(50.0)),
+            ("resident, bytes", "resident_bytes", CatalogGoal::LessThan(MEMORY_GOAL)),
+        ] {
+            let mut values =
+                runs.iter().map(|run| run.number(name)).collect::<Result<Vec<f64>>>()?;
+            values.sort_by(f64::total_cmp);
+            let median = values[values.len() / 2];
+            let shown = if median < 1e3 { format!("{median:.1}") } else { grouped(median as u64) };
+            let _ = writeln!(self.sections, "| {what} | {shown} |");
+            let (goal, part) = match goal {
+                CatalogGoal::AtLeast(least) => {
+                    (format!(">= {}", grouped(least as u64)), least / median)
+                }
+                CatalogGoal::LessThan(most) => {
+                    (format!("< {}", grouped(most as u64)), median / most)
+                }
+            };
+            self.goal(&format!("{title}: {what}"), &goal, &shown, part, 1.0);
+        }
+        Ok(())
     }
 
     /// Adds how long it takes to load a plug-in for the first time, and again: milliseconds.

@@ -1,6 +1,10 @@
 //! Tests against real files: each unit, groups, counters against a recount, other processes.
 
 mod histories;
+mod migration;
+mod naming;
+mod pauses;
+mod representations;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -53,6 +57,14 @@ fn job(from: SiteId, to: SiteId) -> Job {
     }
 }
 
+/// Adds a file, grouped by its folder, to a root of the first project.
+fn add(unit: &mut dyn Unit, root: RootId, path: &str, name: &str, size: u64) -> Result<FileId> {
+    let folder = unit.put_folder(root, path)?;
+    let naming = Naming::of_folder(path);
+    let representation = unit.put_representation(ProjectId(1), &naming, 0, 0, "", false)?;
+    unit.add_file(folder, name, size, representation)
+}
+
 impl Fixture {
     /// Runs a unit, then compares the counters with a recount.
     fn write<R: Send + 'static>(
@@ -70,8 +82,7 @@ impl Fixture {
         let mut job = job(self.a, self.b);
         change(&mut job);
         self.write(move |unit| {
-            let folder = unit.put_folder(root, "shots/010")?;
-            let file = unit.add_file(folder, &name, size)?;
+            let file = add(unit, root, "shots/010", &name, size)?;
             unit.put_have(file, &have(a, 1, size))?;
             unit.put_job(file, &job)?;
             Ok(file)
@@ -110,6 +121,7 @@ impl Fixture {
     fn recount(&self) {
         let conn = Connection::open(self.dir.path().join("catalog.db")).unwrap();
         assert_eq!(kept(&conn), recounted(&conn));
+        assert_eq!(kept_of_representations(&conn), recounted_of_representations(&conn));
     }
 }
 
@@ -136,6 +148,27 @@ fn recounted(conn: &Connection) -> Counters {
              UNION ALL
              SELECT d.root, h.site, 6, f.size
              FROM have h JOIN file f ON f.id = h.file JOIN folder d ON d.id = f.folder
+             WHERE h.generation = f.generation
+               AND NOT EXISTS (SELECT 1 FROM job WHERE file = f.id AND to_site = h.site)
+         ) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    )
+}
+
+/// As stored: a row that counts nothing would be seen.
+fn kept_of_representations(conn: &Connection) -> Counters {
+    counters(conn, "SELECT * FROM representation_counter ORDER BY 1, 2, 3")
+}
+
+fn recounted_of_representations(conn: &Connection) -> Counters {
+    counters(
+        conn,
+        "SELECT representation, site, bucket, count(*), sum(size) FROM (
+             SELECT representation, 0 AS site, 6 AS bucket, size FROM file
+             UNION ALL
+             SELECT f.representation, j.to_site, j.state, f.size
+             FROM job j JOIN file f ON f.id = j.file
+             UNION ALL
+             SELECT f.representation, h.site, 6, f.size FROM have h JOIN file f ON f.id = h.file
              WHERE h.generation = f.generation
                AND NOT EXISTS (SELECT 1 FROM job WHERE file = f.id AND to_site = h.site)
          ) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
@@ -264,8 +297,7 @@ fn a_folder_has_its_own_files_with_haves_and_jobs() {
     }
     let (root, b) = (t.root, t.b);
     t.write(move |unit| {
-        let other = unit.put_folder(root, "")?;
-        let file = unit.add_file(other, "top", 5)?;
+        let file = add(unit, root, "", "top", 5)?;
         unit.put_have(file, &have(b, 1, 5))
     });
     let rows = t.db.read(|view| view.folder(root, "shots/010")).unwrap();
@@ -452,11 +484,18 @@ fn what_cannot_be_is_refused() {
         assert!(matches!(error, Error::Invalid(_)), "{error:?}");
         t.recount();
     };
-    refused(|unit, _, root, _, _| {
-        let folder = unit.put_folder(root, "shots/010")?;
-        unit.add_file(folder, "x", 1).map(|_| ())
+    refused(|unit, _, root, _, _| add(unit, root, "shots/010", "x", 1).map(|_| ()));
+    refused(|unit, _, _, _, _| {
+        unit.add_file(FolderId(99), "x", 1, RepresentationId(1)).map(|_| ())
     });
-    refused(|unit, _, _, _, _| unit.add_file(FolderId(99), "x", 1).map(|_| ()));
+    refused(|unit, _, _, _, _| {
+        unit.add_file(FolderId(1), "y", 1, RepresentationId(99)).map(|_| ())
+    });
+    refused(|unit, _, _, _, _| {
+        let other = unit.put_project("other")?;
+        let theirs = unit.put_representation(other, &Naming::of_folder("x"), 0, 0, "", false)?;
+        unit.add_file(FolderId(1), "y", 1, theirs).map(|_| ())
+    });
     refused(|unit, _, _, _, _| unit.put_folder(RootId(99), "x").map(|_| ()));
     refused(|unit, _, _, a, _| unit.put_have(FileId(99), &have(a, 1, 1)));
     refused(|unit, _, _, a, b| unit.put_job(FileId(99), &job(a, b)));
@@ -468,8 +507,7 @@ fn one_unit_of_a_group_fails_alone() {
     let t = fixture();
     let (root, a, project) = (t.root, t.a, t.project);
     let add = move |unit: &mut dyn Unit, name: &str| {
-        let folder = unit.put_folder(root, "f")?;
-        let file = unit.add_file(folder, name, 1)?;
+        let file = add(unit, root, "f", name, 1)?;
         unit.put_have(file, &have(a, 1, 1))?;
         Ok(file)
     };
