@@ -6,6 +6,7 @@
 pub mod catalog;
 pub mod cli;
 pub mod engine;
+pub mod orders;
 pub mod plugins;
 pub mod publish;
 pub mod running;

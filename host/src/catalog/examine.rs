@@ -63,7 +63,7 @@ impl Sqlite {
                 };
                 let sum = match bucket {
                     Bucket::Ready | Bucket::Waiting | Bucket::InProgress => &mut tally.under_way,
-                    Bucket::Parked => &mut tally.parked,
+                    Bucket::Parked | Bucket::Held | Bucket::Guarded => &mut tally.parked,
                     Bucket::Failed => &mut tally.failed,
                     Bucket::Conflict => &mut tally.conflicts,
                     Bucket::Synced => &mut tally.synced,

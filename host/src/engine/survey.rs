@@ -36,6 +36,20 @@ impl Run {
     }
 
     async fn watch_on(&self) -> Result<(), End> {
+        if self.mode == Mode::Once {
+            return self.survey_on().await;
+        }
+        let hints = async {
+            tokio::try_join!(self.follow_hints(Side::Active), self.follow_hints(Side::Remote))?;
+            std::future::pending().await
+        };
+        tokio::select! {
+            ended = self.survey_on() => ended,
+            ended = hints => ended,
+        }
+    }
+
+    async fn survey_on(&self) -> Result<(), End> {
         let mut stop = self.engine.stop.clone();
         let mut remote_due = Instant::now();
         loop {
@@ -134,8 +148,15 @@ impl Run {
         tokio::task::block_in_place(|| {
             self.engine.catalog.read(|view| {
                 for folder in folders {
-                    let plan =
-                        plan::decide(view, pair, &root, (side, by), &folder, moment, &self.recorded)?;
+                    let plan = plan::decide(
+                        view,
+                        pair,
+                        &root,
+                        (side, by),
+                        &folder,
+                        moment,
+                        &self.recorded,
+                    )?;
                     if let Some(id) = plan.id {
                         seen.insert(id.0);
                     }
@@ -162,8 +183,15 @@ impl Run {
                     let (mut ids, mut missing, mut again) = (vec![], vec![], BTreeSet::new());
                     let (mut files, mut bytes) = (0, 0);
                     for folder in news {
-                        let mut plan =
-                            plan::decide(unit, &pair, root, (side, by), &folder, moment, &recorded)?;
+                        let mut plan = plan::decide(
+                            unit,
+                            &pair,
+                            root,
+                            (side, by),
+                            &folder,
+                            moment,
+                            &recorded,
+                        )?;
                         missing.append(&mut plan.missing);
                         if plan.again {
                             again.insert(folder.path.clone());

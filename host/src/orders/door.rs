@@ -74,7 +74,7 @@ impl Door {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = named(state, net::UnixListener::bind)?;
+        let listener = named(state, |path| net::UnixListener::bind(path))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         Ok(Door { listener: UnixListener::from_std(listener)?, path })
@@ -123,7 +123,8 @@ where
     let order: Order = match serde_json::from_slice(&text) {
         Ok(order) => order,
         Err(error) => {
-            let why = format!("the service does not understand the order ({error}): another version?");
+            let why =
+                format!("the service does not understand the order ({error}): another version?");
             return say(&mut writing, &Line::Refused(Refused::new(3, why))).await;
         }
     };
@@ -162,8 +163,12 @@ async fn say(to: &mut (impl AsyncWriteExt + Unpin), line: &Line) -> io::Result<(
 
 /// Hands an order to the service that works on this state folder, and waits for the answer. `None`
 /// if no service runs. `hear` is told how far it is.
-pub fn ask(state: &Path, order: &Order, mut hear: impl FnMut(&Report)) -> io::Result<Option<Answer>> {
-    let caller = match named(state, net::UnixStream::connect) {
+pub fn ask(
+    state: &Path,
+    order: &Order,
+    mut hear: impl FnMut(&Report),
+) -> io::Result<Option<Answer>> {
+    let caller = match named(state, |path| net::UnixStream::connect(path)) {
         Ok(caller) => caller,
         Err(error)
             if matches!(
