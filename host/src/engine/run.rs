@@ -127,6 +127,8 @@ impl Run {
                 let keep = tokens.iter().filter_map(|token| Token::of_build(token, end.build()));
                 let swept = end.sweep(SweepOptions::new(keep.collect(), FOREIGN)).await;
                 let swept = swept.map_err(|error| self.fault(side, &error))?;
+                // What arrived and was not recorded may not have reached the disk.
+                end.flush().await.map_err(|error| self.fault(side, &error))?;
                 tracing::info!(
                     project = self.pair.settings.name,
                     site = self.pair.site_name(side),

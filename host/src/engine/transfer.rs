@@ -328,6 +328,15 @@ impl Route {
                 "at its destination is a folder, or something else that is no file",
             )));
         }
+        // A size that changes under one version is a lie, now or before: a second look tells.
+        let other_size =
+            |have: &Have| have.version == there.fingerprint() && have.size != there.size;
+        if claimed.destination.as_ref().is_some_and(other_size)
+            && self.destination().stat(path).await?.size != there.size
+        {
+            let why = "its size is told as two numbers under one version";
+            return Err(self.destination().named(Error::new(ErrorKind::Corrupt, why)));
+        }
         let expected = claimed.destination.as_ref().filter(|_| !must_meet(claimed));
         if expected.is_some_and(|have| have.version == there.fingerprint()) {
             // Both ends are as expected after all: whatever it was, it is over.
