@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use sitesync::catalog::Sqlite;
 use sitesync::engine::clock::{Dice, HostTime, SystemClock};
-use sitesync::engine::progress::Progress;
 use sitesync::engine::{Engine, Summary};
 use sitesync::plugins::{Options, Plugins};
 use sitesync::settings::{Context, Settings};
@@ -63,16 +62,16 @@ impl Place {
         let site_id = "test-site".to_owned();
         let sites = Sites::new(plugins, &loaded.settings, site_id, cache, stopped.clone());
         let sites = Arc::new(sites.limits(limits));
-        let engine = Engine {
-            catalog: Sqlite::open(&path("state")).unwrap(),
-            sites: sites.clone(),
-            time: Arc::new(HostTime::new(Box::new(SystemClock::default()), 0)),
-            dice: Arc::new(Dice::seeded(1)),
-            ours: vec![path("state")],
-            stop: stopped,
-            progress: Arc::new(Progress::default()),
-            under_way: Arc::default(),
-        };
+        let time = Arc::new(HostTime::new(Box::new(SystemClock::default()), 0));
+        let dice = Arc::new(Dice::seeded(1));
+        let engine = Engine::new(
+            Sqlite::open(&path("state")).unwrap(),
+            sites.clone(),
+            time,
+            dice,
+            vec![path("state")],
+            stopped,
+        );
         Place { folder, settings: loaded.settings, sites, engine, _stop: stop }
     }
 

@@ -12,7 +12,6 @@ use serde::Deserialize;
 use sitesync::catalog::Sqlite;
 use sitesync::engine::Engine;
 use sitesync::engine::clock::{Dice, HostTime, SystemClock};
-use sitesync::engine::progress::Progress;
 use sitesync::plugins::{Options, Plugins};
 use sitesync::settings::{Context, Settings};
 use sitesync::sites::{Limits, Sites};
@@ -215,16 +214,16 @@ fn place(text: &str, limits: Limits) -> Place {
     let site_id = "test-site".to_owned();
     let sites = Sites::new(Arc::new(plugins), &loaded.settings, site_id, cache, stopped.clone());
     let sites = Arc::new(sites.limits(limits));
-    let engine = Engine {
-        catalog: Sqlite::open(folder.path()).unwrap(),
-        sites: sites.clone(),
-        time: Arc::new(HostTime::new(Box::new(SystemClock::default()), 0)),
-        dice: Arc::new(Dice::seeded(1)),
-        ours: vec![Path::new("/nowhere").to_owned()],
-        stop: stopped,
-        progress: Arc::new(Progress::default()),
-        under_way: Arc::default(),
-    };
+    let time = Arc::new(HostTime::new(Box::new(SystemClock::default()), 0));
+    let dice = Arc::new(Dice::seeded(1));
+    let engine = Engine::new(
+        Sqlite::open(folder.path()).unwrap(),
+        sites.clone(),
+        time,
+        dice,
+        vec![Path::new("/nowhere").to_owned()],
+        stopped,
+    );
     Place { _folder: folder, settings: loaded.settings, sites, engine, _stop: stop }
 }
 

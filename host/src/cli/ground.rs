@@ -10,7 +10,6 @@ use super::{Exit, Failure, Global};
 use crate::catalog::Sqlite;
 use crate::engine::Engine;
 use crate::engine::clock::{Dice, HostTime, SystemClock};
-use crate::engine::progress::Progress;
 use crate::plugins::{self, Plugins, Refusal};
 use crate::settings::provider::{self, BySite, Declared};
 use crate::settings::{
@@ -373,16 +372,9 @@ impl Ground {
         let last = catalog.read(|view| view.last_time())?;
         let sites =
             Sites::new(plugins, &settings, site_id, state.path().join("cache"), stop.clone());
-        let engine = Engine {
-            catalog,
-            sites: Arc::new(sites),
-            time: Arc::new(HostTime::new(Box::new(SystemClock::default()), last)),
-            dice,
-            ours: ours(global, &settings.plugins, &files, state.path()),
-            stop,
-            progress: Arc::new(Progress::default()),
-            under_way: Arc::default(),
-        };
+        let time = Arc::new(HostTime::new(Box::new(SystemClock::default()), last));
+        let ours = ours(global, &settings.plugins, &files, state.path());
+        let engine = Engine::new(catalog, Arc::new(sites), time, dice, ours, stop);
         Ok(Ground { settings, engine, state: state.path().to_owned(), _lock: lock })
     }
 }

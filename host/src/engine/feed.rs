@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::discover::{self, Discovered, Folder};
 use super::names;
 use super::pair::{RootPair, Side};
-use super::plan::{Keys, Looker};
+use super::recorded::{Keys, Look};
 use super::run::{End, Run};
 use crate::catalog::{FolderId, GONE, Have, JobState, RootId};
 use crate::sites::{Capability, is_site_fault};
@@ -46,18 +46,19 @@ impl Run {
         roots: &[Arc<RootPair>],
         side: Side,
         scan: bool,
+        look: &Look,
     ) -> Result<(), End> {
         // Roots that were followed to the same place share the request.
         let mut feeds: BTreeMap<String, Vec<Arc<RootPair>>> = BTreeMap::new();
         for root in roots {
             match self.place(root, side)? {
                 Some(cursor) => feeds.entry(cursor).or_default().push(root.clone()),
-                None if scan => self.begin_feed(root, side).await?,
+                None if scan => self.begin_feed(root, side, look).await?,
                 None => {}
             }
         }
         for (cursor, roots) in feeds {
-            match self.catch_up(&roots, side, cursor).await {
+            match self.catch_up(&roots, side, cursor, look).await {
                 Ok(()) => {}
                 Err(Lost::End(end)) => return Err(end),
                 Err(Lost::Place(error)) => {
@@ -65,14 +66,14 @@ impl Run {
                     for root in &roots {
                         self.following().remove(&(root.id, side));
                         self.put_cursor(root, side, None).await?;
-                        self.begin_feed(root, side).await?;
+                        self.begin_feed(root, side, look).await?;
                     }
                     continue;
                 }
             }
             if scan {
                 for root in &roots {
-                    self.replan(root, side).await?;
+                    self.replan(root, side, look).await?;
                 }
             }
         }
@@ -84,8 +85,8 @@ impl Run {
         for side in Side::BOTH {
             for root in self.pair.roots() {
                 if self.following().contains_key(&(root.id, side)) {
-                    self.recorded.begin(side, Looker::Survey);
-                    self.look_again(&root, side).await?;
+                    let look = self.engine.recorded.look();
+                    self.look_again(&root, side, &look).await?;
                 }
             }
         }
@@ -106,18 +107,18 @@ impl Run {
     }
 
     /// Scans a root, and goes on from where its feed stood before.
-    async fn begin_feed(&self, root: &Arc<RootPair>, side: Side) -> Result<(), End> {
+    async fn begin_feed(&self, root: &Arc<RootPair>, side: Side, look: &Look) -> Result<(), End> {
         let end = root.end(side);
         let cursor = match end.changes(&[&end.root], None).await {
             Ok(page) => page.next.0,
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 end.cannot(Capability::Feed);
-                self.survey(root, side).await?;
+                self.survey(root, side, look).await?;
                 return Ok(());
             }
             Err(error) => return Err(self.fault(side, &error)),
         };
-        let seen = self.survey(root, side).await?;
+        let seen = self.survey(root, side, look).await?;
         if seen.whole {
             self.believe(root, side).await?;
             let following = Following { cursor, again: seen.again, ..Following::default() };
@@ -133,11 +134,12 @@ impl Run {
         roots: &[Arc<RootPair>],
         side: Side,
         cursor: String,
+        look: &Look,
     ) -> Result<(), Lost> {
         let Some(end) = roots.first().map(|root| root.end(side)) else { return Ok(()) };
         let names: Vec<&str> = roots.iter().map(|root| &*root.end(side).root).collect();
         for root in roots {
-            self.look_again(root, side).await?;
+            self.look_again(root, side, look).await?;
         }
         let mut since = cursor;
         for _ in 0..PAGES {
@@ -151,7 +153,7 @@ impl Run {
             for root in roots {
                 let here = |change: &&Change| change.root == root.end(side).root;
                 let changed: Vec<Change> = page.changed.iter().filter(here).cloned().collect();
-                let left = self.look_at(root, side, changed).await?;
+                let left = self.look_at(root, side, changed, look).await?;
                 if moved || !left.is_empty() {
                     self.note(root, side, left, Some(&since));
                     self.keep_place(root, side).await?;
@@ -166,14 +168,14 @@ impl Run {
     }
 
     /// Looks again at what was left, which may be settled by now.
-    async fn look_again(&self, root: &Arc<RootPair>, side: Side) -> Result<(), End> {
+    async fn look_again(&self, root: &Arc<RootPair>, side: Side, look: &Look) -> Result<(), End> {
         let (again, waiting) = match self.following().get_mut(&(root.id, side)) {
             Some(left) => (std::mem::take(&mut left.again), std::mem::take(&mut left.waiting)),
             None => return Ok(()),
         };
-        let mut left = self.look_at(root, side, waiting).await?;
+        let mut left = self.look_at(root, side, waiting, look).await?;
         let touched = again.into_iter().map(|folder| (folder, BTreeSet::new())).collect();
-        left.again.append(&mut self.look(root, (side, Looker::Survey), touched).await?);
+        left.again.append(&mut self.look(root, side, touched, look).await?);
         self.note(root, side, left, None);
         self.keep_place(root, side).await
     }
@@ -210,6 +212,7 @@ impl Run {
         root: &Arc<RootPair>,
         side: Side,
         changed: Vec<Change>,
+        look: &Look,
     ) -> Result<Following, End> {
         let site = self.pair.site(side);
         let mut touched: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -238,13 +241,13 @@ impl Run {
             touched.entry(folder.to_owned()).or_default().insert(name.to_owned());
         }
         if everything || touched.len() > FOLDERS {
-            let mut seen = self.survey(root, side).await?;
+            let mut seen = self.survey(root, side, look).await?;
             if !seen.whole {
                 seen.again.insert(String::new());
             }
             left.again.append(&mut seen.again);
         } else {
-            left.again.append(&mut self.look(root, (side, Looker::Survey), touched).await?);
+            left.again.append(&mut self.look(root, side, touched, look).await?);
         }
         Ok(left)
     }
@@ -254,8 +257,9 @@ impl Run {
     pub(super) async fn look(
         &self,
         root: &Arc<RootPair>,
-        (side, by): (Side, Looker),
+        side: Side,
         touched: BTreeMap<String, BTreeSet<String>>,
+        at: &Look,
     ) -> Result<BTreeSet<String>, End> {
         if touched.is_empty() {
             return Ok(BTreeSet::new());
@@ -269,7 +273,7 @@ impl Run {
         let planning = async {
             let mut again = BTreeSet::new();
             while let Some(discovered) = found.recv().await {
-                again.append(&mut self.plan(discovered, by, &mut Keys::default()).await?);
+                again.append(&mut self.plan(discovered, at, &mut Keys::default()).await?);
             }
             Ok::<_, End>(again)
         };
@@ -282,7 +286,7 @@ impl Run {
             if !known.is_empty() {
                 let folders = known.into_iter().map(Folder::gone).collect();
                 let gone = Discovered { root: root.clone(), side, folders };
-                again.append(&mut self.plan(gone, by, &mut Keys::default()).await?);
+                again.append(&mut self.plan(gone, at, &mut Keys::default()).await?);
             }
         }
         self.believe(root, side).await?;
@@ -296,7 +300,7 @@ impl Run {
 
     /// What the feed did not name is as it was: whether there is anything to do for it may have
     /// changed all the same, with the settings or at the other end.
-    async fn replan(&self, root: &Arc<RootPair>, side: Side) -> Result<(), End> {
+    async fn replan(&self, root: &Arc<RootPair>, side: Side, look: &Look) -> Result<(), End> {
         let site = self.pair.site(side);
         let mut after = FolderId(0);
         loop {
@@ -321,7 +325,7 @@ impl Run {
                 return Ok(());
             }
             let known = Discovered { root: root.clone(), side, folders };
-            self.plan(known, Looker::Survey, &mut Keys::default()).await?;
+            self.plan(known, look, &mut Keys::default()).await?;
         }
     }
 

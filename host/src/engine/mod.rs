@@ -13,6 +13,7 @@
 //! - The engine never names a provider, and never holds a whole tree: memory is bounded by queues.
 //! - Clock and randomness are injected.
 
+pub mod belonging;
 pub mod clock;
 mod compare;
 mod digest;
@@ -23,6 +24,7 @@ pub mod pair;
 mod plan;
 pub mod progress;
 mod record;
+mod recorded;
 mod run;
 mod schedule;
 mod survey;

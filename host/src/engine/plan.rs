@@ -4,14 +4,14 @@
 //! decisions down. Both run in one unit of work, so that nothing comes between them; a folder in
 //! which nothing is new costs reads only.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
 
 use sitesync_provider::Metadata;
 
 use super::discover::Folder;
 use super::names;
 use super::pair::{Pair, RootPair, Side};
+use super::recorded::Look;
 use crate::catalog::{
     FileId, FileRow, FolderId, GONE, Generation, Have, Job, JobError, JobState, Millis, Naming,
     Result, STALE, Sent, SiteId, UNKNOWN, Unit, View,
@@ -82,10 +82,10 @@ pub(super) fn decide(
     view: &dyn View,
     pair: &Pair,
     root: &RootPair,
-    (side, by): (Side, Looker),
+    side: Side,
     folder: &Folder,
     moment: Moment,
-    recorded: &Recorded,
+    look: &Look,
 ) -> Result<FolderPlan> {
     let rows = view.folder(root.id, &folder.path)?;
     let mut plan = FolderPlan { id: rows.id, ..FolderPlan::default() };
@@ -97,7 +97,7 @@ pub(super) fn decide(
     let mut folded = planner.folded(&known, folder);
     for entry in &folder.files {
         let row = known.remove(entry.name.as_str());
-        if row.is_some_and(|row| recorded.holds(side, by, row.id)) {
+        if row.is_some_and(|row| look.is_overtaken(row.id)) {
             plan.again = true;
             continue;
         }
@@ -432,100 +432,4 @@ pub(super) fn gone(
         unit.put_job(row.id, &planner.job(side, None))?;
     }
     Ok(true)
-}
-
-/// A set of keys: one bit each, so that it fits for any tree.
-#[derive(Debug, Default)]
-pub(super) struct Keys {
-    bits: Vec<u64>,
-    /// Keys are given in a row; one far off is kept apart.
-    far: HashSet<i64>,
-}
-
-impl Keys {
-    /// Words of bits at the most: a thousand million keys.
-    const WORDS: usize = 1 << 24;
-
-    fn place(key: i64) -> Option<(usize, u64)> {
-        let key = u64::try_from(key).ok()?;
-        let word = usize::try_from(key / 64).ok().filter(|word| *word < Self::WORDS)?;
-        Some((word, 1 << (key % 64)))
-    }
-
-    pub(super) fn insert(&mut self, key: i64) {
-        let Some((word, bit)) = Self::place(key) else {
-            self.far.insert(key);
-            return;
-        };
-        if word >= self.bits.len() {
-            self.bits.resize(word + 1, 0);
-        }
-        self.bits[word] |= bit;
-    }
-
-    pub(super) fn contains(&self, key: i64) -> bool {
-        match Self::place(key) {
-            Some((word, bit)) => self.bits.get(word).is_some_and(|bits| bits & bit != 0),
-            None => self.far.contains(&key),
-        }
-    }
-}
-
-/// Who looks at a side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Looker {
-    /// Its survey.
-    Survey,
-    /// Somebody who follows a hint, beside the survey.
-    Hint,
-}
-
-/// Files of which something was recorded since a look at a side began: what its listing says of them
-/// may be older than that, and is no news.
-#[derive(Debug, Default)]
-pub(super) struct Recorded([Mutex<Keys>; 4]);
-
-impl Recorded {
-    /// A look at this side begins.
-    pub(super) fn begin(&self, side: Side, by: Looker) {
-        *self.at(side, by) = Keys::default();
-    }
-
-    /// Something is about to be recorded of a file. Called before it is committed.
-    pub(super) fn note(&self, file: FileId) {
-        for side in Side::BOTH {
-            self.at(side, Looker::Survey).insert(file.0);
-            self.at(side, Looker::Hint).insert(file.0);
-        }
-    }
-
-    fn holds(&self, side: Side, by: Looker, file: FileId) -> bool {
-        self.at(side, by).contains(file.0)
-    }
-
-    fn at(&self, side: Side, by: Looker) -> MutexGuard<'_, Keys> {
-        let keys = match (side, by) {
-            (Side::Active, Looker::Survey) => &self.0[0],
-            (Side::Remote, Looker::Survey) => &self.0[1],
-            (Side::Active, Looker::Hint) => &self.0[2],
-            (Side::Remote, Looker::Hint) => &self.0[3],
-        };
-        keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_near_and_far() {
-        let mut keys = Keys::default();
-        for key in [0, 1, 63, 64, 100_000, i64::MAX, -5] {
-            assert!(!keys.contains(key));
-            keys.insert(key);
-            assert!(keys.contains(key));
-        }
-        assert!(!keys.contains(2));
-    }
 }

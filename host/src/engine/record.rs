@@ -12,8 +12,9 @@ use tokio::sync::{Notify, mpsc};
 
 use super::clock::{Dice, HostTime};
 use super::pair::Pair;
-use super::plan::{self, Missing, Moment, Recorded, have};
+use super::plan::{self, Missing, Moment, have};
 use super::progress::Progress;
+use super::recorded::Recorded;
 use super::transfer::{Finished, Outcome, Route};
 use super::twins;
 use crate::catalog::{

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::feed::Following;
 use super::pair::{Pair, RootPair, Side};
-use super::plan::{self, Moment, Recorded, have};
+use super::plan::{self, Moment, have};
 use super::record::{Arrived, InFlight, Recorder};
 use super::schedule::{Engine, Mode, REOPEN};
 use super::token::Token;
@@ -76,7 +76,6 @@ pub(super) struct Run {
     /// Taken by every survey of the host: only so many at once.
     pub(super) surveys: Arc<Semaphore>,
     in_flight: Arc<InFlight>,
-    pub(super) recorded: Arc<Recorded>,
     /// By root: how far its feed was followed.
     pub(super) followed: Mutex<HashMap<(RootId, Side), Following>>,
     /// Told when planning has put something into the catalog.
@@ -94,7 +93,6 @@ impl Run {
             mode,
             surveys,
             in_flight: Arc::default(),
-            recorded: Arc::default(),
             followed: Mutex::default(),
             planned: Notify::new(),
             surveyed: AtomicBool::new(false),
@@ -241,7 +239,7 @@ impl Run {
             dice: self.engine.dice.clone(),
             progress: self.engine.progress.clone(),
             in_flight: self.in_flight.clone(),
-            recorded: self.recorded.clone(),
+            recorded: self.engine.recorded.clone(),
             failures: Vec::new(),
         }
     }

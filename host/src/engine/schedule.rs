@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::clock::{Dice, HostTime};
 use super::pair::Pair;
 use super::progress::{Note, Progress};
+use super::recorded::Recorded;
 use super::run::{End, Run};
 use super::under_way::UnderWay;
 use crate::catalog::{self, FileState, Sqlite};
@@ -81,9 +82,34 @@ pub struct Engine {
     pub progress: Arc<Progress>,
     /// Files that transfers hold.
     pub under_way: Arc<UnderWay>,
+    /// Of what something is recorded while somebody looks.
+    pub recorded: Arc<Recorded>,
 }
 
 impl Engine {
+    /// An engine that has done nothing yet. No root may hold `ours`, or lie in one of them.
+    #[must_use]
+    pub fn new(
+        catalog: Sqlite,
+        sites: Arc<Sites>,
+        time: Arc<HostTime>,
+        dice: Arc<Dice>,
+        ours: Vec<PathBuf>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Engine {
+            catalog,
+            sites,
+            time,
+            dice,
+            ours,
+            stop,
+            progress: Arc::default(),
+            under_way: Arc::default(),
+            recorded: Arc::default(),
+        }
+    }
+
     /// Syncs these projects once.
     pub async fn sync(&self, projects: Vec<settings::Project>) -> Result<Summary, catalog::Error> {
         let turn = Arc::new(Semaphore::new(PROJECTS));

@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 
 use super::discover::{self, Discovered, Folder};
 use super::pair::{RootPair, Side};
-use super::plan::{self, Keys, Looker, Missing};
+use super::plan::{self, Missing};
 use super::progress::Progress;
+use super::recorded::{Keys, Look};
 use super::run::{End, Run};
 use super::schedule::Mode;
 use crate::catalog::FolderId;
@@ -76,22 +77,25 @@ impl Run {
         let roots = self.pair.roots();
         let feeds = |root: &Arc<RootPair>| root.end(side).can(Capability::Feed);
         let (fed, scanned): (Vec<_>, Vec<_>) = roots.into_iter().partition(feeds);
-        if !fed.is_empty() || scan {
-            self.recorded.begin(side, Looker::Survey);
-        }
+        let look = self.engine.recorded.look();
         if !fed.is_empty() {
             let _turn = self.surveys.acquire().await;
-            self.follow(&fed, side, scan).await?;
+            self.follow(&fed, side, scan, &look).await?;
         }
         for root in scanned.iter().filter(|_| scan) {
             let _turn = self.surveys.acquire().await;
-            self.survey(root, side).await?;
+            self.survey(root, side, &look).await?;
         }
         Ok(())
     }
 
     /// One scan of one root, planned as it goes.
-    pub(super) async fn survey(&self, root: &Arc<RootPair>, side: Side) -> Result<Seen, End> {
+    pub(super) async fn survey(
+        &self,
+        root: &Arc<RootPair>,
+        side: Side,
+        look: &Look,
+    ) -> Result<Seen, End> {
         root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
         let (to_plan, mut found) = mpsc::channel::<Discovered>(8);
         let progress = &self.engine.progress;
@@ -103,7 +107,7 @@ impl Run {
         let planning = async {
             let mut again = BTreeSet::new();
             while let Some(discovered) = found.recv().await {
-                again.append(&mut self.plan(discovered, Looker::Survey, &mut seen).await?);
+                again.append(&mut self.plan(discovered, look, &mut seen).await?);
             }
             Ok::<_, End>(again)
         };
@@ -125,7 +129,7 @@ impl Run {
                 .collect();
             if !folders.is_empty() {
                 let gone = Discovered { root: root.clone(), side, folders };
-                again.append(&mut self.plan(gone, Looker::Survey, &mut Keys::default()).await?);
+                again.append(&mut self.plan(gone, look, &mut Keys::default()).await?);
             }
         }
     }
@@ -135,7 +139,7 @@ impl Run {
     pub(super) async fn plan(
         &self,
         found: Discovered,
-        by: Looker,
+        look: &Look,
         seen: &mut Keys,
     ) -> Result<BTreeSet<String>, End> {
         let Discovered { root, side, folders } = found;
@@ -148,15 +152,7 @@ impl Run {
         tokio::task::block_in_place(|| {
             self.engine.catalog.read(|view| {
                 for folder in folders {
-                    let plan = plan::decide(
-                        view,
-                        pair,
-                        &root,
-                        (side, by),
-                        &folder,
-                        moment,
-                        &self.recorded,
-                    )?;
+                    let plan = plan::decide(view, pair, &root, side, &folder, moment, look)?;
                     if let Some(id) = plan.id {
                         seen.insert(id.0);
                     }
@@ -173,7 +169,7 @@ impl Run {
             })
         })?;
         if !news.is_empty() {
-            let (pair, recorded) = (self.pair.clone(), self.recorded.clone());
+            let (pair, look) = (self.pair.clone(), look.clone());
             let there = root.clone();
             let (ids, more_missing, mut left, files, bytes) = self
                 .engine
@@ -183,15 +179,8 @@ impl Run {
                     let (mut ids, mut missing, mut again) = (vec![], vec![], BTreeSet::new());
                     let (mut files, mut bytes) = (0, 0);
                     for folder in news {
-                        let mut plan = plan::decide(
-                            unit,
-                            &pair,
-                            root,
-                            (side, by),
-                            &folder,
-                            moment,
-                            &recorded,
-                        )?;
+                        let mut plan =
+                            plan::decide(unit, &pair, root, side, &folder, moment, &look)?;
                         missing.append(&mut plan.missing);
                         if plan.again {
                             again.insert(folder.path.clone());

@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 use super::feed::FOLDERS;
 use super::names;
 use super::pair::{RootPair, Side};
-use super::plan::Looker;
 use super::run::{End, Run};
 
 /// Hints are gathered for so long: a file that is written in pieces is looked at once.
@@ -58,14 +57,14 @@ impl Run {
             if touched.is_empty() {
                 continue;
             }
-            self.recorded.begin(side, Looker::Hint);
+            let look = self.engine.recorded.look();
             for (at, changed) in touched {
                 let Some(root) = roots.get(at) else { continue };
                 if changed.len() > FOLDERS {
                     tracing::debug!(root = root.name, "too much changes: left to the next scan");
                     continue;
                 }
-                let left = self.look(root, (side, Looker::Hint), changed).await?;
+                let left = self.look(root, side, changed, &look).await?;
                 if !left.is_empty() {
                     let folders = left.into_iter().map(|folder| (folder, BTreeSet::new()));
                     again.insert(at, folders.collect());

@@ -33,6 +33,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Works out what follows for its projects from all sites together.
+    pub(super) fn link(&mut self) {
+        let alternatives: BTreeMap<String, BTreeSet<String>> =
+            self.sites.keys().map(|name| (name.clone(), self.alternatives(name))).collect();
+        for project in self.projects.values_mut() {
+            for (name, site) in &mut project.sites {
+                site.alternatives = alternatives.get(name).cloned().unwrap_or_default();
+            }
+            project.pairs = project.possible_pairs();
+            project.pairs.retain(|pair| pair.iter().any(|site| self.host.serves_site(site)));
+        }
+    }
+
     /// Returns the sites that are the same storage as this one, seen another way, without the site
     /// itself: those that it names, those that name it, and theirs.
     #[must_use]
@@ -353,12 +366,16 @@ pub struct Project {
     pub watch: bool,
     /// How this project sees each of the sites, all of them.
     pub sites: BTreeMap<String, ProjectSite>,
+    /// Sites between which this host brings its files: the active and the remote one first, then
+    /// those of `always_accessible_on`. Both ends of each are switched on, this host acts for one of
+    /// them, and they are not the same storage.
+    pub pairs: Vec<[String; 2]>,
     /// The name in `[projects.NAME]`.
     pub span: Span,
 }
 
 /// A site as one project sees it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProjectSite {
     /// The site is enabled, and this project did not switch it off for itself.
@@ -368,6 +385,8 @@ pub struct ProjectSite {
     pub roots: Paths,
     /// The provider's own settings that the project has in the place of the site's.
     pub settings: serde_json::Map<String, serde_json::Value>,
+    /// Other sites that are the same storage.
+    pub alternatives: BTreeSet<String>,
 }
 
 // Not derived: `settings` may hold a password.
@@ -383,6 +402,7 @@ impl fmt::Debug for ProjectSite {
 }
 
 static NO_ROOTS: LazyLock<Paths> = LazyLock::new(Paths::default);
+static NO_SITES: BTreeSet<String> = BTreeSet::new();
 static NO_SETTINGS: LazyLock<serde_json::Map<String, serde_json::Value>> =
     LazyLock::new(serde_json::Map::new);
 
@@ -435,8 +455,39 @@ impl Project {
             keep_replaced,
             watch,
             sites: BTreeMap::new(),
+            pairs: Vec::new(),
             span,
         }
+    }
+
+    /// Pairs of its sites between which files travel, whoever acts for them.
+    fn possible_pairs(&self) -> Vec<[String; 2]> {
+        let mut pairs: Vec<[String; 2]> = Vec::new();
+        let mut add = |a: &String, b: &String| {
+            let alike = a == b || self.alternatives(a).contains(b);
+            let known = pairs.iter().any(|pair| pair.contains(a) && pair.contains(b));
+            if !alike && !known && self.site_enabled(a) && self.site_enabled(b) {
+                pairs.push([a.clone(), b.clone()]);
+            }
+        };
+        if !self.enabled {
+            return Vec::new();
+        }
+        add(&self.active_site, &self.remote_site);
+        for site in &self.always_accessible_on {
+            add(&self.active_site, site);
+            if self.download == Travel::Requested {
+                // What never comes to the active site gets there all the same.
+                add(&self.remote_site, site);
+            }
+        }
+        pairs
+    }
+
+    /// Returns the other sites that are the same storage as this one.
+    #[must_use]
+    pub fn alternatives(&self, site: &str) -> &BTreeSet<String> {
+        self.sites.get(site).map_or(&NO_SITES, |site| &site.alternatives)
     }
 
     /// Returns the project's folders at a site, by root name: paths with all variables filled in.

@@ -86,7 +86,7 @@ pub(super) fn resolve(
         }
     }
     let sites = sites.into_iter().map(|(name, section)| (name, section.site)).collect();
-    Settings {
+    let mut settings = Settings {
         enabled,
         host,
         plugins,
@@ -94,7 +94,9 @@ pub(super) fn resolve(
         folders: places.unwrap_or_default(),
         sites,
         projects: done,
-    }
+    };
+    settings.link();
+    settings
 }
 
 fn check_mentions(
@@ -144,7 +146,10 @@ fn one_project(
         let enabled = site.site.enabled && own.and_then(|own| own.enabled).unwrap_or(true);
         let settings = own.map(|own| own.settings.clone()).unwrap_or_default();
         let roots = Paths::default();
-        project.sites.insert(site_name.clone(), ProjectSite { enabled, roots, settings });
+        project.sites.insert(
+            site_name.clone(),
+            ProjectSite { enabled, roots, settings, ..ProjectSite::default() },
+        );
     }
     let involved =
         if project.enabled { ends.involved(&project, sites, report) } else { Vec::new() };

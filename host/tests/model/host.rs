@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use sitesync::catalog::{Count, FileRow, FolderId, Sqlite};
 use sitesync::engine::clock::{Clock, Dice, HostTime};
-use sitesync::engine::progress::Progress;
 use sitesync::engine::{Engine, Summary};
 use sitesync::plugins::{Options, Plugins};
 use sitesync::settings::{Context, Settings};
@@ -130,16 +129,10 @@ impl Host {
         let last = self.catalog.read(|view| view.last_time()).unwrap();
         // No two passes draw the same ids.
         let chance = seed.rotate_left(8 + self.machine as u32).wrapping_add(last.unsigned_abs());
-        let engine = Engine {
-            catalog: self.catalog.clone(),
-            sites: Arc::new(sites),
-            time: Arc::new(HostTime::new(Box::new(Leaping::default()), last)),
-            dice: Arc::new(Dice::seeded(chance)),
-            ours: Vec::new(),
-            stop: stopped,
-            progress: Arc::new(Progress::default()),
-            under_way: Arc::default(),
-        };
+        let time = Arc::new(HostTime::new(Box::new(Leaping::default()), last));
+        let dice = Arc::new(Dice::seeded(chance));
+        let engine =
+            Engine::new(self.catalog.clone(), Arc::new(sites), time, dice, Vec::new(), stopped);
         let projects = self.settings.projects.values().cloned().collect();
         let died = &world.died[self.machine as usize];
         tokio::select! {

@@ -1,0 +1,163 @@
+//! Where files of a project belong: by its settings, and by what people asked for.
+
+use crate::catalog::{
+    FileRow, GONE, Have, Job, JobState, Millis, ProjectId, Result, SiteId, Unit, View,
+};
+use crate::settings::{Project, Travel};
+use crate::sites::Sites;
+
+/// Where files of one project belong, and along which ways they get there.
+#[derive(Debug, Clone)]
+pub struct Belonging {
+    /// The project.
+    pub project: ProjectId,
+    /// Where people work.
+    pub active: SiteId,
+    /// Where it goes to, or comes from.
+    pub remote: SiteId,
+    /// What a new job gets: 1 to 1001.
+    pub priority: i64,
+    /// Sites of which everything goes everywhere that its rule says: those of
+    /// `always_accessible_on`.
+    always: Vec<SiteId>,
+    upload: bool,
+    download: bool,
+    /// Between these sites this host brings files.
+    pairs: Vec<[SiteId; 2]>,
+    /// Sites with the others that are the same storage.
+    alike: Vec<(SiteId, Vec<SiteId>)>,
+}
+
+impl Belonging {
+    /// Of a project, by its settings; makes the keys of the project and its sites.
+    pub fn of(unit: &mut dyn Unit, sites: &Sites, project: &Project) -> Result<Self> {
+        let mut key = |name: &String| unit.put_site(sites.catalog_name(name));
+        let mut keys = |names: &mut dyn Iterator<Item = &String>| -> Result<Vec<SiteId>> {
+            names.map(&mut key).collect()
+        };
+        let active_and_remote =
+            keys(&mut [&project.active_site, &project.remote_site].into_iter())?;
+        let always = keys(&mut project.always_accessible_on.iter())?;
+        let ends = keys(&mut project.pairs.iter().flatten())?;
+        let mut alike = Vec::new();
+        for (name, site) in &project.sites {
+            if !site.alternatives.is_empty() {
+                let one = keys(&mut std::iter::once(name))?;
+                alike.push((one[0], keys(&mut site.alternatives.iter())?));
+            }
+        }
+        Ok(Belonging {
+            project: unit.put_project(&project.name)?,
+            active: active_and_remote[0],
+            remote: active_and_remote[1],
+            priority: i64::from(project.priority),
+            always,
+            upload: project.upload == Travel::All,
+            download: project.download == Travel::All,
+            pairs: ends.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect(),
+            alike,
+        })
+    }
+
+    /// The sites between which its files travel, each once.
+    #[must_use]
+    pub fn sites(&self) -> Vec<SiteId> {
+        let mut sites = vec![self.active, self.remote];
+        sites.extend(&self.always);
+        let mut seen = Vec::with_capacity(sites.len());
+        sites.retain(|site| {
+            !seen.contains(site) && {
+                seen.push(*site);
+                true
+            }
+        });
+        sites
+    }
+
+    /// Whether everything comes to a site by itself.
+    #[must_use]
+    pub fn rule(&self, site: SiteId) -> bool {
+        (site == self.remote && self.upload)
+            || (site == self.active && self.download)
+            || self.always.contains(&site)
+    }
+
+    /// Whether a file belongs at a site: as was asked for it, else by the rule, else because it has
+    /// been there before.
+    #[must_use]
+    pub fn wanted(&self, row: &FileRow, site: SiteId) -> bool {
+        let asked = row.wants.iter().find(|(at, _)| *at == site);
+        asked.map_or_else(|| self.rule(site) || here(row, site).is_some(), |(_, wanted)| *wanted)
+    }
+
+    /// Whether a site has the newest content of a file, itself or as the same storage seen another
+    /// way.
+    #[must_use]
+    pub fn is_there(&self, row: &FileRow, site: SiteId) -> bool {
+        let newest = |site| here(row, site).is_some_and(|have| have.generation == row.generation);
+        newest(site) || self.alike(site).iter().any(|site| newest(*site))
+    }
+
+    /// The other sites that are the same storage.
+    #[must_use]
+    pub fn alike(&self, site: SiteId) -> &[SiteId] {
+        self.alike.iter().find(|(one, _)| *one == site).map_or(&[], |(_, others)| others)
+    }
+
+    /// From where a file can be brought to a site: a site that has its newest content.
+    #[must_use]
+    pub fn source(&self, row: &FileRow, to: SiteId) -> Option<SiteId> {
+        self.pairs.iter().find_map(|pair| {
+            let from = match *pair {
+                [from, other] | [other, from] if other == to => from,
+                _ => return None,
+            };
+            let have = here(row, from).filter(|have| have.generation == row.generation);
+            have.map(|_| from)
+        })
+    }
+
+    /// Makes the jobs that a file lacks: to each site where it belongs, is not, and can be brought.
+    /// What is to be compared first, was given up or waits is left as it is. Returns how many.
+    pub fn settle(&self, unit: &mut dyn Unit, row: &FileRow, now: Millis) -> Result<u64> {
+        let mut made = 0;
+        for to in self.sites() {
+            let busy = row.jobs.iter().any(|job| job.to == to);
+            if busy || !self.wanted(row, to) || self.is_there(row, to) {
+                continue;
+            }
+            let Some(from) = self.source(row, to) else { continue };
+            unit.put_job(row.id, &self.job(unit, row, (from, to), now)?)?;
+            made += 1;
+        }
+        Ok(made)
+    }
+
+    /// A job that is ready, with the priority of the file's representation.
+    pub fn job(
+        &self,
+        view: &dyn View,
+        row: &FileRow,
+        (from, to): (SiteId, SiteId),
+        now: Millis,
+    ) -> Result<Job> {
+        let own = view.representation(row.representation)?.map_or(0, |of| of.priority);
+        Ok(Job {
+            to,
+            from,
+            state: JobState::Ready,
+            priority: if own == 0 { self.priority } else { own },
+            queued_at: now,
+            not_before: 0,
+            tries: 0,
+            sent: None,
+            token: None,
+            error: None,
+        })
+    }
+}
+
+/// What a site has of a file, if it is there.
+pub(crate) fn here(row: &FileRow, site: SiteId) -> Option<&Have> {
+    row.haves.iter().find(|have| have.site == site && have.generation != GONE)
+}
