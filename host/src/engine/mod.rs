@@ -32,3 +32,6 @@ mod twins;
 mod under_way;
 
 pub use schedule::{Engine, Mode, Summary};
+
+/// Bytes per read and write of a file: many, because a hop between threads costs.
+const CHUNK: usize = 1 << 20;

@@ -12,6 +12,7 @@ use sitesync_provider::{
     join,
 };
 
+use super::CHUNK;
 use super::compare::{Side as Compared, by_checksum, same_content};
 use super::digest::{self, Running, agrees};
 use super::pair::{Pair, RootPair, Side};
@@ -22,8 +23,6 @@ use crate::catalog::{Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UN
 use crate::settings::Verify;
 use crate::sites::{Capability, OpenRoot, Operation, Slot, is_site_fault};
 
-/// Bytes per read and write of a streamed file: large, because a hop between threads costs.
-const CHUNK: usize = 1 << 20;
 /// Bytes between two checkpoints of a streamed file.
 const CHECKPOINT: u64 = 64 << 20;
 /// Files from this size on are marked as soon as they are begun.
