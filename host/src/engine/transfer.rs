@@ -19,7 +19,7 @@ use super::pair::{Pair, RootPair, Side};
 use super::plan::is_sent;
 use super::progress::Progress;
 use super::token::Token;
-use crate::catalog::{Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
+use crate::catalog::{Claimed, DOUBTFUL, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
 use crate::settings::Verify;
 use crate::sites::{Capability, OpenRoot, Operation, Slot, is_site_fault};
 
@@ -336,14 +336,22 @@ impl Route {
             // Both ends are as expected after all: whatever it was, it is over.
             return Ok(Outcome::Failed(surprise));
         }
+        let known_as = |generation| {
+            let same =
+                |have: &Have| have.generation == generation && have.version == there.fingerprint();
+            claimed.destination.as_ref().is_some_and(same)
+        };
         if self.equal(path, &source, &there).await? {
+            if known_as(DOUBTFUL) {
+                let why = "what arrived before an interruption could not be made durable";
+                let error = self.destination().named(Error::new(ErrorKind::Unexpected, why));
+                return Ok(Outcome::NotDurable(there, error));
+            }
             return Ok(Outcome::Done { destination: there, adopted: true });
         }
         let step = self.destination().info.mtime_step_ns;
         let was_sent = |sent: Sent| is_sent(sent, &there, step);
-        let noted = |have: &Have| have.generation == STALE && have.version == there.fingerprint();
-        if claimed.job.sent.is_some_and(was_sent) || claimed.destination.as_ref().is_some_and(noted)
-        {
+        if claimed.job.sent.is_some_and(was_sent) || known_as(STALE) {
             return Ok(Outcome::Stale(there));
         }
         Ok(Outcome::Conflict(there))
@@ -534,7 +542,7 @@ pub(super) fn path(claimed: &Claimed) -> String {
 /// What must be at the destination: what it is known to have, or nothing.
 pub(super) fn expectation(claimed: &Claimed) -> Expect {
     match &claimed.destination {
-        Some(have) if have.generation != UNKNOWN && have.generation != GONE => {
+        Some(have) if ![UNKNOWN, DOUBTFUL, GONE].contains(&have.generation) => {
             Expect::Version(have.version.clone())
         }
         _ => Expect::Nothing,
@@ -546,7 +554,7 @@ pub(super) fn expectation(claimed: &Claimed) -> Expect {
 fn must_meet(claimed: &Claimed) -> bool {
     let sent = claimed.source.sent();
     claimed.destination.as_ref().is_some_and(|have| match have.generation {
-        UNKNOWN => true,
+        UNKNOWN | DOUBTFUL => true,
         STALE => claimed.job.sent == Some(sent),
         _ => false,
     })
