@@ -65,8 +65,8 @@ id!(/// A file in a folder.
 id!(/// Files that were published together, or found in one folder.
     RepresentationId);
 
-/// Numbers the contents of a file: 1 for the first that was seen. Two more say what a site has
-/// that is none of these: [`UNKNOWN`] and [`STALE`].
+/// Numbers the contents of a file: 1 for the first that was seen. Four more say what a site has
+/// that is none of these: [`UNKNOWN`], [`STALE`], [`GONE`] and [`DOUBTFUL`].
 pub type Generation = i64;
 
 /// Something that nobody has compared yet: never overwritten, only met.
@@ -77,6 +77,9 @@ pub const STALE: Generation = -1;
 
 /// It was there, and was deleted. The fingerprint of such a have is [`Have::gone`]'s.
 pub const GONE: Generation = -2;
+
+/// As `UNKNOWN`, and not known to be durable: even if it is equal it is written anew.
+pub const DOUBTFUL: Generation = -3;
 
 /// What one site reported of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]

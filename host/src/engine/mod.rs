@@ -36,3 +36,6 @@ mod under_way;
 mod watch;
 
 pub use schedule::{Engine, Mode, Summary};
+
+/// Bytes per read and write of a file: many, because a hop between threads costs.
+const CHUNK: usize = 1 << 20;
