@@ -193,8 +193,7 @@ impl Work<'_> {
         representation: RepresentationId,
         to: SiteId,
     ) -> Result<Bucket> {
-        let ready = matches!(state, Bucket::Ready | Bucket::Waiting | Bucket::Parked);
-        Ok(if ready && self.is_paused(representation, to)? { Bucket::Held } else { state })
+        Ok(if is_free(state) && self.is_paused(representation, to)? { Bucket::Held } else { state })
     }
 
     /// Holds and frees the jobs of a representation as its pauses say.
@@ -272,40 +271,45 @@ impl Work<'_> {
         Ok(())
     }
 
-    pub(super) fn guard(&mut self, project: ProjectId, to: SiteId, since: Millis) -> Result<usize> {
-        let files: Vec<FileId> = {
-            let mut find = self.conn.prepare_cached(
-                "SELECT j.file FROM job j INDEXED BY job_order
-                 CROSS JOIN have h ON h.file = j.file AND h.site = j.to_site
-                 WHERE j.project = ?1 AND j.to_site = ?2 AND j.state IN (0, 1, 5)
-                   AND j.queued_at >= ?3 AND h.generation <> -2",
-            )?;
-            let found = find.query_map((project, to, since), |row| row.get(0))?;
-            found.collect::<rusqlite::Result<_>>()?
-        };
-        files.iter().try_for_each(|file| self.set_state(*file, to, Bucket::Guarded))?;
-        Ok(files.len())
+    pub(super) fn guard(&mut self, jobs: &[(FileId, SiteId)]) -> Result<usize> {
+        let mut guarded = 0;
+        for (file, to) in jobs {
+            let (_, slot) = self.look(*file, *to)?;
+            if slot.job.is_some_and(|state| is_free(state) || state == Bucket::Held) {
+                self.set_state(*file, *to, Bucket::Guarded)?;
+                guarded += 1;
+            }
+        }
+        Ok(guarded)
     }
 
-    pub(super) fn unguard(&mut self, project: ProjectId) -> Result<usize> {
-        self.conn.prepare_cached("DELETE FROM hold WHERE project = ?1")?.execute([project])?;
-        let jobs: Vec<(FileId, SiteId, Millis, RepresentationId)> = {
-            let mut find = self.conn.prepare_cached(
-                "SELECT j.file, j.to_site, j.not_before, f.representation
-                 FROM site s CROSS JOIN job j INDEXED BY job_order
-                 CROSS JOIN file f ON f.id = j.file
-                 WHERE j.project = ?1 AND j.to_site = s.id AND j.state = ?2",
-            )?;
-            let found = find.query_map((project, Bucket::Guarded), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })?;
-            found.collect::<rusqlite::Result<_>>()?
-        };
-        for (file, to, not_before, representation) in &jobs {
-            let state = self.obeying(freed(*not_before), *representation, *to)?;
-            self.set_state(*file, *to, state)?;
+    pub(super) fn unguard(&mut self, project: ProjectId, to: Option<SiteId>) -> Result<usize> {
+        self.conn
+            .prepare_cached("DELETE FROM hold WHERE project = ?1 AND (?2 IS NULL OR site = ?2)")?
+            .execute((project, to))?;
+        let mut freed_jobs = 0;
+        let mut directions = self.view().directions(project)?;
+        directions.retain(|(site, _)| to.is_none_or(|to| *site == to));
+        for (to, from) in directions {
+            let jobs: Vec<(FileId, Millis, RepresentationId)> = {
+                let mut find = self.conn.prepare_cached(
+                    "SELECT j.file, j.not_before, f.representation
+                     FROM job j INDEXED BY job_order CROSS JOIN file f ON f.id = j.file
+                     WHERE j.project = ?1 AND j.to_site = ?2 AND j.from_site = ?3
+                       AND j.state = ?4",
+                )?;
+                let found = find.query_map((project, to, from, Bucket::Guarded), |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })?;
+                found.collect::<rusqlite::Result<_>>()?
+            };
+            freed_jobs += jobs.len();
+            for (file, not_before, representation) in jobs {
+                let state = self.obeying(freed(not_before), representation, to)?;
+                self.set_state(file, to, state)?;
+            }
         }
-        Ok(jobs.len())
+        Ok(freed_jobs)
     }
 
     pub(super) fn project_of_representation(
@@ -323,6 +327,11 @@ impl Work<'_> {
         self.memory.representation = Some((representation, project));
         Ok(project)
     }
+}
+
+/// Whether a job that is stored so is or will be ready.
+fn is_free(state: Bucket) -> bool {
+    matches!(state, Bucket::Ready | Bucket::Waiting | Bucket::Parked)
 }
 
 /// What a job becomes that is no longer kept back. A time that has come wakes it at once.

@@ -13,9 +13,10 @@ use super::names;
 use super::pair::{Pair, RootPair, Side};
 use super::recorded::Look;
 use crate::catalog::{
-    FileId, FileRow, FolderId, GONE, Generation, Have, Job, JobError, JobState, Millis, Naming,
-    Result, STALE, Sent, SiteId, UNKNOWN, Unit, View,
+    FileId, FileRow, FolderId, GONE, Generation, Have, Job, JobError, JobState, Millis, Result,
+    STALE, Sent, SiteId, UNKNOWN, Unit, View,
 };
+use crate::publish::Naming;
 
 /// What planning needs to know besides the catalog.
 #[derive(Debug, Clone, Copy)]
@@ -361,7 +362,7 @@ pub(super) fn apply(
     for step in plan.steps {
         match step {
             Step::Add { name, size, have, job } => {
-                let (naming, found_at) = (Naming::of_folder(folder), moment.wall_ns / 1_000_000);
+                let (naming, found_at) = (Naming::by_folder(folder), moment.wall_ns / 1_000_000);
                 let representation =
                     unit.put_representation(pair.project, &naming, 0, found_at, "", false)?;
                 let file = unit.add_file(id, &name, size, representation)?;

@@ -18,7 +18,7 @@ use super::token::Token;
 use super::transfer::Route;
 use crate::catalog::{
     self, ClaimFilter, Claimed, DOUBTFUL, FileId, Job, JobState, QueueFilter, QueueRow, RootId,
-    STALE,
+    STALE, SiteId,
 };
 use crate::sites::{Fault, Parked, is_site_fault};
 
@@ -123,12 +123,12 @@ impl Run {
     pub(super) async fn recover(&self) -> Result<(), End> {
         let project = self.pair.project;
         for side in Side::BOTH {
-            let site = self.pair.site(side);
-            let interrupted = self.engine.catalog.read(|v| v.in_progress(project, site))?;
+            let (site, from) = (self.pair.site(side), self.pair.site(side.other()));
+            let interrupted = self.engine.catalog.read(|v| v.in_progress(project, site, from))?;
             if interrupted == 0 {
                 continue;
             }
-            let tokens = self.engine.catalog.read(|view| view.tokens(project, site))?;
+            let tokens = self.engine.catalog.read(|view| view.tokens(project, site, from))?;
             let roots = self.pair.roots();
             for root in &roots {
                 let end = root.end(side);
@@ -157,7 +157,7 @@ impl Run {
                 }
             }
             self.claim_unrecorded(side, unrecorded, durable).await?;
-            self.engine.catalog.write(move |unit| unit.release(project, site, &held)).await?;
+            self.engine.catalog.write(move |unit| unit.release(project, site, from, &held)).await?;
         }
         if self.mode == Mode::Once {
             // Somebody asked for it, now: what was given up is tried again.
@@ -169,10 +169,12 @@ impl Run {
     /// What may have been brought to its place, and was not recorded.
     async fn unrecorded(&self, side: Side, held: &[FileId]) -> Result<Vec<Unrecorded>, End> {
         let (project, site) = (self.pair.project, self.pair.site(side));
+        let from = self.pair.site(side.other());
         let filter =
             QueueFilter { states: vec![JobState::InProgress], limit: usize::MAX, offset: 0 };
         let mut interrupted = self.engine.catalog.read(|view| view.queue(project, &filter))?;
-        interrupted.retain(|row| row.job.to == site && !held.contains(&row.file));
+        interrupted
+            .retain(|row| (row.job.to, row.job.from) == (site, from) && !held.contains(&row.file));
         let roots = self.pair.roots();
         let mut unrecorded = Vec::new();
         for row in interrupted {
@@ -398,7 +400,7 @@ impl Run {
             }
             if idle && carrying.is_empty() && queued.is_empty() && self.in_flight.count() == 0 {
                 let waiting = self.next_waiting()?;
-                let nothing = waiting.is_none() && self.parked().is_none() && self.ready()? == 0;
+                let nothing = waiting.is_none() && self.parked().is_none() && !self.ready()?;
                 if self.mode == Mode::Once && surveyed && nothing {
                     break Ok(());
                 }
@@ -476,7 +478,7 @@ impl Run {
     fn all_stuck(&self, carrying: usize) -> Result<Option<End>, End> {
         let stuck = Side::BOTH.map(|side| self.pair.stuck_at(side));
         let side = if stuck[0] > 0 { Side::Active } else { Side::Remote };
-        if stuck[0] + stuck[1] < carrying || self.next_waiting()?.is_some() || self.ready()? > 0 {
+        if stuck[0] + stuck[1] < carrying || self.next_waiting()?.is_some() || self.ready()? {
             return Ok(None);
         }
         Ok(Some(self.stuck(side)))
@@ -503,20 +505,31 @@ impl Run {
     }
 
     fn next_waiting(&self) -> Result<Option<i64>, End> {
+        let ways = self.ways();
         let times = self.engine.catalog.read(|view| {
-            Side::BOTH
-                .map(|side| view.next_waiting(self.pair.project, self.pair.site(side)))
-                .into_iter()
-                .collect::<catalog::Result<Vec<_>>>()
+            let next =
+                ways.iter().map(|(_, to, from)| view.next_waiting(self.pair.project, *to, *from));
+            next.collect::<catalog::Result<Vec<_>>>()
         })?;
         Ok(times.into_iter().flatten().min())
     }
 
-    fn ready(&self) -> Result<u64, End> {
+    /// Whether anything could be claimed now.
+    fn ready(&self) -> Result<bool, End> {
+        let ways = self.ways();
         Ok(self.engine.catalog.read(|view| {
-            let to = |side| view.ready(self.pair.project, self.pair.site(side));
-            Ok(to(Side::Active)? + to(Side::Remote)?)
+            for (_, to, from) in ways {
+                if view.ready(self.pair.project, to, from)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })?)
+    }
+
+    /// Which work is this run's: to which end, and from which site to which.
+    fn ways(&self) -> [(Side, SiteId, SiteId); 2] {
+        Side::BOTH.map(|side| (side, self.pair.site(side), self.pair.site(side.other())))
     }
 
     /// Claims work in both directions, and cuts it into batches.
@@ -526,14 +539,14 @@ impl Run {
         queued: &mut VecDeque<(Route, Vec<Claimed>)>,
     ) -> Result<(), End> {
         let due = self.next_waiting()?.is_some_and(|at| at <= self.engine.time.now());
-        if !due && self.ready()? == 0 {
+        if !due && !self.ready()? {
             return Ok(());
         }
         let nth = self.claims.fetch_add(1, Ordering::Relaxed);
         // While a site is on probation, one file is enough to find out.
         let files = if self.suspect() { 1 } else { CLAIM_FILES };
         let (project, now) = (self.pair.project, self.engine.time.now());
-        let sites = Side::BOTH.map(|side| (side, self.pair.site(side)));
+        let ways = self.ways();
         let claimed = self
             .engine
             .catalog
@@ -542,10 +555,11 @@ impl Run {
                     unit.wake(now, 10_000)?;
                 }
                 let mut claimed = Vec::new();
-                for (side, to) in sites {
+                for (side, to, from) in ways {
                     let filter = ClaimFilter {
                         project,
                         to,
+                        from,
                         files,
                         bytes: CLAIM_BYTES,
                         largest: no_large.then_some(LARGE),
