@@ -131,6 +131,7 @@ impl Run {
                 if self.following().contains_key(&(root.id, side)) {
                     let look = self.engine.recorded.look();
                     self.look_again(&root, side, &look).await?;
+                    self.let_go().await?;
                 }
             }
         }

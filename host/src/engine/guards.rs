@@ -84,7 +84,7 @@ impl Run {
         let frees = !freed.is_empty();
         let settle = move |unit: &mut dyn catalog::Unit| {
             for what in freed {
-                let _ = what; unit.release_held(project)?; //STUB
+                unit.release_held(project, Some(what))?;
             }
             stopped.iter().try_for_each(|(hold, _)| unit.put_hold(project, hold))
         };

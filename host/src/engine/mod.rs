@@ -16,9 +16,11 @@
 pub mod belonging;
 pub mod clock;
 mod compare;
+pub mod conflicts;
 mod digest;
 mod discover;
 mod feed;
+pub mod guards;
 mod names;
 pub mod pair;
 mod plan;

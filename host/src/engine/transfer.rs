@@ -36,6 +36,8 @@ const LINGER: Duration = Duration::from_secs(3600);
 pub(super) enum Outcome {
     /// It is there. `adopted` if it was there already.
     Done { destination: Metadata, adopted: bool },
+    /// It is deleted, as it was to be.
+    Removed,
     /// The source is gone.
     SourceGone,
     /// The source is no longer what was claimed.

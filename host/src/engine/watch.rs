@@ -69,6 +69,7 @@ impl Run {
                     again.insert(at, left);
                 }
             }
+            self.let_go().await?;
         }
     }
 }
