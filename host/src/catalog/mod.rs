@@ -65,8 +65,8 @@ id!(/// A file in a folder.
 id!(/// Files that were published together, or found in one folder.
     RepresentationId);
 
-/// Numbers the contents of a file: 1 for the first that was seen. Two more say what a site has
-/// that is none of these: [`UNKNOWN`] and [`STALE`].
+/// Numbers the contents of a file: 1 for the first that was seen. Four more say what a site has
+/// that is none of these: [`UNKNOWN`], [`STALE`], [`GONE`] and [`DOUBTFUL`].
 pub type Generation = i64;
 
 /// Something that nobody has compared yet: never overwritten, only met.
@@ -77,6 +77,9 @@ pub const STALE: Generation = -1;
 
 /// It was there, and was deleted. The fingerprint of such a have is [`Have::gone`]'s.
 pub const GONE: Generation = -2;
+
+/// As `UNKNOWN`, and not known to be durable: even if it is equal it is written anew.
+pub const DOUBTFUL: Generation = -3;
 
 /// What one site reported of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +178,14 @@ pub struct Job {
     pub token: Option<Vec<u8>>,
     /// Of the last failed try.
     pub error: Option<JobError>,
+}
+
+impl Job {
+    /// Whether its file is to be deleted there: it comes from where it goes.
+    #[must_use]
+    pub fn removes(&self) -> bool {
+        self.from == self.to
+    }
 }
 
 /// A file of a folder, with all that is known of it.
@@ -437,8 +448,10 @@ pub trait View {
     fn pauses(&self) -> Result<Vec<Pause>>;
     /// What guards of a project saw that they stopped.
     fn holds(&self, project: ProjectId) -> Result<Vec<Hold>>;
-    /// Jobs of a project that guards hold back: files and bytes by site, from kept counters.
-    fn guarded(&self, project: ProjectId) -> Result<Vec<(SiteId, u64, u64)>>;
+    /// What guards hold back now of a project's jobs, by kind and site; `since` is 0.
+    fn guarded(&self, project: ProjectId) -> Result<Vec<Hold>>;
+    /// A file by its key, if there is such a file.
+    fn file_by_id(&self, file: FileId) -> Result<Option<FileRow>>;
 }
 
 /// One unit of work: all of it is committed, or none.
@@ -534,9 +547,13 @@ pub trait Unit: View {
     /// Jobs of these files to these sites that are not begun become `Held` until
     /// [`release_held`](Self::release_held). Returns how many.
     fn guard_jobs(&mut self, jobs: &[(FileId, SiteId)]) -> Result<usize>;
-    /// Forgets what guards of a project saw at one site or all, and frees what they held there.
-    /// Returns how many jobs.
-    fn release_held(&mut self, project: ProjectId, to: Option<SiteId>) -> Result<usize>;
+    /// Forgets what guards of a project saw, all of them or one at one site, and frees what they held
+    /// there. Returns how many jobs.
+    fn release_held(
+        &mut self,
+        project: ProjectId,
+        guard: Option<(HoldKind, SiteId)>,
+    ) -> Result<usize>;
     /// Sets a representation's priority, and with it that of its jobs, unless it is 0: then later
     /// jobs get the project's. Returns how many jobs.
     fn set_priority(&mut self, representation: RepresentationId, priority: i64) -> Result<usize>;

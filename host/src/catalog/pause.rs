@@ -5,7 +5,7 @@
 //! change no job: who works looks them up. A guard that stopped a pass *guards* the jobs it stopped,
 //! which a pause neither takes over nor frees.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::{OptionalExtension, Row};
 
@@ -13,7 +13,7 @@ use super::reader::Snapshot;
 use super::rows::{natural, stored};
 use super::tally::Bucket;
 use super::work::{Work, unknown};
-use super::{Error, FileId, Millis, ProjectId, RepresentationId, Result, SiteId};
+use super::{Error, FileId, Millis, ProjectId, RepresentationId, Result, SiteId, Unit};
 
 /// What a pause reaches: all that agrees with it in what it names. One that names nothing reaches
 /// everything that this host does.
@@ -55,6 +55,11 @@ impl HoldKind {
             HoldKind::Delete => "delete",
             HoldKind::Change => "change",
         }
+    }
+
+    /// Which guards work from one site to another, given as (to, from).
+    fn of((to, from): (SiteId, SiteId)) -> Self {
+        if from == to { HoldKind::Delete } else { HoldKind::Change }
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -131,7 +136,53 @@ impl Snapshot<'_> {
     }
 }
 
+impl Snapshot<'_> {
+    pub(super) fn guarded_of(&self, project: ProjectId) -> Result<Vec<Hold>> {
+        let mut sums: BTreeMap<SiteId, (i64, i64)> = BTreeMap::new();
+        self.each_counter(project, |site, bucket, files, bytes| {
+            if bucket == Bucket::Guarded {
+                let sum = sums.entry(site).or_default();
+                *sum = (sum.0 + files, sum.1 + bytes);
+            }
+        })?;
+        sums.retain(|_, (files, _)| *files > 0);
+        let mut removals = self.conn.prepare_cached(
+            "SELECT COUNT(*), COALESCE(SUM(f.size), 0)
+             FROM job j INDEXED BY job_order CROSS JOIN file f ON f.id = j.file
+             WHERE j.project = ?1 AND j.to_site = ?2 AND j.from_site = ?2 AND j.state = ?3",
+        )?;
+        let mut holds = Vec::new();
+        for (site, (files, bytes)) in sums {
+            let deletes: (i64, i64) = removals
+                .query_row((project, site, Bucket::Guarded), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+            let changes = (files - deletes.0, bytes - deletes.1);
+            for (kind, (files, bytes)) in [(HoldKind::Delete, deletes), (HoldKind::Change, changes)]
+            {
+                if files > 0 {
+                    let (files, bytes) = (natural(files), natural(bytes));
+                    holds.push(Hold { kind, site, files, bytes, since: 0 });
+                }
+            }
+        }
+        Ok(holds)
+    }
+}
+
 impl Work<'_> {
+    /// What was to be removed has new content: it stays.
+    pub(super) fn spare(&mut self, file: FileId) -> Result<()> {
+        let removed: Vec<SiteId> = {
+            let mut find = self.conn.prepare_cached(
+                "SELECT to_site FROM job WHERE file = ?1 AND from_site = to_site AND state <> ?2",
+            )?;
+            let found = find.query_map((file, Bucket::InProgress), |row| row.get(0))?;
+            found.collect::<rusqlite::Result<_>>()?
+        };
+        removed.into_iter().try_for_each(|site| Unit::drop_job(self, file, site))
+    }
+
     pub(super) fn pause(&mut self, pause: &Pause) -> Result<()> {
         if let Some(representation) = pause.scope.representation {
             let project = self.project_of_representation(representation)?;
@@ -283,13 +334,21 @@ impl Work<'_> {
         Ok(guarded)
     }
 
-    pub(super) fn unguard(&mut self, project: ProjectId, to: Option<SiteId>) -> Result<usize> {
+    pub(super) fn unguard(
+        &mut self,
+        project: ProjectId,
+        guard: Option<(HoldKind, SiteId)>,
+    ) -> Result<usize> {
+        let (kind, site) =
+            guard.map_or((None, None), |(kind, site)| (Some(kind.name()), Some(site)));
         self.conn
-            .prepare_cached("DELETE FROM hold WHERE project = ?1 AND (?2 IS NULL OR site = ?2)")?
-            .execute((project, to))?;
+            .prepare_cached(
+                "DELETE FROM hold WHERE project = ?1 AND (?2 IS NULL OR kind = ?2 AND site = ?3)",
+            )?
+            .execute((project, kind, site))?;
         let mut freed_jobs = 0;
         let mut directions = self.view().directions(project)?;
-        directions.retain(|(site, _)| to.is_none_or(|to| *site == to));
+        directions.retain(|way| guard.is_none_or(|guard| guard == (HoldKind::of(*way), way.0)));
         for (to, from) in directions {
             let jobs: Vec<(FileId, Millis, RepresentationId)> = {
                 let mut find = self.conn.prepare_cached(

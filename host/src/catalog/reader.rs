@@ -1,7 +1,5 @@
 //! Reads: [`View`] over one connection, inside a transaction that the caller opened.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::rows::{self, bound, have_columns, job_columns, natural};
@@ -48,7 +46,7 @@ impl<'c> Snapshot<'c> {
     }
 
     /// Hands each kept counter of a project to `each`, with changes that are yet to be written.
-    fn each_counter(
+    pub(super) fn each_counter(
         &self,
         project: ProjectId,
         mut each: impl FnMut(SiteId, Bucket, i64, i64),
@@ -492,16 +490,13 @@ impl View for Snapshot<'_> {
         self.holds_of(project)
     }
 
-    fn guarded(&self, project: ProjectId) -> Result<Vec<(SiteId, u64, u64)>> {
-        let mut sums: BTreeMap<SiteId, (i64, i64)> = BTreeMap::new();
-        self.each_counter(project, |site, bucket, files, bytes| {
-            if bucket == Bucket::Guarded {
-                let sum = sums.entry(site).or_default();
-                *sum = (sum.0 + files, sum.1 + bytes);
-            }
-        })?;
-        let some = sums.into_iter().filter(|(_, (files, _))| *files > 0);
-        Ok(some.map(|(site, (files, bytes))| (site, natural(files), natural(bytes))).collect())
+    fn guarded(&self, project: ProjectId) -> Result<Vec<Hold>> {
+        self.guarded_of(project)
+    }
+
+    fn file_by_id(&self, file: FileId) -> Result<Option<FileRow>> {
+        let located = self.all_located(vec![file])?;
+        Ok(located.into_iter().next().map(|(_, _, row)| row))
     }
 }
 

@@ -7,9 +7,9 @@ use super::tally::Bucket;
 use super::work::{Facts, Slot, Work};
 use super::{
     ClaimFilter, Claimed, Count, Error, FileId, FileRow, FileState, FolderId, FolderRows,
-    Generation, Have, Hold, Job, JobState, Millis, Pause, ProjectId, QueueFilter, QueueRow,
-    Representation, RepresentationFilter, RepresentationId, RepresentationRow, Result, RootId,
-    Scope, SiteId, StateAt, Unit, View, claim,
+    Generation, Have, Hold, HoldKind, Job, JobState, Millis, Pause, ProjectId, QueueFilter,
+    QueueRow, Representation, RepresentationFilter, RepresentationId, RepresentationRow, Result,
+    RootId, Scope, SiteId, StateAt, Unit, View, claim,
 };
 use crate::publish::{Naming, NamingPattern};
 
@@ -130,6 +130,7 @@ impl Unit for Work<'_> {
             .execute((file, generation, after.size))?;
         self.memory.unit.know(after.representation, 0, after.size - before.size);
         self.recount_file(file, before, after)?;
+        self.spare(file)?;
         self.unpark(file, None)
     }
 
@@ -259,8 +260,12 @@ impl Unit for Work<'_> {
         self.guard(jobs)
     }
 
-    fn release_held(&mut self, project: ProjectId, to: Option<SiteId>) -> Result<usize> {
-        self.unguard(project, to)
+    fn release_held(
+        &mut self,
+        project: ProjectId,
+        guard: Option<(HoldKind, SiteId)>,
+    ) -> Result<usize> {
+        self.unguard(project, guard)
     }
 
     fn set_priority(&mut self, representation: RepresentationId, priority: i64) -> Result<usize> {
@@ -414,5 +419,6 @@ as_view! {
     ) -> Vec<(RootId, String, FileRow)>;
     fn pauses(&self) -> Vec<Pause>;
     fn holds(&self, project: ProjectId) -> Vec<Hold>;
-    fn guarded(&self, project: ProjectId) -> Vec<(SiteId, u64, u64)>;
+    fn guarded(&self, project: ProjectId) -> Vec<Hold>;
+    fn file_by_id(&self, file: FileId) -> Option<FileRow>;
 }

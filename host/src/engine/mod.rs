@@ -16,9 +16,11 @@
 pub mod belonging;
 pub mod clock;
 mod compare;
+pub mod conflicts;
 mod digest;
 mod discover;
 mod feed;
+pub mod guards;
 mod names;
 pub mod pair;
 pub mod pauses;
@@ -38,3 +40,6 @@ mod under_way;
 mod watch;
 
 pub use schedule::{Engine, Mode, Summary};
+
+/// Bytes per read and write of a file: many, because a hop between threads costs.
+const CHUNK: usize = 1 << 20;

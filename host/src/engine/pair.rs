@@ -6,8 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sitesync_provider::ErrorKind;
 
+use super::belonging::Belonging;
 use super::clock::Dice;
 use crate::catalog::{ProjectId, RootId, SiteId, Sqlite};
+use crate::publish::Templates;
 use crate::settings;
 use crate::sites::{Capability, Fault, OpenRoot, Sites, establish, read_identity};
 
@@ -53,6 +55,10 @@ pub struct Pair {
     roots: RwLock<Vec<Arc<RootPair>>>,
     /// By side: no pair of the project before this one has that site.
     leads: [bool; 2],
+    /// Where its project's files belong.
+    pub belonging: Belonging,
+    /// What belongs together in its project.
+    pub templates: Templates,
     stuck: [AtomicUsize; 2],
 }
 
@@ -176,15 +182,6 @@ impl Pair {
         self.roots.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// True if new files travel to this end by themselves.
-    #[must_use]
-    pub fn brings_to(&self, side: Side) -> bool {
-        let (site, settings) = (self.site_name(side), &self.settings);
-        settings.always_accessible_on.iter().any(|always| always == site)
-            || (site == settings.remote_site && settings.upload == settings::Travel::All)
-            || (site == settings.active_site && settings.download == settings::Travel::All)
-    }
-
     /// Opens both ends of one of a project's pairs: connects, checks that each root is the one that
     /// was meant, and that none of them is where it must not be.
     ///
@@ -192,7 +189,7 @@ impl Pair {
     /// `ours` are folders of this host (state, plug-ins, settings, binary) that no root may hold
     /// or lie in.
     pub async fn open(
-        sites: &Sites,
+        sites: &Arc<Sites>,
         catalog: &Sqlite,
         dice: &Dice,
         settings: &settings::Project,
@@ -206,8 +203,10 @@ impl Pair {
         let root_names: Vec<String> =
             paths[0].keys().filter(|name| paths[1].contains_key(name)).cloned().collect();
         let wanted = root_names.clone();
-        let (project, site_ids, roots) = catalog
+        let (here, of) = (sites.clone(), settings.clone());
+        let (project, site_ids, belonging, roots) = catalog
             .write(move |unit| {
+                let belonging = Belonging::of(unit, &here, &of)?;
                 let project = unit.put_project(&project_name)?;
                 let sites = [unit.put_site(&site_names[0])?, unit.put_site(&site_names[1])?];
                 let roots = wanted
@@ -219,7 +218,7 @@ impl Pair {
                         Ok((id, known))
                     })
                     .collect::<crate::catalog::Result<Vec<_>>>()?;
-                Ok((project, sites, roots))
+                Ok((project, sites, belonging, roots))
             })
             .await
             .map_err(|error| catalog_fault(&names[0], &error))?;
@@ -256,6 +255,8 @@ impl Pair {
             leads: names.each_ref().map(|site| leading(settings, site) == Some(&names)),
             names,
             roots: RwLock::new(opened),
+            belonging,
+            templates: settings.templates(),
             stuck: Default::default(),
         })
     }

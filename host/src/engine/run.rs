@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sitesync_provider::{Error, ErrorKind, Kind, SweepOptions};
+use sitesync_provider::{Error, ErrorKind, Kind, Metadata, SweepOptions};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -20,9 +20,10 @@ use super::siblings::Sibling;
 use super::token::Token;
 use super::transfer::Route;
 use crate::catalog::{
-    self, ClaimFilter, Claimed, FileId, Job, JobState, Pause, QueueFilter, RootId, STALE,
+    self, ClaimFilter, Claimed, DOUBTFUL, FileId, Job, JobState, Pause, QueueFilter, QueueRow,
+    RootId, STALE,
 };
-use crate::sites::{Fault, Parked};
+use crate::sites::{Fault, Parked, is_site_fault};
 
 /// Files and bytes of one claim,
 const CLAIM_FILES: usize = 512;
@@ -69,6 +70,15 @@ impl From<catalog::Error> for End {
     fn from(error: catalog::Error) -> Self {
         End::Catalog(error)
     }
+}
+
+/// What was found where an interrupted job was to bring a file of this size.
+struct Unrecorded {
+    root: RootId,
+    row: QueueRow,
+    seen: Metadata,
+    /// It has the time that was sent. Where times are not kept, nobody knows.
+    ours: bool,
 }
 
 /// One pair at work.
@@ -140,14 +150,13 @@ impl Run {
             }
             // Of other pairs too, which may be interrupted as well.
             let tokens = self.engine.catalog.read(|view| view.tokens(project, site))?;
-            for root in self.pair.roots() {
+            let roots = self.pair.roots();
+            for root in &roots {
                 let end = root.end(side);
                 // What a token can resume stays.
                 let keep = tokens.iter().filter_map(|token| Token::of_build(token, end.build()));
                 let swept = end.sweep(SweepOptions::new(keep.collect(), FOREIGN)).await;
                 let swept = swept.map_err(|error| self.fault(side, &error))?;
-                // What arrived and was not recorded may not have reached the disk.
-                end.flush().await.map_err(|error| self.fault(side, &error))?;
                 tracing::info!(
                     project = self.pair.settings.name,
                     site = self.pair.site_name(side),
@@ -158,7 +167,17 @@ impl Run {
             }
             // Looked at once: what ends meanwhile puts its own work back.
             let held = self.engine.under_way.of(site);
-            self.claim_unrecorded(side, &held).await?;
+            let unrecorded = self.unrecorded(side, &held).await?;
+            // What arrived and was not recorded may not have reached the disk. A barrier that fails
+            // is told once: the next one would say nothing of it.
+            let mut durable = true;
+            for root in &roots {
+                if let Err(error) = root.end(side).flush().await {
+                    tracing::warn!(%error, "what arrived before an interruption is written anew");
+                    durable = false;
+                }
+            }
+            self.claim_unrecorded(side, unrecorded, durable).await?;
             self.engine
                 .catalog
                 .write(move |unit| unit.release(project, site, source, &held))
@@ -167,9 +186,8 @@ impl Run {
         Ok(())
     }
 
-    /// What was brought to its place and not recorded is noted as ours before anything else: a
-    /// later claim forgets what was sent before it, and it would be taken for somebody else's.
-    async fn claim_unrecorded(&self, side: Side, held: &[FileId]) -> Result<(), End> {
+    /// What may have been brought to its place, and was not recorded.
+    async fn unrecorded(&self, side: Side, held: &[FileId]) -> Result<Vec<Unrecorded>, End> {
         let (project, site) = (self.pair.project, self.pair.site(side));
         let from = self.pair.site(side.other());
         let filter =
@@ -178,37 +196,57 @@ impl Run {
         interrupted
             .retain(|row| (row.job.to, row.job.from) == (site, from) && !held.contains(&row.file));
         let roots = self.pair.roots();
-        let mut ours = Vec::new();
+        let mut unrecorded = Vec::new();
         for row in interrupted {
             let root = roots.iter().find(|root| root.name == row.root);
             let (Some(root), Some(sent)) = (root, row.job.sent) else { continue };
             let end = root.end(side);
             match end.stat(&row.path).await {
-                Ok(seen)
-                    if seen.kind == Kind::File
-                        && seen.size == sent.size
-                        && plan::is_sent(sent, &seen, end.info.mtime_step_ns) =>
-                {
-                    ours.push((root.id, row, seen));
+                Ok(seen) if seen.kind == Kind::File && seen.size == sent.size => {
+                    let ours = plan::is_sent(sent, &seen, end.info.mtime_step_ns);
+                    unrecorded.push(Unrecorded { root: root.id, row, seen, ours });
                 }
+                Err(error) if is_site_fault(error.kind()) => return Err(self.fault(side, &error)),
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     tracing::debug!(%error, path = row.path, "not known whether it arrived");
                 }
                 _ => {}
             }
         }
+        Ok(unrecorded)
+    }
+
+    /// What is ours is noted so before anything else: a later claim forgets what was sent before
+    /// it, and it would be taken for somebody else's. What may not be durable is not to be found
+    /// equal and left as it is.
+    async fn claim_unrecorded(
+        &self,
+        side: Side,
+        unrecorded: Vec<Unrecorded>,
+        durable: bool,
+    ) -> Result<(), End> {
+        let site = self.pair.site(side);
         let note = move |unit: &mut dyn catalog::Unit| {
-            for (root, row, seen) in ours {
+            for Unrecorded { root, row, seen, ours } in unrecorded {
                 let (folder, name) = row.path.rsplit_once('/').unwrap_or(("", &row.path));
                 let haves = unit.file(root, folder, name)?.map(|file| file.haves);
                 let here = haves.unwrap_or_default().into_iter().find(|have| have.site == site);
-                match here.filter(|have| have.version == seen.fingerprint()) {
-                    None => unit.put_have(row.file, &have(site, STALE, &seen))?,
-                    // It was there before, and was to be written again: which it still is.
-                    Some(old) if old.generation == STALE => {
-                        unit.put_job(row.file, &Job { sent: None, ..row.job })?;
+                let anew = match here.filter(|have| have.version == seen.fingerprint()) {
+                    None if !ours => {
+                        if !durable {
+                            unit.put_have(row.file, &have(site, DOUBTFUL, &seen))?;
+                        }
+                        false
                     }
-                    Some(_) => {}
+                    None => {
+                        unit.put_have(row.file, &have(site, STALE, &seen))?;
+                        !durable
+                    }
+                    // It was there before, and was to be written again: which it still is.
+                    Some(old) => old.generation == STALE,
+                };
+                if anew {
+                    unit.put_job(row.file, &Job { sent: None, ..row.job })?;
                 }
             }
             Ok(())

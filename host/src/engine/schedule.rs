@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::clock::{Dice, HostTime};
+use super::guards::Guards;
 use super::pair::Pair;
 use super::pauses::Pauses;
 use super::progress::{Note, Progress};
@@ -89,6 +90,8 @@ pub struct Engine {
     /// What is not to be worked on.
     pub pauses: Arc<Pauses>,
     pub(super) nudges: Arc<watch::Sender<u64>>,
+    /// What guards let go lately.
+    pub guards: Arc<Guards>,
 }
 
 impl Engine {
@@ -114,6 +117,7 @@ impl Engine {
             recorded: Arc::default(),
             pauses: Arc::default(),
             nudges: Arc::default(),
+            guards: Arc::default(),
         }
     }
 

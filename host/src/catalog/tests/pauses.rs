@@ -30,6 +30,10 @@ impl Fixture {
     }
 }
 
+fn change(site: SiteId, files: u64, bytes: u64) -> Hold {
+    Hold { kind: HoldKind::Change, site, files, bytes, since: 0 }
+}
+
 #[test]
 fn a_paused_representation_is_not_worked_on() {
     let t = fixture();
@@ -165,14 +169,14 @@ fn a_guard_holds_what_it_names() {
         let jobs = [moving, failed, later, ready].map(|file| (file, b));
         let held = unit.guard_jobs(&jobs)?;
         assert_eq!(unit.guard_jobs(&[(ready, a), (ready, b)])?, 0, "no job, and held already");
-        assert_eq!(unit.guarded(project)?, [(b, 2, 9)]);
+        assert_eq!(unit.guarded(project)?, [change(b, 2, 9)]);
         Ok(held)
     });
     assert_eq!(held, 2);
     let mut holds = t.db.read(|view| view.holds(project)).unwrap();
     holds.sort_by_key(|hold| std::cmp::Reverse(hold.site));
     assert_eq!(holds, stored);
-    assert_eq!(t.db.read(|view| view.guarded(project)).unwrap(), [(b, 2, 9)]);
+    assert_eq!(t.db.read(|view| view.guarded(project)).unwrap(), [change(b, 2, 9)]);
     assert_eq!((t.state("ready"), t.state("later")), (JobState::Held, JobState::Held));
     assert_eq!((t.state("moving"), t.state("failed")), (JobState::InProgress, JobState::Failed));
     assert_eq!(t.names(t.filter()), ["free"]);
@@ -185,9 +189,9 @@ fn a_guard_holds_what_it_names() {
 
     // It obeys a pause when it is freed.
     t.pause(t.scope(Some(b)));
-    assert_eq!(t.write(move |unit| unit.release_held(project, Some(a))), 0);
+    assert_eq!(t.write(move |unit| unit.release_held(project, Some((HoldKind::Change, a)))), 0);
     assert_eq!(t.db.read(|view| view.holds(project)).unwrap().len(), 1);
-    assert_eq!(t.write(move |unit| unit.release_held(project, Some(b))), 2);
+    assert_eq!(t.write(move |unit| unit.release_held(project, Some((HoldKind::Change, b)))), 2);
     assert_eq!(t.db.read(|view| view.holds(project)).unwrap(), []);
     assert_eq!(t.db.read(|view| view.guarded(project)).unwrap(), []);
     assert_eq!(t.state("ready"), JobState::Held);
