@@ -21,10 +21,12 @@ mod discover;
 mod feed;
 mod names;
 pub mod pair;
+mod place;
 mod plan;
 pub mod progress;
 mod record;
 mod recorded;
+pub mod remove;
 mod run;
 mod schedule;
 mod survey;
@@ -35,4 +37,5 @@ mod twins;
 mod under_way;
 mod watch;
 
+pub use place::Trouble;
 pub use schedule::{Engine, Mode, Summary};
