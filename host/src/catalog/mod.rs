@@ -17,6 +17,7 @@ mod claim;
 mod error;
 mod examine;
 mod grouping;
+mod mend;
 mod naming;
 mod pause;
 mod pool;
@@ -37,6 +38,7 @@ use std::fmt;
 
 pub use error::{Error, Result};
 pub use examine::Tallied;
+pub use mend::{copy, recount, set_aside};
 pub use naming::{Naming, NamingPattern, WrongNaming};
 pub use pause::{Hold, HoldKind, Pause, Scope};
 pub use representation::{Representation, RepresentationFilter, RepresentationRow, StateAt};

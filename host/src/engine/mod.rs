@@ -26,6 +26,7 @@ mod plan;
 pub mod progress;
 mod record;
 mod recorded;
+pub mod rehearse;
 pub mod remove;
 mod run;
 mod schedule;
