@@ -13,6 +13,7 @@
 //! - The engine never names a provider, and never holds a whole tree: memory is bounded by queues.
 //! - Clock and randomness are injected.
 
+pub mod adopt;
 pub mod belonging;
 pub mod clock;
 mod compare;
@@ -36,6 +37,7 @@ mod transfer;
 mod trash;
 mod twins;
 mod under_way;
+pub mod validate;
 mod watch;
 
 pub use place::Trouble;

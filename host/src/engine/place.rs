@@ -122,6 +122,12 @@ impl Engine {
     }
 }
 
+/// Whether two roots are one storage under two names.
+pub(super) fn one_storage(a: &RootAt, b: &RootAt) -> bool {
+    let roots = [a.root.clone(), b.root.clone()];
+    pair::refuse_one_folder(&roots, &[a.identity.clone(), b.identity.clone()]).is_err()
+}
+
 /// Does something for each of these, a few at once. What comes of them is in no particular order.
 pub(super) async fn for_each<T, R, Work>(
     all: Vec<T>,

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use sitesync_provider::{DeleteOptions, ErrorKind, Kind, join};
 
 use super::belonging::{Belonging, here};
-use super::pair::refuse_one_folder;
-use super::place::{Place, RootAt, Trouble, for_each};
+use super::place::{Place, RootAt, Trouble, for_each, one_storage};
 use super::schedule::Engine;
 use super::trash::keeps;
 use crate::catalog::{self, FileRow, GONE, Have, JobState, Millis, RootId, SiteId, UNKNOWN, Unit};
@@ -399,12 +398,6 @@ impl Remover {
         self.engine.catalog.write(write).await?;
         fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
-}
-
-/// Whether two roots are one storage under two names.
-fn one_storage(a: &RootAt, b: &RootAt) -> bool {
-    let roots = [a.root.clone(), b.root.clone()];
-    refuse_one_folder(&roots, &[a.identity.clone(), b.identity.clone()]).is_err()
 }
 
 /// Whether a site that is to have the newest content of a file has it at this moment; else why not.
