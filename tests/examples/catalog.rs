@@ -15,9 +15,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sitesync::catalog::{
-    FileId, FileState, Have, Job, JobState, Naming, NamingPattern, ProjectId, QueueFilter,
-    RepresentationFilter, RootId, SiteId, Sqlite, Unit, View,
+    FileId, FileState, Have, Job, JobState, ProjectId, QueueFilter, RepresentationFilter, RootId,
+    SiteId, Sqlite, Unit, View,
 };
+use sitesync::publish::{Naming, NamingPattern, SelectorError};
 
 /// Files that are published with one call.
 const BATCH: u64 = 1_000;
@@ -62,7 +63,7 @@ fn main() -> Result<()> {
     // What is rare and last is the hardest to find.
     catalog.write_blocking(move |unit| {
         let last = unit.files_of(
-            unit.representations_like(place.project, &NamingPattern::of("*/*/*/*"), usize::MAX)?
+            unit.representations_like(place.project, &pattern("**")?, usize::MAX)?
                 .last()
                 .map(|one| one.id)
                 .ok_or_else(|| unknown("representations"))?,
@@ -80,7 +81,7 @@ fn main() -> Result<()> {
         ..RepresentationFilter::default()
     };
     let queued = QueueFilter { states: vec![JobState::Ready], limit: PAGE, offset: 0 };
-    let pattern = NamingPattern::of("*/sh0010/*/latest/*");
+    let latest = pattern("*/*/sh0010/*/latest/*")?;
     let full = |rows: usize| rows == PAGE.min(usize::try_from(representations).unwrap_or(PAGE));
     let report = json!({
         "files": files,
@@ -95,13 +96,18 @@ fn main() -> Result<()> {
             Ok(view.representation_queue(place.project, &of(&[FileState::Failed]))?.len() == 1)
         })?,
         "latest_of_a_folder": page(folder, |view| {
-            view.representations_like(place.project, &pattern, PAGE).map(|_| true)
+            view.representations_like(place.project, &latest, PAGE).map(|_| true)
         })?,
         "resident_bytes": resident()?,
         "catalog_bytes": fs::metadata(folder.join("catalog.db"))?.len(),
     });
     println!("{report}");
     Ok(())
+}
+
+fn pattern(text: &str) -> sitesync::catalog::Result<NamingPattern> {
+    let wrong = |wrong: SelectorError| sitesync::catalog::Error::Invalid(wrong.to_string());
+    text.parse().map_err(wrong)
 }
 
 fn unknown(what: &str) -> sitesync::catalog::Error {

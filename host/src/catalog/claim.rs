@@ -2,13 +2,14 @@
 //!
 //! A ready job whose source lost the newest content is *parked* when it is met: out of the way of
 //! later claims, still `Ready` to everyone else, and back as soon as its source has that content.
+//! What is to be removed where it is needs to be there, whatever its content.
 
 use rusqlite::{CachedStatement, Row};
 
 use super::rows::{self, have_columns, job_columns, natural, stored};
 use super::tally::Bucket;
 use super::work::Work;
-use super::{ClaimFilter, Claimed, FileId, Generation, Have, Millis, Result, RootId, SiteId};
+use super::{ClaimFilter, Claimed, FileId, GONE, Generation, Have, Millis, Result, RootId, SiteId};
 
 /// So many jobs are parked in one call; a claim that met only such comes back empty, and the next
 /// one goes on behind them.
@@ -28,7 +29,8 @@ macro_rules! candidates {
               CROSS JOIN folder d ON d.id = f.folder
               LEFT JOIN have s ON s.file = j.file AND s.site = j.from_site
               LEFT JOIN have t ON t.file = j.file AND t.site = j.to_site
-              WHERE j.project = ?1 AND j.to_site = ?2 AND j.state = 0 AND f.size <= ?3",
+              WHERE j.project = ?1 AND j.to_site = ?2 AND j.from_site = ?3 AND j.state = 0
+                AND f.size <= ?4",
             $narrowed,
             " ORDER BY j.priority DESC, j.queued_at, j.file"
         )
@@ -83,7 +85,8 @@ pub(super) fn claim(work: &mut Work<'_>, filter: &ClaimFilter) -> Result<Vec<Cla
 fn by_priority(work: &Work<'_>, filter: &ClaimFilter) -> Result<Found> {
     let mut all = work.conn.prepare_cached(candidates!(""))?;
     let mut found = Found::default();
-    gather(&mut all, (filter.project, filter.to, largest(filter)), filter, &mut found, None)?;
+    let params = (filter.project, filter.to, filter.from, largest(filter));
+    gather(&mut all, params, filter, &mut found, None)?;
     Ok(found)
 }
 
@@ -92,14 +95,14 @@ fn by_priority(work: &Work<'_>, filter: &ClaimFilter) -> Result<Found> {
 fn oldest(work: &Work<'_>, filter: &ClaimFilter) -> Result<Found> {
     let mut next = work.conn.prepare_cached(
         "SELECT priority FROM job INDEXED BY job_order
-         WHERE project = ?1 AND to_site = ?2 AND state = 0 AND priority < ?3
+         WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = 0 AND priority < ?4
          ORDER BY priority DESC LIMIT 1",
     )?;
-    let mut of = work.conn.prepare_cached(candidates!(" AND j.priority = ?4"))?;
+    let mut of = work.conn.prepare_cached(candidates!(" AND j.priority = ?5"))?;
     let mut found = Found::default();
     let mut priority = i64::MAX;
     loop {
-        let mut rows = next.query((filter.project, filter.to, priority))?;
+        let mut rows = next.query((filter.project, filter.to, filter.from, priority))?;
         let Some(row) = rows.next()? else {
             return Ok(found);
         };
@@ -107,7 +110,7 @@ fn oldest(work: &Work<'_>, filter: &ClaimFilter) -> Result<Found> {
         drop(rows);
         // Once enough are in hand, only what is older than the youngest of them is of interest.
         let youngest = found.jobs.get(filter.files - 1).map(|(claimed, _)| claimed.job.queued_at);
-        let params = (filter.project, filter.to, largest(filter), priority);
+        let params = (filter.project, filter.to, filter.from, largest(filter), priority);
         gather(&mut of, params, filter, &mut found, youngest)?;
         found.jobs.sort_by_key(|(claimed, _)| (claimed.job.queued_at, claimed.file));
         found.jobs.truncate(filter.files);
@@ -134,7 +137,8 @@ fn gather(
         let to: SiteId = row.get(JOB)?;
         let from: SiteId = row.get(JOB + 1)?;
         let source = rows::have(row, SOURCE, from)?;
-        let Some(source) = source.filter(|have| have.generation == newest) else {
+        let fit = |have: &Have| have.generation == newest || from == to && have.generation != GONE;
+        let Some(source) = source.filter(fit) else {
             found.stale.push((row.get(0)?, to));
             if found.stale.len() >= PARKED_AT_ONCE {
                 break;

@@ -7,7 +7,8 @@ use rusqlite::OptionalExtension;
 
 use super::tally::Bucket;
 use super::work::{Facts, Work, unknown};
-use super::{Error, FileId, Naming, ProjectId, Representation, RepresentationId, Result, SiteId};
+use super::{Error, FileId, ProjectId, Representation, RepresentationId, Result, SiteId};
+use crate::publish::Naming;
 
 /// So many representations are remembered by name; publishing and scanning ask for the same one
 /// for each of its files.
@@ -25,7 +26,9 @@ impl Work<'_> {
     ) -> Result<RepresentationId> {
         let (priority, made_at, made_by, published) = made;
         let news = |of: &Representation| {
-            published && (of.priority, of.made_at, &*of.made_by, of.published) != made
+            let same_maker = made_by.is_empty() || made_by == of.made_by;
+            let same = (of.priority, of.made_at, of.published) == (priority, made_at, true);
+            published && !(same && same_maker)
         };
         let remembered = self.memory.remembered.get(&project).and_then(|known| known.get(naming));
         if let Some(known) = remembered.filter(|known| !news(known)) {
@@ -37,22 +40,24 @@ impl Work<'_> {
         };
         let now = match stored {
             Some(stored) if !news(&stored) => stored,
-            stored => {
-                let new = RepresentationId(self.memory.next_representation);
-                let now = Representation {
-                    id: stored.as_ref().map_or(new, |stored| stored.id),
+            Some(stored) => {
+                let known = Some(stored.made_by).filter(|_| made_by.is_empty());
+                let made_by = known.unwrap_or_else(|| made_by.to_owned());
+                let now = Representation { priority, made_at, made_by, published, ..stored };
+                self.publish_again(&now)?;
+                now
+            }
+            None => {
+                let new = Representation {
+                    id: RepresentationId(self.memory.next_representation),
                     naming: naming.clone(),
                     priority,
                     made_at,
                     made_by: made_by.to_owned(),
                     published,
                 };
-                if stored.is_some() {
-                    self.publish_again(&now)?
-                } else {
-                    self.make(project, &now)?
-                }
-                now
+                self.make(project, &new)?;
+                new
             }
         };
         let id = now.id;
@@ -74,7 +79,9 @@ impl Work<'_> {
     }
 
     fn make(&mut self, project: ProjectId, new: &Representation) -> Result<()> {
-        new.naming.check().map_err(|wrong| Error::Invalid(wrong.to_string()))?;
+        if new.naming.to_string().parse().as_ref() != Ok(&new.naming) {
+            return Err(Error::Invalid(format!("'{}' names no representation", new.naming)));
+        }
         let mut find = self.conn.prepare_cached("SELECT 1 FROM project WHERE id = ?1")?;
         if !find.exists([project])? {
             return Err(unknown("project", project.0));

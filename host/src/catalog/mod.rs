@@ -18,7 +18,6 @@ mod error;
 mod examine;
 mod grouping;
 mod mend;
-mod naming;
 mod pause;
 mod pool;
 mod reader;
@@ -36,10 +35,11 @@ mod tests;
 
 use std::fmt;
 
+use crate::publish::{Naming, NamingPattern};
+
 pub use error::{Error, Result};
 pub use examine::Tallied;
 pub use mend::{copy, recount, set_aside};
-pub use naming::{Naming, NamingPattern, WrongNaming};
 pub use pause::{Hold, HoldKind, Pause, Scope};
 pub use representation::{Representation, RepresentationFilter, RepresentationRow, StateAt};
 pub use sqlite::Sqlite;
@@ -67,8 +67,8 @@ id!(/// A file in a folder.
 id!(/// Files that were published together, or found in one folder.
     RepresentationId);
 
-/// Numbers the contents of a file: 1 for the first that was seen. Two more say what a site has
-/// that is none of these: [`UNKNOWN`] and [`STALE`].
+/// Numbers the contents of a file: 1 for the first that was seen. Four more say what a site has
+/// that is none of these: [`UNKNOWN`], [`STALE`], [`GONE`] and [`DOUBTFUL`].
 pub type Generation = i64;
 
 /// Something that nobody has compared yet: never overwritten, only met.
@@ -79,6 +79,9 @@ pub const STALE: Generation = -1;
 
 /// It was there, and was deleted. The fingerprint of such a have is [`Have::gone`]'s.
 pub const GONE: Generation = -2;
+
+/// As `UNKNOWN`, and not known to be durable: even if it is equal it is written anew.
+pub const DOUBTFUL: Generation = -3;
 
 /// What one site reported of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +157,7 @@ pub struct Sent {
     pub mtime_ns: Option<i64>,
 }
 
-/// Work for one file at one destination.
+/// Work for one file at one destination. Where it comes from there, it is to be removed there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// Where it must arrive.
@@ -177,6 +180,14 @@ pub struct Job {
     pub token: Option<Vec<u8>>,
     /// Of the last failed try.
     pub error: Option<JobError>,
+}
+
+impl Job {
+    /// Whether its file is to be deleted there: it comes from where it goes.
+    #[must_use]
+    pub fn removes(&self) -> bool {
+        self.from == self.to
+    }
 }
 
 /// A file of a folder, with all that is known of it.
@@ -239,6 +250,8 @@ pub struct ClaimFilter {
     pub project: ProjectId,
     /// To this site.
     pub to: SiteId,
+    /// From this one; from `to` itself, what is to be removed there.
+    pub from: SiteId,
     /// At most so many files.
     pub files: usize,
     /// Stop after the file with which this many bytes are reached (at least one file is given).
@@ -368,14 +381,14 @@ pub trait View {
     fn folders_beneath(&self, root: RootId, path: &str) -> Result<Vec<String>>;
     /// A file's newest generation, if there is such a file.
     fn generation(&self, file: FileId) -> Result<Option<Generation>>;
-    /// How many jobs to this site are marked `InProgress`.
-    fn in_progress(&self, project: ProjectId, to: SiteId) -> Result<u64>;
-    /// The tokens of all unfinished work to this site.
-    fn tokens(&self, project: ProjectId, to: SiteId) -> Result<Vec<Vec<u8>>>;
-    /// How many jobs to this site could be claimed now.
-    fn ready(&self, project: ProjectId, to: SiteId) -> Result<u64>;
-    /// When the next waiting job to this site becomes ready, if any waits.
-    fn next_waiting(&self, project: ProjectId, to: SiteId) -> Result<Option<Millis>>;
+    /// How many jobs from one site to another are marked `InProgress`.
+    fn in_progress(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<u64>;
+    /// The tokens of all unfinished work from one site to another.
+    fn tokens(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<Vec<Vec<u8>>>;
+    /// Whether a job from one site to another could be claimed now.
+    fn ready(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<bool>;
+    /// When the next waiting job from one site to another becomes ready, if any waits.
+    fn next_waiting(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<Option<Millis>>;
     /// Files and bytes by site and state, from kept counters (not by counting).
     fn counts(&self, project: ProjectId) -> Result<Vec<Count>>;
     /// The Sync Queue of a project: in progress, then by priority, then oldest first.
@@ -397,7 +410,8 @@ pub trait View {
         after: RepresentationId,
         limit: usize,
     ) -> Result<Vec<Representation>>;
-    /// Representations of a project whose names fit, in the order of their names, at most `limit`.
+    /// Representations of a project that a pattern means, in the order of their names, at most
+    /// `limit`.
     fn representations_like(
         &self,
         project: ProjectId,
@@ -434,8 +448,12 @@ pub trait View {
     ) -> Result<Vec<(RootId, String, FileRow)>>;
     /// All pauses.
     fn pauses(&self) -> Result<Vec<Pause>>;
-    /// What guards of a project hold back.
+    /// What guards of a project saw that they stopped.
     fn holds(&self, project: ProjectId) -> Result<Vec<Hold>>;
+    /// What guards hold back now of a project's jobs, by kind and site; `since` is 0.
+    fn guarded(&self, project: ProjectId) -> Result<Vec<Hold>>;
+    /// A file by its key, if there is such a file.
+    fn file_by_id(&self, file: FileId) -> Result<Option<FileRow>>;
 }
 
 /// One unit of work: all of it is committed, or none.
@@ -457,8 +475,8 @@ pub trait Unit: View {
     /// A folder's key; makes it.
     fn put_folder(&mut self, root: RootId, path: &str) -> Result<FolderId>;
     /// A representation's key; makes it. One that is there keeps what was said of it, unless it is
-    /// published (again): then that is what is said now. `made_at` is ms since the epoch, and
-    /// `priority` 0 for the project's.
+    /// published (again): then that is what is said now, but for `made_by` if nobody says who.
+    /// `made_at` is ms since the epoch, and `priority` 0 for the project's.
     fn put_representation(
         &mut self,
         project: ProjectId,
@@ -487,7 +505,8 @@ pub trait Unit: View {
     /// A site no longer has a file.
     fn drop_have(&mut self, file: FileId, site: SiteId) -> Result<()>;
     /// Sets a file's job at `job.to`, whatever was there. One that would be ready becomes `Held`
-    /// while its representation is paused there; one that is put as `Held` is a guard's.
+    /// while its representation is paused there; one that a guard holds stays so. One that is put as
+    /// `Held` is a guard's.
     fn put_job(&mut self, file: FileId, job: &Job) -> Result<()>;
     /// Removes a file's job at a site, if there is one.
     fn drop_job(&mut self, file: FileId, to: SiteId) -> Result<()>;
@@ -496,13 +515,19 @@ pub trait Unit: View {
     fn forget_file(&mut self, file: FileId) -> Result<()>;
     /// Waiting jobs whose time has come become ready, at most `limit`; returns how many did.
     fn wake(&mut self, now: Millis, limit: usize) -> Result<usize>;
-    /// Hands out ready jobs whose source has the newest generation: marks them `InProgress`, and
-    /// sets their `sent` to the size and mtime of the source as known here. A ready job whose
-    /// source no longer has the newest generation is skipped.
+    /// Hands out ready jobs whose source has the newest generation, or what is to be removed: marks
+    /// them `InProgress`, and sets their `sent` to the size and mtime of the source as known here.
+    /// Others are skipped.
     fn claim(&mut self, filter: &ClaimFilter) -> Result<Vec<Claimed>>;
-    /// Jobs to this site that are in progress become ready again, but for files that a transfer
-    /// still holds. Returns how many.
-    fn release(&mut self, project: ProjectId, to: SiteId, held: &[FileId]) -> Result<usize>;
+    /// Jobs from one site to another that are in progress become ready again, but for files that a
+    /// transfer still holds. Returns how many.
+    fn release(
+        &mut self,
+        project: ProjectId,
+        to: SiteId,
+        from: SiteId,
+        held: &[FileId],
+    ) -> Result<usize>;
     /// Failed jobs of a project become ready again with no tries; conflicts stay.
     fn reset_failed(&mut self, project: ProjectId) -> Result<usize>;
     /// Sets whether a representation, or one file of it, is wanted at a site; `None`: nobody says.
@@ -521,11 +546,16 @@ pub trait Unit: View {
     fn drop_pause(&mut self, scope: &Scope) -> Result<bool>;
     /// Stores that a guard stopped a pass, and what it saw; replaces what it saw there before.
     fn put_hold(&mut self, project: ProjectId, hold: &Hold) -> Result<()>;
-    /// Jobs to a site that were queued at this host time or later, are not begun, and would replace
-    /// something there, become `Held` until [`release_held`](Self::release_held). Returns how many.
-    fn hold_jobs(&mut self, project: ProjectId, to: SiteId, since: Millis) -> Result<usize>;
-    /// Forgets what guards of a project saw, and frees what they held. Returns how many jobs.
-    fn release_held(&mut self, project: ProjectId) -> Result<usize>;
+    /// Jobs of these files to these sites that are not begun become `Held` until
+    /// [`release_held`](Self::release_held). Returns how many.
+    fn guard_jobs(&mut self, jobs: &[(FileId, SiteId)]) -> Result<usize>;
+    /// Forgets what guards of a project saw, all of them or one at one site, and frees what they held
+    /// there. Returns how many jobs.
+    fn release_held(
+        &mut self,
+        project: ProjectId,
+        guard: Option<(HoldKind, SiteId)>,
+    ) -> Result<usize>;
     /// Sets a representation's priority, and with it that of its jobs, unless it is 0: then later
     /// jobs get the project's. Returns how many jobs.
     fn set_priority(&mut self, representation: RepresentationId, priority: i64) -> Result<usize>;

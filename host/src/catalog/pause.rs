@@ -5,7 +5,7 @@
 //! change no job: who works looks them up. A guard that stopped a pass *guards* the jobs it stopped,
 //! which a pause neither takes over nor frees.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::{OptionalExtension, Row};
 
@@ -13,7 +13,7 @@ use super::reader::Snapshot;
 use super::rows::{natural, stored};
 use super::tally::Bucket;
 use super::work::{Work, unknown};
-use super::{Error, FileId, Millis, ProjectId, RepresentationId, Result, SiteId};
+use super::{Error, FileId, Millis, ProjectId, RepresentationId, Result, SiteId, Unit};
 
 /// What a pause reaches: all that agrees with it in what it names. One that names nothing reaches
 /// everything that this host does.
@@ -55,6 +55,11 @@ impl HoldKind {
             HoldKind::Delete => "delete",
             HoldKind::Change => "change",
         }
+    }
+
+    /// Which guards work from one site to another, given as (to, from).
+    fn of((to, from): (SiteId, SiteId)) -> Self {
+        if from == to { HoldKind::Delete } else { HoldKind::Change }
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -131,7 +136,53 @@ impl Snapshot<'_> {
     }
 }
 
+impl Snapshot<'_> {
+    pub(super) fn guarded_of(&self, project: ProjectId) -> Result<Vec<Hold>> {
+        let mut sums: BTreeMap<SiteId, (i64, i64)> = BTreeMap::new();
+        self.each_counter(project, |site, bucket, files, bytes| {
+            if bucket == Bucket::Guarded {
+                let sum = sums.entry(site).or_default();
+                *sum = (sum.0 + files, sum.1 + bytes);
+            }
+        })?;
+        sums.retain(|_, (files, _)| *files > 0);
+        let mut removals = self.conn.prepare_cached(
+            "SELECT COUNT(*), COALESCE(SUM(f.size), 0)
+             FROM job j INDEXED BY job_order CROSS JOIN file f ON f.id = j.file
+             WHERE j.project = ?1 AND j.to_site = ?2 AND j.from_site = ?2 AND j.state = ?3",
+        )?;
+        let mut holds = Vec::new();
+        for (site, (files, bytes)) in sums {
+            let deletes: (i64, i64) = removals
+                .query_row((project, site, Bucket::Guarded), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+            let changes = (files - deletes.0, bytes - deletes.1);
+            for (kind, (files, bytes)) in [(HoldKind::Delete, deletes), (HoldKind::Change, changes)]
+            {
+                if files > 0 {
+                    let (files, bytes) = (natural(files), natural(bytes));
+                    holds.push(Hold { kind, site, files, bytes, since: 0 });
+                }
+            }
+        }
+        Ok(holds)
+    }
+}
+
 impl Work<'_> {
+    /// What was to be removed has new content: it stays.
+    pub(super) fn spare(&mut self, file: FileId) -> Result<()> {
+        let removed: Vec<SiteId> = {
+            let mut find = self.conn.prepare_cached(
+                "SELECT to_site FROM job WHERE file = ?1 AND from_site = to_site AND state <> ?2",
+            )?;
+            let found = find.query_map((file, Bucket::InProgress), |row| row.get(0))?;
+            found.collect::<rusqlite::Result<_>>()?
+        };
+        removed.into_iter().try_for_each(|site| Unit::drop_job(self, file, site))
+    }
+
     pub(super) fn pause(&mut self, pause: &Pause) -> Result<()> {
         if let Some(representation) = pause.scope.representation {
             let project = self.project_of_representation(representation)?;
@@ -193,8 +244,7 @@ impl Work<'_> {
         representation: RepresentationId,
         to: SiteId,
     ) -> Result<Bucket> {
-        let ready = matches!(state, Bucket::Ready | Bucket::Waiting | Bucket::Parked);
-        Ok(if ready && self.is_paused(representation, to)? { Bucket::Held } else { state })
+        Ok(if is_free(state) && self.is_paused(representation, to)? { Bucket::Held } else { state })
     }
 
     /// Holds and frees the jobs of a representation as its pauses say.
@@ -272,40 +322,53 @@ impl Work<'_> {
         Ok(())
     }
 
-    pub(super) fn guard(&mut self, project: ProjectId, to: SiteId, since: Millis) -> Result<usize> {
-        let files: Vec<FileId> = {
-            let mut find = self.conn.prepare_cached(
-                "SELECT j.file FROM job j INDEXED BY job_order
-                 CROSS JOIN have h ON h.file = j.file AND h.site = j.to_site
-                 WHERE j.project = ?1 AND j.to_site = ?2 AND j.state IN (0, 1, 5)
-                   AND j.queued_at >= ?3 AND h.generation <> -2",
-            )?;
-            let found = find.query_map((project, to, since), |row| row.get(0))?;
-            found.collect::<rusqlite::Result<_>>()?
-        };
-        files.iter().try_for_each(|file| self.set_state(*file, to, Bucket::Guarded))?;
-        Ok(files.len())
+    pub(super) fn guard(&mut self, jobs: &[(FileId, SiteId)]) -> Result<usize> {
+        let mut guarded = 0;
+        for (file, to) in jobs {
+            let (_, slot) = self.look(*file, *to)?;
+            if slot.job.is_some_and(|state| is_free(state) || state == Bucket::Held) {
+                self.set_state(*file, *to, Bucket::Guarded)?;
+                guarded += 1;
+            }
+        }
+        Ok(guarded)
     }
 
-    pub(super) fn unguard(&mut self, project: ProjectId) -> Result<usize> {
-        self.conn.prepare_cached("DELETE FROM hold WHERE project = ?1")?.execute([project])?;
-        let jobs: Vec<(FileId, SiteId, Millis, RepresentationId)> = {
-            let mut find = self.conn.prepare_cached(
-                "SELECT j.file, j.to_site, j.not_before, f.representation
-                 FROM site s CROSS JOIN job j INDEXED BY job_order
-                 CROSS JOIN file f ON f.id = j.file
-                 WHERE j.project = ?1 AND j.to_site = s.id AND j.state = ?2",
-            )?;
-            let found = find.query_map((project, Bucket::Guarded), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })?;
-            found.collect::<rusqlite::Result<_>>()?
-        };
-        for (file, to, not_before, representation) in &jobs {
-            let state = self.obeying(freed(*not_before), *representation, *to)?;
-            self.set_state(*file, *to, state)?;
+    pub(super) fn unguard(
+        &mut self,
+        project: ProjectId,
+        guard: Option<(HoldKind, SiteId)>,
+    ) -> Result<usize> {
+        let (kind, site) =
+            guard.map_or((None, None), |(kind, site)| (Some(kind.name()), Some(site)));
+        self.conn
+            .prepare_cached(
+                "DELETE FROM hold WHERE project = ?1 AND (?2 IS NULL OR kind = ?2 AND site = ?3)",
+            )?
+            .execute((project, kind, site))?;
+        let mut freed_jobs = 0;
+        let mut directions = self.view().directions(project)?;
+        directions.retain(|way| guard.is_none_or(|guard| guard == (HoldKind::of(*way), way.0)));
+        for (to, from) in directions {
+            let jobs: Vec<(FileId, Millis, RepresentationId)> = {
+                let mut find = self.conn.prepare_cached(
+                    "SELECT j.file, j.not_before, f.representation
+                     FROM job j INDEXED BY job_order CROSS JOIN file f ON f.id = j.file
+                     WHERE j.project = ?1 AND j.to_site = ?2 AND j.from_site = ?3
+                       AND j.state = ?4",
+                )?;
+                let found = find.query_map((project, to, from, Bucket::Guarded), |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })?;
+                found.collect::<rusqlite::Result<_>>()?
+            };
+            freed_jobs += jobs.len();
+            for (file, not_before, representation) in jobs {
+                let state = self.obeying(freed(not_before), representation, to)?;
+                self.set_state(file, to, state)?;
+            }
         }
-        Ok(jobs.len())
+        Ok(freed_jobs)
     }
 
     pub(super) fn project_of_representation(
@@ -323,6 +386,11 @@ impl Work<'_> {
         self.memory.representation = Some((representation, project));
         Ok(project)
     }
+}
+
+/// Whether a job that is stored so is or will be ready.
+fn is_free(state: Bucket) -> bool {
+    matches!(state, Bucket::Ready | Bucket::Waiting | Bucket::Parked)
 }
 
 /// What a job becomes that is no longer kept back. A time that has come wakes it at once.

@@ -6,10 +6,10 @@ use super::rows::{self, bound, have_columns, job_columns, natural};
 use super::tally::{Bucket, Tally};
 use super::{
     Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, Hold, JobState, Millis,
-    Naming, NamingPattern, Pause, ProjectId, QueueFilter, QueueRow, Representation,
-    RepresentationFilter, RepresentationId, RepresentationRow, Result, RootId, SiteId, StateAt,
-    View,
+    Pause, ProjectId, QueueFilter, QueueRow, Representation, RepresentationFilter,
+    RepresentationId, RepresentationRow, Result, RootId, SiteId, StateAt, View,
 };
+use crate::publish::{Naming, NamingPattern};
 
 /// What one connection sees, with the counter changes that its transaction has yet to write.
 #[derive(Debug)]
@@ -28,29 +28,47 @@ impl<'c> Snapshot<'c> {
         Ok(find.query_row(params, |row| row.get(0)).optional()?)
     }
 
-    /// The counter of a project at a site, roots summed up.
-    fn counted(&self, project: ProjectId, site: SiteId, bucket: Bucket) -> Result<i64> {
-        let mut sum = self.conn.prepare_cached(
-            "SELECT r.id, coalesce((SELECT c.files FROM counter c
-                                    WHERE c.root = r.id AND c.site = ?2 AND c.bucket = ?3), 0)
-             FROM root r WHERE r.project = ?1",
+    /// The directions in which a project has work, to and from, in order: there are few.
+    pub(super) fn directions(&self, project: ProjectId) -> Result<Vec<(SiteId, SiteId)>> {
+        let mut next = self.conn.prepare_cached(
+            "SELECT to_site, from_site FROM job INDEXED BY job_order
+             WHERE project = ?1 AND (to_site, from_site) > (?2, ?3)
+             ORDER BY to_site, from_site LIMIT 1",
         )?;
-        let mut found = sum.query((project, site, bucket))?;
-        let mut files = 0;
-        while let Some(row) = found.next()? {
-            let root: RootId = row.get(0)?;
-            files += row.get::<_, i64>(1)? + self.pending_files(root, site, bucket);
+        let mut directions = Vec::new();
+        let mut last = (SiteId(i64::MIN), SiteId(i64::MIN));
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        while let Some(found) = next.query_row((project, last.0, last.1), read).optional()? {
+            directions.push(found);
+            last = found;
         }
-        Ok(files)
+        Ok(directions)
     }
 
-    fn pending_files(&self, root: RootId, site: SiteId, bucket: Bucket) -> i64 {
-        let tallies = self.pending.iter().flatten();
-        let changes = tallies.flat_map(|tally| tally.changes());
-        changes
-            .filter(|(r, s, b, _)| *r == root && *s == site && *b == bucket)
-            .map(|(_, _, _, change)| change.files)
-            .sum()
+    /// Hands each kept counter of a project to `each`, with changes that are yet to be written.
+    pub(super) fn each_counter(
+        &self,
+        project: ProjectId,
+        mut each: impl FnMut(SiteId, Bucket, i64, i64),
+    ) -> Result<()> {
+        let mut sums = self.conn.prepare_cached(
+            "SELECT r.id, c.site, c.bucket, c.files, c.bytes
+             FROM root r CROSS JOIN counter c ON c.root = r.id WHERE r.project = ?1",
+        )?;
+        let mut found = sums.query([project])?;
+        while let Some(row) = found.next()? {
+            each(row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+        }
+        let mut roots = self.conn.prepare_cached("SELECT id FROM root WHERE project = ?1")?;
+        let roots: Vec<RootId> =
+            roots.query_map([project], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        let pending = self.pending.iter().flatten();
+        for (root, site, bucket, change) in pending.flat_map(|tally| tally.changes()) {
+            if roots.contains(&root) {
+                each(site, bucket, change.files, change.bytes);
+            }
+        }
+        Ok(())
     }
 
     fn jobs_of(&self, folder: FolderId, files: &mut [FileRow]) -> Result<()> {
@@ -313,49 +331,42 @@ impl View for Snapshot<'_> {
         self.id("SELECT generation FROM file WHERE id = ?1", [file])
     }
 
-    fn in_progress(&self, project: ProjectId, to: SiteId) -> Result<u64> {
-        Ok(natural(self.counted(project, to, Bucket::InProgress)?))
+    fn in_progress(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<u64> {
+        let sql = "SELECT count(*) FROM job INDEXED BY job_order
+             WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = ?4";
+        let files = self.id(sql, (project, to, from, Bucket::InProgress))?;
+        Ok(natural(files.unwrap_or(0)))
     }
 
-    fn tokens(&self, project: ProjectId, to: SiteId) -> Result<Vec<Vec<u8>>> {
+    fn tokens(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<Vec<Vec<u8>>> {
         let mut find = self.conn.prepare_cached(
-            "SELECT token FROM job WHERE project = ?1 AND to_site = ?2 AND token IS NOT NULL",
+            "SELECT token FROM job
+             WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND token IS NOT NULL",
         )?;
-        let tokens = find.query_map((project, to), |row| row.get(0))?;
+        let tokens = find.query_map((project, to, from), |row| row.get(0))?;
         Ok(tokens.collect::<rusqlite::Result<_>>()?)
     }
 
-    fn ready(&self, project: ProjectId, to: SiteId) -> Result<u64> {
-        Ok(natural(self.counted(project, to, Bucket::Ready)?))
+    fn ready(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<bool> {
+        let sql = "SELECT 1 FROM job INDEXED BY job_order
+             WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = ?4 LIMIT 1";
+        Ok(self.id(sql, (project, to, from, Bucket::Ready))?.is_some())
     }
 
-    fn next_waiting(&self, project: ProjectId, to: SiteId) -> Result<Option<Millis>> {
+    fn next_waiting(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<Option<Millis>> {
         self.id(
             "SELECT not_before FROM job INDEXED BY job_waiting
-             WHERE project = ?1 AND to_site = ?2 AND state = 1 ORDER BY not_before LIMIT 1",
-            (project, to),
+             WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = 1
+             ORDER BY not_before LIMIT 1",
+            (project, to, from),
         )
     }
 
     fn counts(&self, project: ProjectId) -> Result<Vec<Count>> {
-        let mut sums = self.conn.prepare_cached(
-            "SELECT r.id, c.site, c.bucket, c.files, c.bytes
-             FROM root r CROSS JOIN counter c ON c.root = r.id WHERE r.project = ?1",
-        )?;
         let mut counts = Vec::new();
-        let mut found = sums.query([project])?;
-        while let Some(row) = found.next()? {
-            count(&mut counts, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-        }
-        let mut roots = self.conn.prepare_cached("SELECT id FROM root WHERE project = ?1")?;
-        let roots: Vec<RootId> =
-            roots.query_map([project], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        for (root, site, bucket, change) in self.pending.iter().flatten().flat_map(|t| t.changes())
-        {
-            if roots.contains(&root) {
-                count(&mut counts, site, bucket, change.files, change.bytes);
-            }
-        }
+        self.each_counter(project, |site, bucket, files, bytes| {
+            count(&mut counts, site, bucket, files, bytes);
+        })?;
         let mut counts: Vec<Count> = counts.iter().map(Sum::counted).collect();
         counts.retain(|count| count.files > 0);
         let shown = |state| FileState::ALL.iter().position(|s| *s == state);
@@ -369,17 +380,17 @@ impl View for Snapshot<'_> {
         let mut places = Vec::new();
         let mut first = self.conn.prepare_cached(
             "SELECT priority, queued_at, file FROM job INDEXED BY job_order
-             WHERE project = ?1 AND to_site = ?2 AND state = ?3
-             ORDER BY priority DESC, queued_at, file LIMIT ?4",
+             WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = ?4
+             ORDER BY priority DESC, queued_at, file LIMIT ?5",
         )?;
-        // The index is ordered within a (site, state): the first of each, merged.
-        for (to, _) in self.site_names()? {
+        // The index is ordered within a (direction, state): the first of each, merged.
+        for (to, from) in self.directions(project)? {
             for bucket in Bucket::ALL {
                 let Some(state) = bucket.job_state().filter(|state| wanted(*state)) else {
                     continue;
                 };
                 let later = state != JobState::InProgress;
-                let mut found = first.query((project, to, bucket, bound(end)))?;
+                let mut found = first.query((project, to, from, bucket, bound(end)))?;
                 while let Some(row) = found.next()? {
                     let priority: i64 = row.get(0)?;
                     let queued_at: Millis = row.get(1)?;
@@ -478,6 +489,15 @@ impl View for Snapshot<'_> {
 
     fn holds(&self, project: ProjectId) -> Result<Vec<Hold>> {
         self.holds_of(project)
+    }
+
+    fn guarded(&self, project: ProjectId) -> Result<Vec<Hold>> {
+        self.guarded_of(project)
+    }
+
+    fn file_by_id(&self, file: FileId) -> Result<Option<FileRow>> {
+        let located = self.all_located(vec![file])?;
+        Ok(located.into_iter().next().map(|(_, _, row)| row))
     }
 }
 

@@ -2,14 +2,13 @@
 
 use rusqlite::{OptionalExtension, Row};
 
-use super::naming::by_version;
 use super::reader::{Snapshot, Sum, count};
 use super::rows::{bound, natural};
 use super::tally::{ANYWHERE, Bucket};
 use super::{
-    Count, FileId, FileRow, FileState, Naming, NamingPattern, ProjectId, RepresentationId, Result,
-    RootId, SiteId,
+    Count, FileId, FileRow, FileState, ProjectId, RepresentationId, Result, RootId, SiteId,
 };
+use crate::publish::{Naming, NamingPattern, newest_versions};
 
 /// Files that were published together, or found in one folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,62 +184,49 @@ impl Snapshot<'_> {
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// In the order of names. Reads on from what all folders that fit begin with.
+    /// In the order of names. Reads on from the folder in which all lie that fit.
     pub(super) fn representations_fitting(
         &self,
         project: ProjectId,
         pattern: &NamingPattern,
         limit: usize,
     ) -> Result<Vec<Representation>> {
+        if let Some(exact) = pattern.exact() {
+            let id = self.representation_named(project, exact)?.filter(|_| limit > 0);
+            let found = id.map(|id| self.representation_of(id)).transpose()?.flatten();
+            return Ok(found.into_iter().collect());
+        }
         let mut find = self.conn.prepare_cached(concat!(
             "SELECT ",
             columns!(),
             " FROM representation p WHERE p.project = ?1 AND p.folder >= ?2
               ORDER BY p.folder, p.product, p.version, p.name"
         ))?;
-        let prefix = pattern.folder_prefix();
-        let mut rows = find.query((project, prefix))?;
+        let within = pattern.within();
+        let mut rows = find.query((project, &within))?;
         let mut fitting: Vec<Representation> = Vec::new();
-        // Where the versions of the last folder and product begin, for `latest`.
-        let mut versions = 0;
-        while let Some(row) = rows.next()? {
-            let text = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_str()?);
-            let (folder, product, version) = (text(1)?, text(2)?, text(3)?);
-            if !folder.starts_with(prefix) {
-                break;
-            }
-            if !pattern.fits_product(folder, product) || !pattern.fits_version(version) {
-                continue;
-            }
-            if pattern.is_latest() {
-                let last = fitting.get(versions).map(|first| &first.naming);
-                let same = last.filter(|last| last.folder == folder && last.product == product);
-                match same.map(|last| by_version(version, &last.version)) {
-                    None => {
-                        keep_named(&mut fitting, versions, pattern);
-                        versions = fitting.len();
-                    }
-                    Some(std::cmp::Ordering::Less) => continue,
-                    Some(std::cmp::Ordering::Equal) => {}
-                    Some(std::cmp::Ordering::Greater) => fitting.truncate(versions),
+        // Those of one folder and product, of which `latest` are only some.
+        let mut alike: Vec<Representation> = Vec::new();
+        while fitting.len() < limit {
+            let next = match rows.next()? {
+                Some(row) => Some(read(row)?),
+                None => None,
+            };
+            let next = next.filter(|one| one.naming.folder.starts_with(&within));
+            let same = |a: &Naming, b: &Naming| a.folder == b.folder && a.product == b.product;
+            let goes_on = next.as_ref().zip(alike.first());
+            if !goes_on.is_some_and(|(next, first)| same(&next.naming, &first.naming)) {
+                if pattern.latest() {
+                    newest_versions(&mut alike, |one| &one.naming);
                 }
-                if versions >= limit {
-                    break;
-                }
-                fitting.push(read(row)?);
-                continue;
+                fitting.append(&mut alike);
             }
-            if fitting.len() >= limit {
-                break;
-            }
-            if crate::settings::name_matches(&pattern.name, text(4)?) {
-                fitting.push(read(row)?);
+            let Some(next) = next else { break };
+            if pattern.matches(&next.naming) {
+                alike.push(next);
             }
         }
-        if pattern.is_latest() {
-            keep_named(&mut fitting, versions, pattern);
-            fitting.truncate(limit);
-        }
+        fitting.truncate(limit);
         Ok(fitting)
     }
 
@@ -374,15 +360,6 @@ impl Snapshot<'_> {
         }
         Ok(())
     }
-}
-
-/// Of the highest versions from `versions` on, keeps those whose name fits.
-fn keep_named(fitting: &mut Vec<Representation>, versions: usize, pattern: &NamingPattern) {
-    let mut at = 0;
-    fitting.retain(|one| {
-        at += 1;
-        at <= versions || crate::settings::name_matches(&pattern.name, &one.naming.name)
-    });
 }
 
 fn state_at(site: SiteId, sums: &[Sum], (files, bytes): (i64, i64)) -> StateAt {

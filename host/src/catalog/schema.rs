@@ -124,13 +124,14 @@ CREATE TABLE representation (
 CREATE INDEX representation_order ON representation (project, priority DESC, made_at);
 INSERT INTO representation (project, folder, product, version, name,
                             priority, made_at, made_by, published)
-    SELECT DISTINCT r.project, d.path, '', '', '', 0, 0, '', 0
+    SELECT DISTINCT r.project, iif(d.path = '', '.', d.path), '', '', '', 0, 0, '', 0
     FROM folder d JOIN root r ON r.id = d.root
     WHERE EXISTS (SELECT 1 FROM file f WHERE f.folder = d.id);
 ALTER TABLE file ADD COLUMN representation INTEGER NOT NULL DEFAULT 0;
 UPDATE file SET representation = (
     SELECT p.id FROM folder d JOIN root r ON r.id = d.root
-    JOIN representation p ON p.project = r.project AND p.folder = d.path
+    JOIN representation p ON p.project = r.project
+        AND p.folder = iif(d.path = '', '.', d.path)
         AND p.product = '' AND p.version = '' AND p.name = ''
     WHERE d.id = file.folder);
 CREATE INDEX file_of_representation ON file (representation);
@@ -181,6 +182,12 @@ INSERT INTO representation_counter (representation, site, bucket, files, bytes)
         WHERE h.generation = f.generation
           AND NOT EXISTS (SELECT 1 FROM job WHERE file = f.id AND to_site = h.site)
     ) GROUP BY representation, site, bucket;
+-- By direction: pairs that share a site claim apart.
+DROP INDEX job_order;
+CREATE INDEX job_order ON job
+    (project, to_site, from_site, state, priority DESC, queued_at, file);
+DROP INDEX job_waiting;
+CREATE INDEX job_waiting ON job (project, to_site, from_site, not_before) WHERE state = 1;
 -- Which representations have work.
 CREATE INDEX representation_work ON representation_counter (representation) WHERE bucket <> 6;
 ";

@@ -7,10 +7,11 @@ use super::tally::Bucket;
 use super::work::{Facts, Slot, Work};
 use super::{
     ClaimFilter, Claimed, Count, Error, FileId, FileRow, FileState, FolderId, FolderRows,
-    Generation, Have, Hold, Job, Millis, Naming, NamingPattern, Pause, ProjectId, QueueFilter,
+    Generation, Have, Hold, HoldKind, Job, JobState, Millis, Pause, ProjectId, QueueFilter,
     QueueRow, Representation, RepresentationFilter, RepresentationId, RepresentationRow, Result,
     RootId, Scope, SiteId, StateAt, Unit, View, claim,
 };
+use crate::publish::{Naming, NamingPattern};
 
 impl Unit for Work<'_> {
     fn put_project(&mut self, name: &str) -> Result<ProjectId> {
@@ -129,6 +130,7 @@ impl Unit for Work<'_> {
             .execute((file, generation, after.size))?;
         self.memory.unit.know(after.representation, 0, after.size - before.size);
         self.recount_file(file, before, after)?;
+        self.spare(file)?;
         self.unpark(file, None)
     }
 
@@ -149,10 +151,8 @@ impl Unit for Work<'_> {
             ))?;
         let after = Slot { have: Some(have.generation), ..before.1 };
         self.settle(file, have.site, before, after);
-        if have.generation == before.0.generation {
-            self.unpark(file, Some(have.site))?;
-        }
-        Ok(())
+        let newest = have.generation == before.0.generation;
+        self.unpark(file, Some((have.site, newest)))
     }
 
     fn drop_have(&mut self, file: FileId, site: SiteId) -> Result<()> {
@@ -169,7 +169,12 @@ impl Unit for Work<'_> {
     fn put_job(&mut self, file: FileId, job: &Job) -> Result<()> {
         let before = self.look(file, job.to)?;
         let project = self.project_of(before.0.root)?;
-        let state = self.obeying(job.state.into(), before.0.representation, job.to)?;
+        // What is planned anew does not escape its guard.
+        let free = matches!(job.state, JobState::Ready | JobState::Waiting);
+        let state = match before.1.job {
+            Some(Bucket::Guarded) if free => Bucket::Guarded,
+            _ => self.obeying(job.state.into(), before.0.representation, job.to)?,
+        };
         let sent_size = job.sent.map(|sent| stored(sent.size));
         let error = job.error.as_ref();
         self.conn
@@ -251,12 +256,16 @@ impl Unit for Work<'_> {
         self.stop(project, hold)
     }
 
-    fn hold_jobs(&mut self, project: ProjectId, to: SiteId, since: Millis) -> Result<usize> {
-        self.guard(project, to, since)
+    fn guard_jobs(&mut self, jobs: &[(FileId, SiteId)]) -> Result<usize> {
+        self.guard(jobs)
     }
 
-    fn release_held(&mut self, project: ProjectId) -> Result<usize> {
-        self.unguard(project)
+    fn release_held(
+        &mut self,
+        project: ProjectId,
+        guard: Option<(HoldKind, SiteId)>,
+    ) -> Result<usize> {
+        self.unguard(project, guard)
     }
 
     fn set_priority(&mut self, representation: RepresentationId, priority: i64) -> Result<usize> {
@@ -276,9 +285,10 @@ impl Unit for Work<'_> {
         let due: Vec<(FileId, SiteId)> = {
             let mut find = self.conn.prepare_cached(
                 "SELECT j.file, j.to_site
-                 FROM project p CROSS JOIN site s CROSS JOIN job j INDEXED BY job_waiting
-                 WHERE j.project = p.id AND j.to_site = s.id AND j.state = 1
-                   AND j.not_before <= ?1
+                 FROM project p CROSS JOIN site s CROSS JOIN site o
+                 CROSS JOIN job j INDEXED BY job_waiting
+                 WHERE j.project = p.id AND j.to_site = s.id AND j.from_site = o.id
+                   AND j.state = 1 AND j.not_before <= ?1
                  LIMIT ?2",
             )?;
             let found =
@@ -295,32 +305,42 @@ impl Unit for Work<'_> {
         claim::claim(self, filter)
     }
 
-    fn release(&mut self, project: ProjectId, to: SiteId, held: &[FileId]) -> Result<usize> {
+    fn release(
+        &mut self,
+        project: ProjectId,
+        to: SiteId,
+        from: SiteId,
+        held: &[FileId],
+    ) -> Result<usize> {
         if !held.is_empty() {
-            let mut left = self.files_in_progress(project, to)?;
+            let mut left = self.files_in_progress(project, to, from)?;
             left.retain(|file| !held.contains(file));
             left.iter().try_for_each(|file| self.set_state(*file, to, Bucket::Ready))?;
             self.obey_all_pauses()?;
             return Ok(left.len());
         }
-        self.count_all((Bucket::InProgress, Bucket::Ready), project, Some(to))?;
+        self.count_all((Bucket::InProgress, Bucket::Ready), project, (to, from))?;
         let sql = "UPDATE job INDEXED BY job_order SET state = ?1
-             WHERE project = ?3 AND to_site = ?4 AND state = ?2";
+             WHERE project = ?3 AND to_site = ?4 AND from_site = ?5 AND state = ?2";
         let mut release = self.conn.prepare_cached(sql)?;
-        let released = release.execute((Bucket::Ready, Bucket::InProgress, project, to))?;
+        let released = release.execute((Bucket::Ready, Bucket::InProgress, project, to, from))?;
         self.obey_all_pauses()?;
         Ok(released)
     }
 
     fn reset_failed(&mut self, project: ProjectId) -> Result<usize> {
-        self.count_all((Bucket::Failed, Bucket::Ready), project, None)?;
-        let sql = "UPDATE job INDEXED BY job_order
+        let mut reset = self.conn.prepare_cached(
+            "UPDATE job INDEXED BY job_order
              SET state = ?1, tries = 0, error_kind = NULL, error_message = NULL
-             WHERE project = ?3 AND to_site IN (SELECT id FROM site) AND state = ?2";
-        let mut reset = self.conn.prepare_cached(sql)?;
-        let reset = reset.execute((Bucket::Ready, Bucket::Failed, project))?;
+             WHERE project = ?3 AND to_site = ?4 AND from_site = ?5 AND state = ?2",
+        )?;
+        let mut jobs = 0;
+        for (to, from) in self.view().directions(project)? {
+            self.count_all((Bucket::Failed, Bucket::Ready), project, (to, from))?;
+            jobs += reset.execute((Bucket::Ready, Bucket::Failed, project, to, from))?;
+        }
         self.obey_all_pauses()?;
-        Ok(reset)
+        Ok(jobs)
     }
 
     fn put_time(&mut self, now: Millis) -> Result<()> {
@@ -356,10 +376,10 @@ as_view! {
     fn folders(&self, root: RootId, after: FolderId, limit: usize) -> Vec<(FolderId, String)>;
     fn folders_beneath(&self, root: RootId, path: &str) -> Vec<String>;
     fn generation(&self, file: FileId) -> Option<Generation>;
-    fn in_progress(&self, project: ProjectId, to: SiteId) -> u64;
-    fn tokens(&self, project: ProjectId, to: SiteId) -> Vec<Vec<u8>>;
-    fn ready(&self, project: ProjectId, to: SiteId) -> u64;
-    fn next_waiting(&self, project: ProjectId, to: SiteId) -> Option<Millis>;
+    fn in_progress(&self, project: ProjectId, to: SiteId, from: SiteId) -> u64;
+    fn tokens(&self, project: ProjectId, to: SiteId, from: SiteId) -> Vec<Vec<u8>>;
+    fn ready(&self, project: ProjectId, to: SiteId, from: SiteId) -> bool;
+    fn next_waiting(&self, project: ProjectId, to: SiteId, from: SiteId) -> Option<Millis>;
     fn counts(&self, project: ProjectId) -> Vec<Count>;
     fn queue(&self, project: ProjectId, filter: &QueueFilter) -> Vec<QueueRow>;
     fn last_time(&self) -> Millis;
@@ -399,4 +419,6 @@ as_view! {
     ) -> Vec<(RootId, String, FileRow)>;
     fn pauses(&self) -> Vec<Pause>;
     fn holds(&self, project: ProjectId) -> Vec<Hold>;
+    fn guarded(&self, project: ProjectId) -> Vec<Hold>;
+    fn file_by_id(&self, file: FileId) -> Option<FileRow>;
 }

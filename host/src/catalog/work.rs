@@ -221,17 +221,21 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Parked jobs of a file may be claimed again; `from` narrows it to one source.
-    pub(super) fn unpark(&mut self, file: FileId, from: Option<SiteId>) -> Result<()> {
+    /// Parked jobs of a file may be claimed again. `from` narrows it to one source, and to removals
+    /// there if that does not have the newest content.
+    pub(super) fn unpark(&mut self, file: FileId, from: Option<(SiteId, bool)>) -> Result<()> {
         if self.memory.parked == 0 {
             return Ok(());
         }
         let parked: Vec<SiteId> = {
             let mut find = self.conn.prepare_cached(
                 "SELECT to_site FROM job
-                 WHERE file = ?1 AND state = ?2 AND (?3 IS NULL OR from_site = ?3)",
+                 WHERE file = ?1 AND state = ?2
+                   AND (?3 IS NULL OR from_site = ?3 AND (?4 OR to_site = ?3))",
             )?;
-            let found = find.query_map((file, Bucket::Parked, from), |row| row.get(0))?;
+            let (from, newest) = from.unzip();
+            let params = (file, Bucket::Parked, from, newest.unwrap_or(true));
+            let found = find.query_map(params, |row| row.get(0))?;
             found.collect::<rusqlite::Result<_>>()?
         };
         for to in parked {
@@ -240,36 +244,41 @@ impl Work<'_> {
         Ok(())
     }
 
-    pub(super) fn files_in_progress(&self, project: ProjectId, to: SiteId) -> Result<Vec<FileId>> {
+    pub(super) fn files_in_progress(
+        &self,
+        project: ProjectId,
+        to: SiteId,
+        from: SiteId,
+    ) -> Result<Vec<FileId>> {
         let mut find = self.conn.prepare_cached(
             "SELECT file FROM job INDEXED BY job_order
-             WHERE project = ?1 AND to_site = ?2 AND state = ?3",
+             WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = ?4",
         )?;
-        let found = find.query_map((project, to, Bucket::InProgress), |row| row.get(0))?;
+        let found = find.query_map((project, to, from, Bucket::InProgress), |row| row.get(0))?;
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Counts jobs of one state as another: for a change of many that one statement makes.
+    /// Counts jobs of one direction and state as another state: for a change of many that one
+    /// statement makes.
     pub(super) fn count_all(
         &mut self,
-        (from, to): (Bucket, Bucket),
+        (before, after): (Bucket, Bucket),
         project: ProjectId,
-        site: Option<SiteId>,
+        (to, from): (SiteId, SiteId),
     ) -> Result<()> {
         let mut sums = self.conn.prepare_cached(
-            "SELECT d.root, f.representation, j.to_site, count(*), sum(f.size)
-             FROM project p CROSS JOIN site s CROSS JOIN job j INDEXED BY job_order
+            "SELECT d.root, f.representation, count(*), sum(f.size)
+             FROM job j INDEXED BY job_order
              CROSS JOIN file f ON f.id = j.file CROSS JOIN folder d ON d.id = f.folder
-             WHERE p.id = ?1 AND (?3 IS NULL OR s.id = ?3)
-               AND j.project = p.id AND j.to_site = s.id AND j.state = ?2
-             GROUP BY d.root, f.representation, j.to_site",
+             WHERE j.project = ?1 AND j.to_site = ?2 AND j.from_site = ?3 AND j.state = ?4
+             GROUP BY d.root, f.representation",
         )?;
-        let mut found = sums.query((project, from, site))?;
+        let mut found = sums.query((project, to, from, before))?;
         while let Some(row) = found.next()? {
-            let (of, site) = ((row.get(0)?, row.get(1)?), row.get(2)?);
-            let (files, bytes): (i64, i64) = (row.get(3)?, row.get(4)?);
-            self.memory.unit.add(of, site, from, -files, -bytes);
-            self.memory.unit.add(of, site, to, files, bytes);
+            let of = (row.get(0)?, row.get(1)?);
+            let (files, bytes): (i64, i64) = (row.get(2)?, row.get(3)?);
+            self.memory.unit.add(of, to, before, -files, -bytes);
+            self.memory.unit.add(of, to, after, files, bytes);
         }
         self.memory.focus = None;
         Ok(())

@@ -1,7 +1,8 @@
 //! Where files of a project belong: by its settings, and by what people asked for.
 
 use crate::catalog::{
-    FileRow, GONE, Have, Job, JobState, Millis, ProjectId, Result, SiteId, Unit, View,
+    FileId, FileRow, GONE, Have, Job, JobState, Millis, ProjectId, RepresentationId, Result,
+    SiteId, Unit, View,
 };
 use crate::settings::{Project, Travel};
 use crate::sites::Sites;
@@ -90,6 +91,22 @@ impl Belonging {
         asked.map_or_else(|| self.rule(site) || here(row, site).is_some(), |(_, wanted)| *wanted)
     }
 
+    /// Whether something brings a file to the same storage, seen another way.
+    #[must_use]
+    pub fn is_on_its_way(&self, row: &FileRow, site: SiteId) -> bool {
+        let alike = self.alike(site);
+        row.jobs.iter().any(|job| !job.removes() && alike.contains(&job.to))
+    }
+
+    /// Whether a file belongs at a site, is not there, and nothing brings it there or to the same
+    /// storage seen another way.
+    #[must_use]
+    pub fn lacks(&self, row: &FileRow, site: SiteId) -> bool {
+        let busy = row.jobs.iter().any(|job| job.to == site);
+        let settled = busy || self.is_there(row, site) || self.is_on_its_way(row, site);
+        self.wanted(row, site) && !settled
+    }
+
     /// Whether a site has the newest content of a file, itself or as the same storage seen another
     /// way.
     #[must_use]
@@ -117,13 +134,31 @@ impl Belonging {
         })
     }
 
+    /// Whether what arrives at a site may have to travel on to a third one.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        self.pairs.len() > 1
+    }
+
+    /// Does [`settle`](Self::settle) for a file by its key.
+    pub fn settle_file(&self, unit: &mut dyn Unit, file: FileId, now: Millis) -> Result<u64> {
+        unit.file_by_id(file)?.map_or(Ok(0), |row| self.settle(unit, &row, now))
+    }
+
     /// Makes the jobs that a file lacks: to each site where it belongs, is not, and can be brought.
-    /// What is to be compared first, was given up or waits is left as it is. Returns how many.
+    /// What is to be compared first, was given up or waits is left as it is; what somebody asked for
+    /// is not deleted elsewhere. Returns how many.
     pub fn settle(&self, unit: &mut dyn Unit, row: &FileRow, now: Millis) -> Result<u64> {
         let mut made = 0;
+        if row.wants.iter().any(|(_, wanted)| *wanted) {
+            for job in row.jobs.iter().filter(|job| job.removes()) {
+                if job.state != JobState::InProgress {
+                    unit.drop_job(row.id, job.to)?;
+                }
+            }
+        }
         for to in self.sites() {
-            let busy = row.jobs.iter().any(|job| job.to == to);
-            if busy || !self.wanted(row, to) || self.is_there(row, to) {
+            if !self.lacks(row, to) {
                 continue;
             }
             let Some(from) = self.source(row, to) else { continue };
@@ -131,6 +166,12 @@ impl Belonging {
             made += 1;
         }
         Ok(made)
+    }
+
+    /// The priority of work on a representation: its own, or the project's.
+    pub fn priority_of(&self, view: &dyn View, of: RepresentationId) -> Result<i64> {
+        let own = view.representation(of)?.map_or(0, |of| of.priority);
+        Ok(if own == 0 { self.priority } else { own })
     }
 
     /// A job that is ready, with the priority of the file's representation.
@@ -141,12 +182,11 @@ impl Belonging {
         (from, to): (SiteId, SiteId),
         now: Millis,
     ) -> Result<Job> {
-        let own = view.representation(row.representation)?.map_or(0, |of| of.priority);
         Ok(Job {
             to,
             from,
             state: JobState::Ready,
-            priority: if own == 0 { self.priority } else { own },
+            priority: self.priority_of(view, row.representation)?,
             queued_at: now,
             not_before: 0,
             tries: 0,

@@ -3,11 +3,8 @@
 
 use sitesync_provider::{Bytes, Error, ErrorKind, Metadata, ReadOptions, Result};
 
-use super::digest;
+use super::{CHUNK, digest};
 use crate::sites::{OpenRoot, Reading};
-
-/// Read at once from each end.
-const CHUNK: usize = 1 << 20;
 
 /// One of the two files.
 #[derive(Debug, Clone, Copy)]

@@ -5,10 +5,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use sitesync_provider::{Checksum, Error, ErrorKind, Metadata, Result};
 
+use super::CHUNK;
 use crate::sites::OpenRoot;
-
-/// Read at once.
-const CHUNK: usize = 1 << 20;
 
 /// A digest that is being made.
 #[derive(Debug)]

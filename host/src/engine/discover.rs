@@ -120,8 +120,16 @@ pub(super) async fn look(
     let mut scan = Scan::new(pair, root, side, progress, to_plan);
     let mut no_folders = Vec::new();
     for (folder, names) in touched {
+        let paths = names.iter().map(|name| sitesync_provider::join(&folder, name));
         if scan.closed.contains(&folder) {
-            // It lies in a tree that was scanned just now.
+            // It lies in a tree that was scanned just now, with the folders that are there.
+            for path in paths {
+                if !scan.scanned.covers(&path) {
+                    scan.scanned.fail(path);
+                } else if !scan.closed.contains(&path) {
+                    no_folders.push(path);
+                }
+            }
             continue;
         }
         let mut beneath = Vec::new();
@@ -131,18 +139,17 @@ pub(super) async fn look(
                 no_folders.push(folder);
                 continue;
             }
-            Err(error) if is_site_fault(error.kind()) => return Err(error),
             Err(error) => {
-                scan.open = None;
-                scan.failed(folder, &error);
+                scan.leave(&folder, error)?;
+                paths.for_each(|path| scan.scanned.fail(path));
                 continue;
             }
         }
-        for path in names.iter().map(|name| sitesync_provider::join(&folder, name)) {
-            if beneath.contains(&path) {
-                scan.tree(&path).await?;
-            } else {
+        for path in paths {
+            if !beneath.contains(&path) {
                 no_folders.push(path);
+            } else if let Err(error) = scan.tree(&path).await {
+                scan.leave(&path, error)?;
             }
         }
     }
@@ -353,6 +360,16 @@ impl<'a> Scan<'a> {
         self.files += folder.files.len();
         Progress::add(&self.progress.seen, folder.files.len() as u64);
         self.batch.push(folder);
+        Ok(())
+    }
+
+    /// Goes on without a folder that could not be listed, unless that is the site's fault.
+    fn leave(&mut self, folder: &str, error: Error) -> Result<(), Error> {
+        if self.endless || is_site_fault(error.kind()) {
+            return Err(error);
+        }
+        self.open = None;
+        self.failed(folder.to_owned(), &error);
         Ok(())
     }
 

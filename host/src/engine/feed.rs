@@ -14,7 +14,8 @@ use super::names;
 use super::pair::{RootPair, Side};
 use super::recorded::{Keys, Look};
 use super::run::{End, Run};
-use crate::catalog::{FolderId, GONE, Have, JobState, RootId};
+use super::survey::Seen;
+use crate::catalog::{FolderId, GONE, Have, Job, JobState, RootId};
 use crate::sites::{Capability, is_site_fault};
 
 /// With changes in more folders than this, a root is scanned: that costs less.
@@ -22,19 +23,62 @@ pub(super) const FOLDERS: usize = 1000;
 /// Pages of a feed at once: what has more has no end.
 const PAGES: usize = 100_000;
 
+/// Folders in which something changed, each with the names that did.
+pub(super) type Touched = BTreeMap<String, BTreeSet<String>>;
+
 /// How far the feed of one root was followed in a run. The catalog is told once nothing is left.
 #[derive(Debug, Default)]
 pub(super) struct Following {
     cursor: String,
-    /// Folders that are to be looked at again.
-    again: BTreeSet<String>,
+    /// Folders that are to be looked at again, with the names in them of which nothing is known.
+    again: Touched,
     /// Changes of files that are being written: most likely by us.
     waiting: Vec<Change>,
+    /// Not all that was named could be looked at, nor noted: the next scan begins the feed anew.
+    lost: bool,
 }
 
 impl Following {
-    fn is_empty(&self) -> bool {
-        self.again.is_empty() && self.waiting.is_empty()
+    fn is_settled(&self) -> bool {
+        self.again.is_empty() && self.waiting.is_empty() && !self.lost
+    }
+
+    /// Folders that are to be looked at again, with the names in them of which nothing is known.
+    pub(super) fn again(self) -> Touched {
+        self.again
+    }
+
+    /// Adds what is left of another look.
+    fn add(&mut self, left: Following) {
+        for (folder, names) in left.again {
+            self.again.entry(folder).or_default().extend(names);
+        }
+        self.waiting.extend(left.waiting);
+        self.lost |= left.lost;
+    }
+
+    fn add_again(&mut self, folders: BTreeSet<String>) {
+        for folder in folders {
+            self.again.entry(folder).or_default();
+        }
+    }
+
+    /// Adds a folder that could not be listed: nothing is known of what lies beneath.
+    fn add_failed(&mut self, folder: &str) {
+        if folder.is_empty() {
+            self.lost = true;
+            return;
+        }
+        let (parent, name) = folder.rsplit_once('/').unwrap_or(("", folder));
+        self.again.entry(parent.to_owned()).or_default().insert(name.to_owned());
+    }
+}
+
+impl From<Seen> for Following {
+    fn from(seen: Seen) -> Self {
+        let mut left = Following { lost: !seen.whole, ..Following::default() };
+        left.add_again(seen.again);
+        left
     }
 }
 
@@ -87,6 +131,7 @@ impl Run {
                 if self.following().contains_key(&(root.id, side)) {
                     let look = self.engine.recorded.look();
                     self.look_again(&root, side, &look).await?;
+                    self.let_go().await?;
                 }
             }
         }
@@ -97,10 +142,10 @@ impl Run {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the feed of a root goes on.
+    /// Where the feed of a root goes on; `None` if it is to begin anew.
     fn place(&self, root: &RootPair, side: Side) -> Result<Option<String>, End> {
         if let Some(following) = self.following().get(&(root.id, side)) {
-            return Ok(Some(following.cursor.clone()));
+            return Ok((!following.lost).then(|| following.cursor.clone()));
         }
         let site = self.pair.site(side);
         Ok(self.engine.catalog.read(|view| view.cursor(root.id, site))?)
@@ -121,7 +166,7 @@ impl Run {
         let seen = self.survey(root, side, look).await?;
         if seen.whole {
             self.believe(root, side).await?;
-            let following = Following { cursor, again: seen.again, ..Following::default() };
+            let following = Following { cursor, ..seen.into() };
             self.following().insert((root.id, side), following);
             self.keep_place(root, side).await?;
         }
@@ -154,7 +199,7 @@ impl Run {
                 let here = |change: &&Change| change.root == root.end(side).root;
                 let changed: Vec<Change> = page.changed.iter().filter(here).cloned().collect();
                 let left = self.look_at(root, side, changed, look).await?;
-                if moved || !left.is_empty() {
+                if moved || !left.is_settled() {
                     self.note(root, side, left, Some(&since));
                     self.keep_place(root, side).await?;
                 }
@@ -174,8 +219,7 @@ impl Run {
             None => return Ok(()),
         };
         let mut left = self.look_at(root, side, waiting, look).await?;
-        let touched = again.into_iter().map(|folder| (folder, BTreeSet::new())).collect();
-        left.again.append(&mut self.look(root, side, touched, look).await?);
+        left.add(self.look(root, side, again, look).await?);
         self.note(root, side, left, None);
         self.keep_place(root, side).await
     }
@@ -184,8 +228,7 @@ impl Run {
     fn note(&self, root: &RootPair, side: Side, left: Following, cursor: Option<&str>) {
         let mut following = self.following();
         let of_root = following.entry((root.id, side)).or_default();
-        of_root.again.extend(left.again);
-        of_root.waiting.extend(left.waiting);
+        of_root.add(left);
         if let Some(cursor) = cursor {
             cursor.clone_into(&mut of_root.cursor);
         }
@@ -196,7 +239,7 @@ impl Run {
         let cursor = {
             let following = self.following();
             let of_root = following.get(&(root.id, side));
-            let settled = of_root.filter(|left| left.is_empty());
+            let settled = of_root.filter(|left| left.is_settled());
             settled.map(|left| left.cursor.clone())
         };
         match cursor {
@@ -215,54 +258,56 @@ impl Run {
         look: &Look,
     ) -> Result<Following, End> {
         let site = self.pair.site(side);
-        let mut touched: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let mut left = Following::default();
-        let mut everything = false;
-        let view = &self.engine.catalog;
-        for change in changed {
-            if change.path.split('/').any(names::is_ours) {
-                continue;
-            }
-            let (folder, name) = change.path.rsplit_once('/').unwrap_or(("", &change.path));
-            everything |= name.is_empty();
-            let row = view.read(|view| view.file(root.id, folder, name))?;
-            if let Some(row) = &row {
-                let same = |have: &Have| {
-                    have.site == site && Some(&have.version) == change.version.as_ref()
-                };
-                if row.haves.iter().any(same) {
-                    continue;
+        let (touched, waiting) = tokio::task::block_in_place(|| {
+            self.engine.catalog.read(|view| {
+                let mut touched = Touched::new();
+                let mut waiting = Vec::new();
+                for change in changed {
+                    if change.path.split('/').any(names::is_ours) {
+                        continue;
+                    }
+                    let (folder, name) = change.path.rsplit_once('/').unwrap_or(("", &change.path));
+                    if let Some(row) = view.file(root.id, folder, name)? {
+                        let same = |have: &Have| {
+                            have.site == site && Some(&have.version) == change.version.as_ref()
+                        };
+                        if row.haves.iter().any(same) {
+                            continue;
+                        }
+                        let working = |j: &Job| j.to == site && j.state == JobState::InProgress;
+                        if row.jobs.iter().any(working) {
+                            waiting.push(change);
+                            continue;
+                        }
+                    }
+                    touched.entry(folder.to_owned()).or_default().insert(name.to_owned());
                 }
-                if row.jobs.iter().any(|j| j.to == site && j.state == JobState::InProgress) {
-                    left.waiting.push(change);
-                    continue;
-                }
-            }
-            touched.entry(folder.to_owned()).or_default().insert(name.to_owned());
-        }
-        if everything || touched.len() > FOLDERS {
-            let mut seen = self.survey(root, side, look).await?;
-            if !seen.whole {
-                seen.again.insert(String::new());
-            }
-            left.again.append(&mut seen.again);
+                Ok((touched, waiting))
+            })
+        })?;
+        let mut left = Following { waiting, ..Following::default() };
+        // A change without a name is one of the root itself.
+        let everything = touched.values().any(|names| names.contains(""));
+        left.add(if everything || touched.len() > FOLDERS {
+            self.survey(root, side, look).await?.into()
         } else {
-            left.again.append(&mut self.look(root, side, touched, look).await?);
-        }
+            self.look(root, side, touched, look).await?
+        });
         Ok(left)
     }
 
-    /// Lists the folders in which something changed, and plans what is found. Returns those that are
-    /// to be looked at again.
+    /// Lists the folders in which something changed, and plans what is found. Returns
+    /// what is to be looked at again.
     pub(super) async fn look(
         &self,
         root: &Arc<RootPair>,
         side: Side,
-        touched: BTreeMap<String, BTreeSet<String>>,
+        touched: Touched,
         at: &Look,
-    ) -> Result<BTreeSet<String>, End> {
+    ) -> Result<Following, End> {
+        let mut left = Following::default();
         if touched.is_empty() {
-            return Ok(BTreeSet::new());
+            return Ok(left);
         }
         let (to_plan, mut found) = mpsc::channel::<Discovered>(8);
         let progress = &self.engine.progress;
@@ -278,19 +323,20 @@ impl Run {
             Ok::<_, End>(again)
         };
         let (looked, planned) = tokio::join!(looking, planning);
-        let mut again = planned?;
+        left.add_again(planned?);
         let (scanned, no_folders) = looked.map_err(|error| self.fault(side, &error))?;
-        again.extend(scanned.failed);
+        scanned.failed.iter().for_each(|folder| left.add_failed(folder));
+        left.lost |= scanned.blind;
         for path in no_folders {
             let known = self.engine.catalog.read(|view| view.folders_beneath(root.id, &path))?;
             if !known.is_empty() {
                 let folders = known.into_iter().map(Folder::gone).collect();
                 let gone = Discovered { root: root.clone(), side, folders };
-                again.append(&mut self.plan(gone, at, &mut Keys::default()).await?);
+                left.add_again(self.plan(gone, at, &mut Keys::default()).await?);
             }
         }
         self.believe(root, side).await?;
-        Ok(again)
+        Ok(left)
     }
 
     /// What a look at a root did not find is not named again: it must have been the root.

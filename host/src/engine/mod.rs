@@ -17,9 +17,11 @@ pub mod adopt;
 pub mod belonging;
 pub mod clock;
 mod compare;
+pub mod conflicts;
 mod digest;
 mod discover;
 mod feed;
+pub mod guards;
 mod names;
 pub mod pair;
 mod place;
@@ -42,3 +44,6 @@ mod watch;
 
 pub use place::Trouble;
 pub use schedule::{Engine, Mode, Summary};
+
+/// Bytes per read and write of a file: many, because a hop between threads costs.
+const CHUNK: usize = 1 << 20;

@@ -6,8 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sitesync_provider::ErrorKind;
 
+use super::belonging::Belonging;
 use super::clock::Dice;
 use crate::catalog::{ProjectId, RootId, SiteId, Sqlite};
+use crate::publish::Templates;
 use crate::settings;
 use crate::sites::{Capability, Fault, OpenRoot, Sites, establish, read_identity};
 
@@ -51,6 +53,10 @@ pub struct Pair {
     sites: [SiteId; 2],
     names: [String; 2],
     roots: RwLock<Vec<Arc<RootPair>>>,
+    /// Where its project's files belong.
+    pub belonging: Belonging,
+    /// What belongs together in its project.
+    pub templates: Templates,
     stuck: [AtomicUsize; 2],
 }
 
@@ -162,23 +168,13 @@ impl Pair {
         self.roots.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// True if new files travel to this end by themselves.
-    #[must_use]
-    pub fn brings_to(&self, side: Side) -> bool {
-        let flow = match side {
-            Side::Remote => self.settings.upload,
-            Side::Active => self.settings.download,
-        };
-        flow == settings::Travel::All
-    }
-
     /// Opens both ends of a project: connects, checks that each root is the one that was meant,
     /// and that none of them is where it must not be.
     ///
     /// `ours` are folders of this host (state, plug-ins, settings, binary) that no root may hold
     /// or lie in.
     pub async fn open(
-        sites: &Sites,
+        sites: &Arc<Sites>,
         catalog: &Sqlite,
         dice: &Dice,
         settings: &settings::Project,
@@ -191,8 +187,10 @@ impl Pair {
         let root_names: Vec<String> =
             paths[0].keys().filter(|name| paths[1].contains_key(name)).cloned().collect();
         let wanted = root_names.clone();
-        let (project, site_ids, roots) = catalog
+        let (here, of) = (sites.clone(), settings.clone());
+        let (project, site_ids, belonging, roots) = catalog
             .write(move |unit| {
+                let belonging = Belonging::of(unit, &here, &of)?;
                 let project = unit.put_project(&project_name)?;
                 let sites = [unit.put_site(&site_names[0])?, unit.put_site(&site_names[1])?];
                 let roots = wanted
@@ -204,7 +202,7 @@ impl Pair {
                         Ok((id, known))
                     })
                     .collect::<crate::catalog::Result<Vec<_>>>()?;
-                Ok((project, sites, roots))
+                Ok((project, sites, belonging, roots))
             })
             .await
             .map_err(|error| catalog_fault(&names[0], &error))?;
@@ -240,6 +238,8 @@ impl Pair {
             sites: site_ids,
             names,
             roots: RwLock::new(opened),
+            belonging,
+            templates: settings.templates(),
             stuck: Default::default(),
         })
     }

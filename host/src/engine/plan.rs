@@ -6,16 +6,19 @@
 
 use std::collections::HashMap;
 
-use sitesync_provider::Metadata;
+use sitesync_provider::{Metadata, join};
 
+use super::belonging::here as at;
 use super::discover::Folder;
 use super::names;
 use super::pair::{Pair, RootPair, Side};
 use super::recorded::Look;
 use crate::catalog::{
-    FileId, FileRow, FolderId, GONE, Generation, Have, Job, JobError, JobState, Millis, Naming,
-    Result, STALE, Sent, SiteId, UNKNOWN, Unit, View,
+    FileId, FileRow, FolderId, GONE, Generation, Have, Job, JobError, JobState, Millis,
+    RepresentationId, Result, STALE, Sent, SiteId, UNKNOWN, Unit, View,
 };
+use crate::publish::Naming;
+use crate::settings::Deletes;
 
 /// What planning needs to know besides the catalog.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +40,6 @@ pub(super) struct FolderPlan {
     /// Something was recorded of a file after the look at it began, or it was left to a job that is
     /// not done: it is to be looked at again.
     pub again: bool,
-    /// Transfers that this makes necessary.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 /// A file that a complete listing does not name any more.
@@ -54,10 +53,13 @@ pub(super) struct Missing {
     pub version: String,
 }
 
+/// Of a job whose representation is to be asked for its priority.
+const NO_PRIORITY: i64 = 0;
+
 #[derive(Debug)]
 enum Step {
-    /// A file that nobody knew.
-    Add { name: String, size: u64, have: Have, job: Option<Job> },
+    /// A file that nobody knew, with the job that brings it to the other end if it belongs there.
+    Add { name: String, size: u64, have: Have, job: Job },
     /// News of a known one.
     Set {
         file: FileId,
@@ -67,6 +69,7 @@ enum Step {
         /// What the other end has, if it is outdated by this and to be compared before it is
         /// replaced.
         outdated: Option<Have>,
+        of: RepresentationId,
     },
 }
 
@@ -103,7 +106,7 @@ pub(super) fn decide(
         }
         let step = planner.file(row, &entry.name, &entry.metadata, &mut folded, &mut plan.again);
         if let Some(step) = step {
-            plan.push(step);
+            plan.steps.push(step);
         }
     }
     if folder.complete {
@@ -123,23 +126,6 @@ pub(super) fn decide(
         }
     }
     Ok(plan)
-}
-
-impl FolderPlan {
-    fn push(&mut self, step: Step) {
-        let (job, size) = match &step {
-            Step::Add { job, have, .. } => (job, have.size),
-            Step::Set { job, content, have, .. } => {
-                let size = content.map(|(_, size)| size);
-                (job, size.or(have.as_ref().map(|have| have.size)).unwrap_or(0))
-            }
-        };
-        if job.as_ref().is_some_and(|job| job.state != JobState::Failed) {
-            self.files += 1;
-            self.bytes += size;
-        }
-        self.steps.push(step);
-    }
 }
 
 struct Planner<'a> {
@@ -180,22 +166,27 @@ impl Planner<'_> {
         let here = self.pair.site(self.side);
         let there = self.pair.site(self.side.other());
         let Some(row) = row else {
-            let job = self
-                .pair
-                .brings_to(self.side.other())
-                .then(|| self.job_there(name, seen, None, folded));
+            let job = self.job_there(name, seen, None, folded);
             let have = self.have(seen, 1);
             return Some(Step::Add { name: name.to_owned(), size: seen.size, have, job });
         };
+        let belonging = &self.pair.belonging;
         let job_here = row.jobs.iter().find(|job| job.to == here);
         let job_there = row.jobs.iter().find(|job| job.to == there);
-        let at =
-            |site| row.haves.iter().find(move |have| have.site == site && have.generation != GONE);
-        let elsewhere = at(there);
+        let elsewhere = at(row, there);
+        // What follows news: the file travels on, if it belongs there and is not on its way.
+        let follow = |folded: &mut Option<HashMap<String, String>>| {
+            let busy = job_there.is_some_and(|job| job.state == JobState::InProgress)
+                || belonging.is_on_its_way(row, there);
+            let wanted = belonging.wanted(row, there) && !busy;
+            wanted.then(|| self.guarded(self.job_there(name, seen, job_there, folded), elsewhere))
+        };
         // Deleted here, and nothing has changed elsewhere since: what is here now follows that.
         let returns = row.haves.iter().any(|h| h.site == here && h.is_gone_from(row.generation));
         let file = row.id;
-        let set = |content, have, job| Some(Step::Set { file, content, have, job, outdated: None });
+        let of = row.representation;
+        let set =
+            |content, have, job| Some(Step::Set { file, content, have, job, outdated: None, of });
 
         // A transfer is writing it at this moment, or was when the host died: it will be settled
         // by that job, which knows what it sent.
@@ -206,15 +197,14 @@ impl Planner<'_> {
                 })
         };
 
-        match at(here) {
+        match at(row, here) {
             // A size that changes under one version was a lie before, or is one now.
             Some(have) if have.version == seen.fingerprint() && have.size == seen.size => {
                 // Nothing new here. Is there something to do for the other end?
                 let newest = have.generation == row.generation;
-                let behind = elsewhere.is_none_or(|other| other.generation < row.generation);
-                let wanted = self.pair.brings_to(self.side.other()) || elsewhere.is_some();
-                if newest && behind && wanted && job_there.is_none() {
-                    return set(None, None, Some(self.job_there(name, seen, None, folded)));
+                let leaves = job_here.is_some_and(Job::removes);
+                if newest && !leaves && belonging.lacks(row, there) {
+                    return set(None, None, follow(folded));
                 }
                 None
             }
@@ -225,31 +215,27 @@ impl Planner<'_> {
             Some(have) if have.generation == row.generation => {
                 // New content here; the other end has an older one, or none.
                 let generation = row.generation + 1;
-                let wanted = self.pair.brings_to(self.side.other()) || elsewhere.is_some();
-                let busy = job_there.is_some_and(|job| job.state == JobState::InProgress);
-                let job = (wanted && !busy).then(|| self.job_there(name, seen, job_there, folded));
+                let job = follow(folded);
                 set(Some((generation, seen.size)), Some(self.have(seen, generation)), job)
             }
             // Changed here while newer content is on its way to here: both ends changed. What is
             // here must be compared, not overwritten.
-            Some(_) => set(None, Some(self.have(seen, UNKNOWN)), Some(self.meet(job_here))),
+            Some(_) => set(None, Some(self.have(seen, UNKNOWN)), self.meet(row, job_here)),
             None if job_here.is_some_and(unrecorded) => {
                 *again = true;
                 None
             }
-            None if elsewhere.is_some() && !returns => {
+            None if anywhere_but(row, here) && !returns => {
                 // Two files meet for the first time.
-                set(None, Some(self.have(seen, UNKNOWN)), Some(self.meet(job_here)))
+                set(None, Some(self.have(seen, UNKNOWN)), self.meet(row, job_here))
             }
             None => {
                 // Known, and nowhere any more, or deleted here: it comes back.
                 let generation = row.generation + 1;
-                let wanted = self.pair.brings_to(self.side.other()) || elsewhere.is_some();
-                let busy = job_there.is_some_and(|job| job.state == JobState::InProgress);
-                let mut job =
-                    (wanted && !busy).then(|| self.job_there(name, seen, job_there, folded));
+                let mut job = follow(folded);
                 // It may be the same as before (a folder that was moved away and back): as with
                 // something that was sent, the other end is compared first.
+                let busy = job_there.is_some_and(|job| job.state == JobState::InProgress);
                 let outdated = elsewhere
                     .filter(|_| !busy)
                     .map(|other| Have { generation: STALE, ..other.clone() });
@@ -258,7 +244,7 @@ impl Planner<'_> {
                 }
                 let content = Some((generation, seen.size));
                 let have = Some(self.have(seen, generation));
-                Some(Step::Set { file, content, have, job, outdated })
+                Some(Step::Set { file, content, have, job, outdated, of })
             }
         }
     }
@@ -301,9 +287,24 @@ impl Planner<'_> {
         job
     }
 
-    /// Work to compare what is here with what the other end has.
-    fn meet(&self, earlier: Option<&Job>) -> Job {
-        self.job(self.side, earlier)
+    /// Work to compare what is here with what another site has, where one can be asked.
+    fn meet(&self, row: &FileRow, earlier: Option<&Job>) -> Option<Job> {
+        let (here, there) = (self.pair.site(self.side), self.pair.site(self.side.other()));
+        let newest = at(row, there).is_some_and(|have| have.generation == row.generation);
+        let from = if newest { Some(there) } else { self.pair.belonging.source(row, here) };
+        let from = from.or_else(|| at(row, there).map(|_| there))?;
+        Some(Job { from, ..self.job(self.side, earlier) })
+    }
+
+    /// A job that replaces something is kept back until the look that found it has ended: it may be
+    /// one of too many.
+    fn guarded(&self, job: Job, replaced: Option<&Have>) -> Job {
+        let replaces = replaced.is_some_and(|have| have.generation > UNKNOWN);
+        let begins = matches!(job.state, JobState::Ready | JobState::Waiting);
+        if replaces && begins && self.pair.settings.max_change.files > 0 {
+            return Job { state: JobState::Held, ..job };
+        }
+        job
     }
 
     fn job(&self, to: Side, earlier: Option<&Job>) -> Job {
@@ -311,7 +312,7 @@ impl Planner<'_> {
             to: self.pair.site(to),
             from: self.pair.site(to.other()),
             state: JobState::Ready,
-            priority: earlier.map_or(i64::from(self.pair.settings.priority), |job| job.priority),
+            priority: earlier.map_or(NO_PRIORITY, |job| job.priority),
             queued_at: earlier.map_or(self.moment.now, |job| job.queued_at),
             not_before: 0,
             tries: 0,
@@ -321,6 +322,11 @@ impl Planner<'_> {
             error: None,
         }
     }
+}
+
+/// Whether another site than this one has anything of a file.
+fn anywhere_but(row: &FileRow, site: SiteId) -> bool {
+    row.haves.iter().any(|have| have.site != site && have.generation != GONE)
 }
 
 /// True if what is seen at a destination is what was sent there, whole or torn: it has the
@@ -345,6 +351,23 @@ pub(super) fn have(site: SiteId, generation: Generation, metadata: &Metadata) ->
     }
 }
 
+/// Transfers that a plan makes necessary.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Load {
+    pub files: u64,
+    /// Of those.
+    pub bytes: u64,
+}
+
+impl Load {
+    fn add(&mut self, job: &Job, size: u64) {
+        if job.state != JobState::Failed {
+            self.files += 1;
+            self.bytes += size;
+        }
+    }
+}
+
 /// Writes a folder's decisions down.
 pub(super) fn apply(
     unit: &mut dyn Unit,
@@ -353,40 +376,107 @@ pub(super) fn apply(
     folder: &str,
     plan: FolderPlan,
     moment: Moment,
+    load: &mut Load,
 ) -> Result<FolderId> {
     let id = match plan.id {
         Some(id) => id,
         None => unit.put_folder(root.id, folder)?,
     };
+    let mut newcomers = Newcomers { pair, root, folder, moment, known: None };
     for step in plan.steps {
         match step {
             Step::Add { name, size, have, job } => {
-                let (naming, found_at) = (Naming::of_folder(folder), moment.wall_ns / 1_000_000);
-                let representation =
-                    unit.put_representation(pair.project, &naming, 0, found_at, "", false)?;
+                let (to, site) = (job.to, have.site);
+                let (representation, priority) = newcomers.representation(unit, &name)?;
                 let file = unit.add_file(id, &name, size, representation)?;
                 unit.put_have(file, &have)?;
-                if let Some(job) = job {
-                    unit.put_job(file, &job)?;
+                let wanted = newcomers.wanted(unit, &name, representation, site, to)?;
+                if wanted {
+                    load.add(&job, size);
+                    unit.put_job(file, &Job { priority, ..job })?;
                 }
             }
-            Step::Set { file, content, have, job, outdated } => {
+            Step::Set { file, content, have, job, outdated, of } => {
                 if let Some(outdated) = outdated {
                     unit.put_have(file, &outdated)?;
                 }
                 if let Some((generation, size)) = content {
                     unit.set_generation(file, generation, size)?;
                 }
+                let size = content.map(|(_, size)| size).or(have.as_ref().map(|have| have.size));
                 if let Some(have) = have {
                     unit.put_have(file, &have)?;
                 }
-                if let Some(job) = job {
+                if let Some(mut job) = job {
+                    load.add(&job, size.unwrap_or(0));
+                    if job.priority == NO_PRIORITY {
+                        job.priority = pair.belonging.priority_of(unit, of)?;
+                    }
                     unit.put_job(file, &job)?;
                 }
             }
         }
     }
     Ok(id)
+}
+
+/// What files that nobody knew belong to. Most of a folder's belong to the same.
+struct Newcomers<'a> {
+    pair: &'a Pair,
+    root: &'a RootPair,
+    folder: &'a str,
+    moment: Moment,
+    /// The last one's representation, its priority, and, once it was asked for, what
+    /// is wanted of it.
+    known: Option<(Naming, RepresentationId, i64, Option<Vec<(SiteId, bool)>>)>,
+}
+
+impl Newcomers<'_> {
+    fn representation(
+        &mut self,
+        unit: &mut dyn Unit,
+        name: &str,
+    ) -> Result<(RepresentationId, i64)> {
+        let naming = self.pair.templates.naming(&join(self.folder, name));
+        if let Some((known, id, priority, _)) = &self.known
+            && *known == naming
+        {
+            return Ok((*id, *priority));
+        }
+        let found_at = self.moment.wall_ns / 1_000_000;
+        let id = unit.put_representation(self.pair.project, &naming, 0, found_at, "", false)?;
+        let priority = self.pair.belonging.priority_of(unit, id)?;
+        self.known = Some((naming, id, priority, None));
+        Ok((id, priority))
+    }
+
+    /// Whether the file that was just added belongs at a site.
+    fn wanted(
+        &mut self,
+        unit: &mut dyn Unit,
+        name: &str,
+        of: RepresentationId,
+        here: SiteId,
+        to: SiteId,
+    ) -> Result<bool> {
+        let Some((_, _, _, wants)) = self.known.as_mut().filter(|known| known.1 == of) else {
+            return Ok(self.pair.belonging.rule(to));
+        };
+        if wants.is_none() {
+            let row = unit.file(self.root.id, self.folder, name)?;
+            *wants = Some(row.map(|row| row.wants).unwrap_or_default());
+        }
+        let asked = wants.iter().flatten().find(|(site, _)| *site == to);
+        let wanted = asked.map_or_else(|| self.pair.belonging.rule(to), |(_, wanted)| *wanted);
+        Ok(wanted && !self.pair.belonging.alike(to).contains(&here))
+    }
+}
+
+/// A file that no site has any more: nothing is left to know of it.
+pub(super) fn forget(unit: &mut dyn Unit, row: &FileRow) -> Result<()> {
+    row.haves.iter().try_for_each(|have| unit.drop_have(row.id, have.site))?;
+    row.jobs.iter().try_for_each(|job| unit.drop_job(row.id, job.to))?;
+    unit.forget_file(row.id)
 }
 
 /// A file is confirmed to be gone from one end. What the other has is the file now. False if it is
@@ -408,28 +498,56 @@ pub(super) fn gone(
         return Ok(false);
     }
     unit.drop_job(row.id, here)?;
-    let elsewhere = row.haves.iter().find(|h| h.site == there && h.generation != GONE);
-    let Some(other) = elsewhere else {
-        unit.drop_have(row.id, here)?;
-        unit.drop_have(row.id, there)?;
-        unit.drop_job(row.id, there)?;
-        unit.forget_file(row.id)?;
-        return Ok(true);
+    let others: Vec<&Have> =
+        row.haves.iter().filter(|have| have.site != here && have.generation != GONE).collect();
+    let Some(best) = others.iter().map(|have| have.generation).max() else {
+        return forget(unit, &row).map(|()| true);
     };
     let was_newest = row.haves.iter().any(|h| h.site == here && h.generation == row.generation);
-    if was_newest && other.generation == row.generation {
+    if was_newest && best == row.generation {
         unit.put_have(row.id, &Have::gone(here, row.generation))?;
     } else {
         unit.drop_have(row.id, here)?;
     }
-    if other.generation != row.generation {
-        unit.set_generation(row.id, row.generation, other.size)?;
-        unit.put_have(row.id, &Have { generation: row.generation, ..other.clone() })?;
-        unit.drop_job(row.id, there)?;
+    let belonging = &pair.belonging;
+    let asked = row.wants.iter().find(|(site, _)| *site == here).map(|(_, wanted)| *wanted);
+    let deletes = pair.settings.deletes == Deletes::Propagate && asked.is_none();
+    if best == row.generation && was_newest && deletes {
+        // What is the same elsewhere goes with it; once the look has ended, if it is not too much.
+        for other in others.iter().filter(|other| other.generation == best) {
+            let ways = (other.site, other.site);
+            let job = belonging.job(unit, &row, ways, moment.now)?;
+            let guarded = pair.settings.max_delete.files > 0;
+            let state = if guarded { JobState::Held } else { JobState::Ready };
+            unit.put_job(row.id, &Job { state, ..job })?;
+        }
+        return Ok(true);
     }
-    if pair.brings_to(side) {
-        let planner = Planner { pair, root, side: side.other(), folder: &missing.folder, moment };
-        unit.put_job(row.id, &planner.job(side, None))?;
+    if best != row.generation {
+        // What the newest content was is lost. Of contents that nobody compared, one is the file.
+        let mut left: Vec<&&Have> = others.iter().filter(|o| o.generation == best).collect();
+        if best <= UNKNOWN {
+            left.truncate(1);
+        }
+        unit.set_generation(row.id, row.generation, left[0].size)?;
+        for other in left {
+            unit.put_have(row.id, &Have { generation: row.generation, ..(*other).clone() })?;
+            unit.drop_job(row.id, other.site)?;
+        }
+    }
+    let brought = asked.unwrap_or_else(|| belonging.rule(here));
+    let alike = others.iter().any(|other| belonging.alike(here).contains(&other.site));
+    if brought && !alike {
+        let row = unit.file(root.id, &missing.folder, &missing.name)?.unwrap_or(row);
+        let from = if at(&row, there).is_some_and(|have| have.generation == row.generation) {
+            Some(there)
+        } else {
+            belonging.source(&row, here)
+        };
+        if let Some(from) = from {
+            let job = belonging.job(unit, &row, (from, here), moment.now)?;
+            unit.put_job(row.id, &job)?;
+        }
     }
     Ok(true)
 }

@@ -11,6 +11,7 @@ use sitesync_provider::{Error, ErrorKind, Metadata};
 use tokio::sync::{Notify, mpsc};
 
 use super::clock::{Dice, HostTime};
+use super::conflicts;
 use super::pair::Pair;
 use super::plan::{self, Missing, Moment, have};
 use super::progress::Progress;
@@ -18,7 +19,7 @@ use super::recorded::Recorded;
 use super::transfer::{Finished, Outcome, Route};
 use super::twins;
 use crate::catalog::{
-    Claimed, Job, JobError, JobState, Millis, Result, STALE, Sqlite, UNKNOWN, Unit,
+    Claimed, GONE, Job, JobError, JobState, Millis, Result, STALE, Sqlite, UNKNOWN, Unit,
 };
 use crate::sites::OpenRoot;
 
@@ -137,6 +138,7 @@ impl Recorder {
     pub(super) async fn record(&mut self, mut group: Vec<Arrived>) -> Result<()> {
         self.make_durable(&mut group).await;
         twins::settle(&mut group).await;
+        conflicts::set_aside(&mut group).await;
         let moment = Moment { now: self.time.now(), wall_ns: self.time.wall_ns() };
         let jitter = self.dice.jitter(BACKOFF_MS);
         for one in group.iter().flat_map(|(_, finished)| finished) {
@@ -236,12 +238,20 @@ impl Writing<'_> {
                 let have = have(to, claimed.generation, &destination);
                 unit.put_have(claimed.file, &have)?;
                 if unit.generation(claimed.file)? == Some(claimed.generation) {
-                    unit.drop_job(claimed.file, to)
+                    unit.drop_job(claimed.file, to)?;
+                    if self.pair.belonging.goes_on() {
+                        self.pair.belonging.settle_file(unit, claimed.file, self.moment.now)?;
+                    }
+                    Ok(())
                 } else {
                     // It changed again in the meantime.
                     unit.put_job(claimed.file, &self.again(&claimed))
                 }
             }
+            Outcome::Removed => self.removed(unit, &claimed),
+            Outcome::SourceGone if claimed.job.removes() => self.removed(unit, &claimed),
+            // It is not what was to be deleted any more: the next look tells what it is.
+            Outcome::SourceChanged(_) if claimed.job.removes() => unit.drop_job(claimed.file, to),
             Outcome::SourceGone => {
                 unit.put_job(claimed.file, &self.again(&claimed))?;
                 let side = self.route.to.other();
@@ -272,7 +282,8 @@ impl Writing<'_> {
             }
             Outcome::DestinationGone => {
                 unit.drop_have(claimed.file, to)?;
-                if self.pair.brings_to(self.route.to) {
+                let row = unit.file_by_id(claimed.file)?;
+                if row.is_some_and(|row| self.pair.belonging.wanted(&row, to)) {
                     unit.put_job(claimed.file, &self.surprised(&claimed))
                 } else {
                     unit.drop_job(claimed.file, to)
@@ -295,7 +306,13 @@ impl Writing<'_> {
                         self.pair.site_name(self.route.to),
                     ),
                 });
-                unit.put_job(claimed.file, &job)
+                unit.put_job(claimed.file, &job)?;
+                let winner = conflicts::winner(self.pair, &claimed, self.route.to, &destination);
+                if let (Some(side), Some(row)) = (winner, unit.file_by_id(claimed.file)?) {
+                    let (keep, now) = (self.pair.site(side), self.moment.now);
+                    conflicts::resolve(unit, &self.pair.belonging, &row, keep, now)?;
+                }
+                Ok(())
             }
             Outcome::NotDurable(destination, error) => {
                 unit.put_have(claimed.file, &have(to, STALE, &destination))?;
@@ -307,6 +324,17 @@ impl Writing<'_> {
                 unit.put_job(claimed.file, &self.failed(&claimed, &error, token))
             }
         }
+    }
+
+    /// A site no longer has a file, as it was meant to be.
+    fn removed(&self, unit: &mut dyn Unit, claimed: &Claimed) -> Result<()> {
+        unit.drop_job(claimed.file, claimed.job.to)?;
+        unit.drop_have(claimed.file, claimed.job.to)?;
+        let Some(row) = unit.file_by_id(claimed.file)? else { return Ok(()) };
+        if row.haves.iter().any(|have| have.generation != GONE) {
+            return Ok(());
+        }
+        plan::forget(unit, &row)
     }
 
     /// The source has new content, unless a survey has told so already.

@@ -108,8 +108,8 @@ impl Engine {
         // As a run begins.
         let (id, sites) = (pair.project, super::pair::Side::BOTH.map(|side| pair.site(side)));
         let begin = move |unit: &mut dyn catalog::Unit| {
-            for site in sites {
-                unit.release(id, site, &[])?;
+            for (to, from) in sites.iter().flat_map(|to| sites.map(|from| (*to, from))) {
+                unit.release(id, to, from, &[])?;
             }
             unit.reset_failed(id)
         };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sitesync_provider::{Error, ErrorKind, Kind, SweepOptions};
+use sitesync_provider::{Error, ErrorKind, Kind, Metadata, SweepOptions};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -17,9 +17,10 @@ use super::schedule::{Engine, Mode, REOPEN};
 use super::token::Token;
 use super::transfer::Route;
 use crate::catalog::{
-    self, ClaimFilter, Claimed, FileId, Job, JobState, QueueFilter, RootId, STALE,
+    self, ClaimFilter, Claimed, DOUBTFUL, FileId, Job, JobState, QueueFilter, QueueRow, RootId,
+    STALE, SiteId,
 };
-use crate::sites::{Fault, Parked};
+use crate::sites::{Fault, Parked, is_site_fault};
 
 /// Files and bytes of one claim,
 const CLAIM_FILES: usize = 512;
@@ -68,6 +69,15 @@ impl From<catalog::Error> for End {
     }
 }
 
+/// What was found where an interrupted job was to bring a file of this size.
+struct Unrecorded {
+    root: RootId,
+    row: QueueRow,
+    seen: Metadata,
+    /// It has the time that was sent. Where times are not kept, nobody knows.
+    ours: bool,
+}
+
 /// One pair at work.
 pub(super) struct Run {
     pub(super) engine: Engine,
@@ -113,20 +123,19 @@ impl Run {
     pub(super) async fn recover(&self) -> Result<(), End> {
         let project = self.pair.project;
         for side in Side::BOTH {
-            let site = self.pair.site(side);
-            let interrupted = self.engine.catalog.read(|v| v.in_progress(project, site))?;
+            let (site, from) = (self.pair.site(side), self.pair.site(side.other()));
+            let interrupted = self.engine.catalog.read(|v| v.in_progress(project, site, from))?;
             if interrupted == 0 {
                 continue;
             }
-            let tokens = self.engine.catalog.read(|view| view.tokens(project, site))?;
-            for root in self.pair.roots() {
+            let tokens = self.engine.catalog.read(|view| view.tokens(project, site, from))?;
+            let roots = self.pair.roots();
+            for root in &roots {
                 let end = root.end(side);
                 // What a token can resume stays.
                 let keep = tokens.iter().filter_map(|token| Token::of_build(token, end.build()));
                 let swept = end.sweep(SweepOptions::new(keep.collect(), FOREIGN)).await;
                 let swept = swept.map_err(|error| self.fault(side, &error))?;
-                // What arrived and was not recorded may not have reached the disk.
-                end.flush().await.map_err(|error| self.fault(side, &error))?;
                 tracing::info!(
                     project = self.pair.settings.name,
                     site = self.pair.site_name(side),
@@ -137,8 +146,18 @@ impl Run {
             }
             // Looked at once: what ends meanwhile puts its own work back.
             let held = self.engine.under_way.of(site);
-            self.claim_unrecorded(side, &held).await?;
-            self.engine.catalog.write(move |unit| unit.release(project, site, &held)).await?;
+            let unrecorded = self.unrecorded(side, &held).await?;
+            // What arrived and was not recorded may not have reached the disk. A barrier that fails
+            // is told once: the next one would say nothing of it.
+            let mut durable = true;
+            for root in &roots {
+                if let Err(error) = root.end(side).flush().await {
+                    tracing::warn!(%error, "what arrived before an interruption is written anew");
+                    durable = false;
+                }
+            }
+            self.claim_unrecorded(side, unrecorded, durable).await?;
+            self.engine.catalog.write(move |unit| unit.release(project, site, from, &held)).await?;
         }
         if self.mode == Mode::Once {
             // Somebody asked for it, now: what was given up is tried again.
@@ -147,46 +166,67 @@ impl Run {
         Ok(())
     }
 
-    /// What was brought to its place and not recorded is noted as ours before anything else: a
-    /// later claim forgets what was sent before it, and it would be taken for somebody else's.
-    async fn claim_unrecorded(&self, side: Side, held: &[FileId]) -> Result<(), End> {
+    /// What may have been brought to its place, and was not recorded.
+    async fn unrecorded(&self, side: Side, held: &[FileId]) -> Result<Vec<Unrecorded>, End> {
         let (project, site) = (self.pair.project, self.pair.site(side));
+        let from = self.pair.site(side.other());
         let filter =
             QueueFilter { states: vec![JobState::InProgress], limit: usize::MAX, offset: 0 };
         let mut interrupted = self.engine.catalog.read(|view| view.queue(project, &filter))?;
-        interrupted.retain(|row| row.job.to == site && !held.contains(&row.file));
+        interrupted
+            .retain(|row| (row.job.to, row.job.from) == (site, from) && !held.contains(&row.file));
         let roots = self.pair.roots();
-        let mut ours = Vec::new();
+        let mut unrecorded = Vec::new();
         for row in interrupted {
             let root = roots.iter().find(|root| root.name == row.root);
             let (Some(root), Some(sent)) = (root, row.job.sent) else { continue };
             let end = root.end(side);
             match end.stat(&row.path).await {
-                Ok(seen)
-                    if seen.kind == Kind::File
-                        && seen.size == sent.size
-                        && plan::is_sent(sent, &seen, end.info.mtime_step_ns) =>
-                {
-                    ours.push((root.id, row, seen));
+                Ok(seen) if seen.kind == Kind::File && seen.size == sent.size => {
+                    let ours = plan::is_sent(sent, &seen, end.info.mtime_step_ns);
+                    unrecorded.push(Unrecorded { root: root.id, row, seen, ours });
                 }
+                Err(error) if is_site_fault(error.kind()) => return Err(self.fault(side, &error)),
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     tracing::debug!(%error, path = row.path, "not known whether it arrived");
                 }
                 _ => {}
             }
         }
+        Ok(unrecorded)
+    }
+
+    /// What is ours is noted so before anything else: a later claim forgets what was sent before
+    /// it, and it would be taken for somebody else's. What may not be durable is not to be found
+    /// equal and left as it is.
+    async fn claim_unrecorded(
+        &self,
+        side: Side,
+        unrecorded: Vec<Unrecorded>,
+        durable: bool,
+    ) -> Result<(), End> {
+        let site = self.pair.site(side);
         let note = move |unit: &mut dyn catalog::Unit| {
-            for (root, row, seen) in ours {
+            for Unrecorded { root, row, seen, ours } in unrecorded {
                 let (folder, name) = row.path.rsplit_once('/').unwrap_or(("", &row.path));
                 let haves = unit.file(root, folder, name)?.map(|file| file.haves);
                 let here = haves.unwrap_or_default().into_iter().find(|have| have.site == site);
-                match here.filter(|have| have.version == seen.fingerprint()) {
-                    None => unit.put_have(row.file, &have(site, STALE, &seen))?,
-                    // It was there before, and was to be written again: which it still is.
-                    Some(old) if old.generation == STALE => {
-                        unit.put_job(row.file, &Job { sent: None, ..row.job })?;
+                let anew = match here.filter(|have| have.version == seen.fingerprint()) {
+                    None if !ours => {
+                        if !durable {
+                            unit.put_have(row.file, &have(site, DOUBTFUL, &seen))?;
+                        }
+                        false
                     }
-                    Some(_) => {}
+                    None => {
+                        unit.put_have(row.file, &have(site, STALE, &seen))?;
+                        !durable
+                    }
+                    // It was there before, and was to be written again: which it still is.
+                    Some(old) => old.generation == STALE,
+                };
+                if anew {
+                    unit.put_job(row.file, &Job { sent: None, ..row.job })?;
                 }
             }
             Ok(())
@@ -360,7 +400,7 @@ impl Run {
             }
             if idle && carrying.is_empty() && queued.is_empty() && self.in_flight.count() == 0 {
                 let waiting = self.next_waiting()?;
-                let nothing = waiting.is_none() && self.parked().is_none() && self.ready()? == 0;
+                let nothing = waiting.is_none() && self.parked().is_none() && !self.ready()?;
                 if self.mode == Mode::Once && surveyed && nothing {
                     break Ok(());
                 }
@@ -438,7 +478,7 @@ impl Run {
     fn all_stuck(&self, carrying: usize) -> Result<Option<End>, End> {
         let stuck = Side::BOTH.map(|side| self.pair.stuck_at(side));
         let side = if stuck[0] > 0 { Side::Active } else { Side::Remote };
-        if stuck[0] + stuck[1] < carrying || self.next_waiting()?.is_some() || self.ready()? > 0 {
+        if stuck[0] + stuck[1] < carrying || self.next_waiting()?.is_some() || self.ready()? {
             return Ok(None);
         }
         Ok(Some(self.stuck(side)))
@@ -465,20 +505,31 @@ impl Run {
     }
 
     fn next_waiting(&self) -> Result<Option<i64>, End> {
+        let ways = self.ways();
         let times = self.engine.catalog.read(|view| {
-            Side::BOTH
-                .map(|side| view.next_waiting(self.pair.project, self.pair.site(side)))
-                .into_iter()
-                .collect::<catalog::Result<Vec<_>>>()
+            let next =
+                ways.iter().map(|(_, to, from)| view.next_waiting(self.pair.project, *to, *from));
+            next.collect::<catalog::Result<Vec<_>>>()
         })?;
         Ok(times.into_iter().flatten().min())
     }
 
-    fn ready(&self) -> Result<u64, End> {
+    /// Whether anything could be claimed now.
+    fn ready(&self) -> Result<bool, End> {
+        let ways = self.ways();
         Ok(self.engine.catalog.read(|view| {
-            let to = |side| view.ready(self.pair.project, self.pair.site(side));
-            Ok(to(Side::Active)? + to(Side::Remote)?)
+            for (_, to, from) in ways {
+                if view.ready(self.pair.project, to, from)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })?)
+    }
+
+    /// Which work is this run's: to which end, and from which site to which.
+    fn ways(&self) -> [(Side, SiteId, SiteId); 2] {
+        Side::BOTH.map(|side| (side, self.pair.site(side), self.pair.site(side.other())))
     }
 
     /// Claims work in both directions, and cuts it into batches.
@@ -488,14 +539,14 @@ impl Run {
         queued: &mut VecDeque<(Route, Vec<Claimed>)>,
     ) -> Result<(), End> {
         let due = self.next_waiting()?.is_some_and(|at| at <= self.engine.time.now());
-        if !due && self.ready()? == 0 {
+        if !due && !self.ready()? {
             return Ok(());
         }
         let nth = self.claims.fetch_add(1, Ordering::Relaxed);
         // While a site is on probation, one file is enough to find out.
         let files = if self.suspect() { 1 } else { CLAIM_FILES };
         let (project, now) = (self.pair.project, self.engine.time.now());
-        let sites = Side::BOTH.map(|side| (side, self.pair.site(side)));
+        let ways = self.ways();
         let claimed = self
             .engine
             .catalog
@@ -504,10 +555,11 @@ impl Run {
                     unit.wake(now, 10_000)?;
                 }
                 let mut claimed = Vec::new();
-                for (side, to) in sites {
+                for (side, to, from) in ways {
                     let filter = ClaimFilter {
                         project,
                         to,
+                        from,
                         files,
                         bytes: CLAIM_BYTES,
                         largest: no_large.then_some(LARGE),

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::clock::{Dice, HostTime};
+use super::guards::Guards;
 use super::pair::Pair;
 use super::progress::{Note, Progress};
 use super::recorded::Recorded;
@@ -84,9 +85,12 @@ pub struct Engine {
     pub under_way: Arc<UnderWay>,
     /// Of what something is recorded while somebody looks.
     pub recorded: Arc<Recorded>,
+    /// What guards let go lately.
+    pub guards: Arc<Guards>,
 }
 
 impl Engine {
+    pub fn nudge(&self) {} //STUB
     /// An engine that has done nothing yet. No root may hold `ours`, or lie in one of them.
     #[must_use]
     pub fn new(
@@ -107,6 +111,7 @@ impl Engine {
             progress: Arc::default(),
             under_way: Arc::default(),
             recorded: Arc::default(),
+            guards: Arc::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::discover::{self, Discovered, Folder};
 use super::pair::{RootPair, Side};
-use super::plan::{self, Missing};
+use super::plan::{self, Load, Missing};
 use super::progress::Progress;
 use super::recorded::{Keys, Look};
 use super::run::{End, Run};
@@ -52,6 +52,8 @@ impl Run {
 
     async fn survey_on(&self) -> Result<(), End> {
         let mut stop = self.engine.stop.clone();
+        // What an earlier life held back, and did not count any more.
+        self.let_go().await?;
         let mut remote_due = Instant::now();
         loop {
             let remote = Instant::now() >= remote_due;
@@ -62,6 +64,7 @@ impl Run {
                 self.survey_side(Side::Active, true),
                 self.survey_side(Side::Remote, remote)
             )?;
+            self.let_go().await?;
             if self.mode == Mode::Once {
                 return Ok(());
             }
@@ -184,13 +187,13 @@ impl Run {
         if !news.is_empty() {
             let (pair, look) = (self.pair.clone(), look.clone());
             let there = root.clone();
-            let (ids, more_missing, mut left, files, bytes) = self
+            let (ids, more_missing, mut left, load) = self
                 .engine
                 .catalog
                 .write(move |unit| {
                     let root = &there;
                     let (mut ids, mut missing, mut again) = (vec![], vec![], BTreeSet::new());
-                    let (mut files, mut bytes) = (0, 0);
+                    let mut load = Load::default();
                     for folder in news {
                         let mut plan =
                             plan::decide(unit, &pair, root, side, &folder, moment, &look)?;
@@ -198,18 +201,24 @@ impl Run {
                         if plan.again {
                             again.insert(folder.path.clone());
                         }
-                        files += plan.files;
-                        bytes += plan.bytes;
-                        ids.push(plan::apply(unit, &pair, root, &folder.path, plan, moment)?);
+                        ids.push(plan::apply(
+                            unit,
+                            &pair,
+                            root,
+                            &folder.path,
+                            plan,
+                            moment,
+                            &mut load,
+                        )?);
                     }
-                    Ok((ids, missing, again, files, bytes))
+                    Ok((ids, missing, again, load))
                 })
                 .await?;
             ids.into_iter().for_each(|id| seen.insert(id.0));
             missing.extend(more_missing);
             again.append(&mut left);
-            Progress::add(&self.engine.progress.planned_files, files);
-            Progress::add(&self.engine.progress.planned_bytes, bytes);
+            Progress::add(&self.engine.progress.planned_files, load.files);
+            Progress::add(&self.engine.progress.planned_bytes, load.bytes);
             self.planned.notify_one();
         }
         again.append(&mut self.confirm(&root, side, missing).await?);

@@ -12,6 +12,7 @@ use sitesync_provider::{
     join,
 };
 
+use super::CHUNK;
 use super::compare::{Side as Compared, by_checksum, same_content};
 use super::digest::{self, Running, agrees};
 use super::pair::{Pair, RootPair, Side};
@@ -19,12 +20,10 @@ use super::plan::is_sent;
 use super::progress::Progress;
 use super::token::Token;
 use super::trash::keeps;
-use crate::catalog::{Claimed, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
+use crate::catalog::{Claimed, DOUBTFUL, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
 use crate::settings::Verify;
 use crate::sites::{Capability, OpenRoot, Operation, Slot, is_site_fault};
 
-/// Bytes per read and write of a streamed file: large, because a hop between threads costs.
-const CHUNK: usize = 1 << 20;
 /// Bytes between two checkpoints of a streamed file.
 const CHECKPOINT: u64 = 64 << 20;
 /// Files from this size on are marked as soon as they are begun.
@@ -37,6 +36,8 @@ const LINGER: Duration = Duration::from_secs(3600);
 pub(super) enum Outcome {
     /// It is there. `adopted` if it was there already.
     Done { destination: Metadata, adopted: bool },
+    /// It is deleted, as it was to be.
+    Removed,
     /// The source is gone.
     SourceGone,
     /// The source is no longer what was claimed.
@@ -342,14 +343,22 @@ impl Route {
             // Both ends are as expected after all: whatever it was, it is over.
             return Ok(Outcome::Failed(surprise));
         }
+        let known_as = |generation| {
+            let same =
+                |have: &Have| have.generation == generation && have.version == there.fingerprint();
+            claimed.destination.as_ref().is_some_and(same)
+        };
         if self.equal(path, &source, &there).await? {
+            if known_as(DOUBTFUL) {
+                let why = "what arrived before an interruption could not be made durable";
+                let error = self.destination().named(Error::new(ErrorKind::Unexpected, why));
+                return Ok(Outcome::NotDurable(there, error));
+            }
             return Ok(Outcome::Done { destination: there, adopted: true });
         }
         let step = self.destination().info.mtime_step_ns;
         let was_sent = |sent: Sent| is_sent(sent, &there, step);
-        let noted = |have: &Have| have.generation == STALE && have.version == there.fingerprint();
-        if claimed.job.sent.is_some_and(was_sent) || claimed.destination.as_ref().is_some_and(noted)
-        {
+        if claimed.job.sent.is_some_and(was_sent) || known_as(STALE) {
             return Ok(Outcome::Stale(there));
         }
         Ok(Outcome::Conflict(there))
@@ -547,7 +556,7 @@ pub(super) fn path(claimed: &Claimed) -> String {
 /// What must be at the destination: what it is known to have, or nothing.
 pub(super) fn expectation(claimed: &Claimed) -> Expect {
     match &claimed.destination {
-        Some(have) if have.generation != UNKNOWN && have.generation != GONE => {
+        Some(have) if ![UNKNOWN, DOUBTFUL, GONE].contains(&have.generation) => {
             Expect::Version(have.version.clone())
         }
         _ => Expect::Nothing,
@@ -564,7 +573,7 @@ fn replaces(claimed: &Claimed) -> bool {
 fn must_meet(claimed: &Claimed) -> bool {
     let sent = claimed.source.sent();
     claimed.destination.as_ref().is_some_and(|have| match have.generation {
-        UNKNOWN => true,
+        UNKNOWN | DOUBTFUL => true,
         STALE => claimed.job.sent == Some(sent),
         _ => false,
     })

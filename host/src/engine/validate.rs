@@ -103,6 +103,7 @@ impl Engine {
                 Some(only) => run.look_into(&root, side, &look, only, &mut count).await?,
             }
         }
+        run.let_go().await?;
         count.conclude(&run)?;
         let mut validated = count.validated;
         validated.unlisted = unlisted(self) - before;

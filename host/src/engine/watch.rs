@@ -64,12 +64,12 @@ impl Run {
                     tracing::debug!(root = root.name, "too much changes: left to the next scan");
                     continue;
                 }
-                let left = self.look(root, side, changed, &look).await?;
+                let left = self.look(root, side, changed, &look).await?.again();
                 if !left.is_empty() {
-                    let folders = left.into_iter().map(|folder| (folder, BTreeSet::new()));
-                    again.insert(at, folders.collect());
+                    again.insert(at, left);
                 }
             }
+            self.let_go().await?;
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::paths::Paths;
 use super::source::Span;
-use crate::publish::{DEFAULTS, name_matches};
+use crate::publish::{DEFAULTS, Templates, name_matches};
 
 /// The settings of one host, checked as a whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -488,6 +488,13 @@ impl Project {
     #[must_use]
     pub fn alternatives(&self, site: &str) -> &BTreeSet<String> {
         self.sites.get(site).map_or(&NO_SITES, |site| &site.alternatives)
+    }
+
+    /// Returns what belongs together in it, by its `representations`, which were checked when they
+    /// were read.
+    #[must_use]
+    pub fn templates(&self) -> Templates {
+        Templates::compile(&self.representations).unwrap_or_default()
     }
 
     /// Returns the project's folders at a site, by root name: paths with all variables filled in.

@@ -152,28 +152,23 @@ impl Health {
     /// tells nobody; else the clean-up after a full disk would end the pause that it began. Nor
     /// does what was asked before a pause for asking too fast.
     pub(crate) fn good(&self, now: Instant) {
-        let mut state = self.lock();
-        let lasting = |parked: &Parked| match parked.kind {
-            ErrorKind::StorageFull | ErrorKind::QuotaExhausted => true,
-            ErrorKind::RateLimited => parked.until > now,
-            _ => false,
-        };
-        if state.parked.as_ref().is_some_and(lasting) {
-            return;
-        }
-        if state.parked.is_some() || state.in_a_row > 0 {
-            *state = State::default();
-        }
+        let full = [ErrorKind::StorageFull, ErrorKind::QuotaExhausted];
+        self.well(now, |kind| full.contains(&kind));
     }
 
     /// A file was stored: all is well.
     pub(crate) fn stored(&self, now: Instant) {
+        self.well(now, |_| false);
+    }
+
+    /// Ends what a call that went well ends: neither the kinds that last, nor a pause that a
+    /// service asked for.
+    fn well(&self, now: Instant, lasts: impl Fn(ErrorKind) -> bool) {
         let mut state = self.lock();
-        let fast = |parked: &Parked| parked.kind == ErrorKind::RateLimited && parked.until > now;
-        if state.parked.as_ref().is_some_and(fast) {
-            return;
-        }
-        if state.parked.is_some() || state.in_a_row > 0 {
+        let lasting = |parked: &Parked| {
+            lasts(parked.kind) || (parked.kind == ErrorKind::RateLimited && parked.until > now)
+        };
+        if !state.parked.as_ref().is_some_and(lasting) {
             *state = State::default();
         }
     }

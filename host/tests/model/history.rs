@@ -380,6 +380,7 @@ fn recount(known: &Known) -> Checked {
             let state = match job {
                 Some(JobState::Ready | JobState::Waiting) => FileState::Queued,
                 Some(JobState::InProgress) => FileState::InProgress,
+                Some(JobState::Held) => FileState::Paused,
                 Some(_) => FileState::Failed,
                 None if synced(row, *site).is_some() => FileState::Synced,
                 None => continue,

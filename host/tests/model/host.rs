@@ -70,6 +70,7 @@ pub(crate) struct Host {
     settings: Settings,
     folder: PathBuf,
     lives: u32,
+    passes: u64,
     /// Bytes of the catalog's log when the last pass began.
     log: u64,
     _all: TempDir,
@@ -112,7 +113,7 @@ impl Host {
         let loaded = Settings::parse(&text, "model.toml", &Context::from_process()).unwrap();
         let catalog = Sqlite::open(&first).unwrap();
         let settings = loaded.settings;
-        Host { machine, catalog, settings, folder: first, lives: 1, log: 0, _all: all }
+        Host { machine, catalog, settings, folder: first, lives: 1, passes: 0, log: 0, _all: all }
     }
 
     /// A pass, as a process of its own would make it. `limit` is how long a call may hang.
@@ -128,7 +129,8 @@ impl Host {
         let sites = Sites::new(plugins, &self.settings, own, cache, stopped.clone()).limits(limits);
         let last = self.catalog.read(|view| view.last_time()).unwrap();
         // No two passes draw the same ids.
-        let chance = seed.rotate_left(8 + self.machine as u32).wrapping_add(last.unsigned_abs());
+        self.passes += 1;
+        let chance = seed.rotate_left(8 + self.machine as u32) ^ (self.passes << 48);
         let time = Arc::new(HostTime::new(Box::new(Leaping::default()), last));
         let dice = Arc::new(Dice::seeded(chance));
         let engine =

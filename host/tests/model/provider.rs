@@ -341,7 +341,7 @@ impl Provider for Link {
         _: Duration,
     ) -> Result<ChangePage> {
         let root = roots.first().copied().unwrap_or_default();
-        let site = site(root)?;
+        let (site, ground) = (site(root)?, &self.world.ground);
         self.call((site, Call::Changes), "", |state, _| {
             let store = &state.stores[site as usize];
             store.room().or_else(|error| match error.kind() {
@@ -354,6 +354,10 @@ impl Provider for Link {
             let unknown = || Error::new(ErrorKind::CursorExpired, "no such place");
             let since = since.0.parse().ok().filter(|at: &usize| *at <= now).ok_or_else(unknown)?;
             let changed = store.changes[since..].iter().map(|path| {
+                if ground.vague_feed {
+                    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                    return Change::new(root, folder);
+                }
                 let change = Change::new(root, path);
                 match store.files.get(path) {
                     Some(file) => change.with_version(&file.version),

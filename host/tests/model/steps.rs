@@ -167,6 +167,8 @@ pub(crate) struct Ground {
     pub(crate) recursive: bool,
     /// The cloud has a change feed that names everything.
     pub(crate) feed: bool,
+    /// It names the folders of what changed, as if it had changed with all beneath.
+    pub(crate) vague_feed: bool,
     /// By site.
     pub(crate) md5: [bool; 3],
     pub(crate) keeps_mtime: [bool; 3],
@@ -229,7 +231,9 @@ impl Chance {
 impl Script {
     pub(crate) fn new(seed: u64) -> Self {
         let chance = Chance(Dice::seeded(seed));
-        let ground = ground(&chance);
+        let mut ground = ground(&chance);
+        // Came later: the same seed still makes the same steps.
+        ground.vague_feed = ground.feed && seed.is_multiple_of(3);
         let steps = 8 + chance.below(11);
         let steps = (0..steps).map(|at| step(&chance, at, &ground)).collect();
         Script { seed, ground, steps }
@@ -246,6 +250,7 @@ fn ground(chance: &Chance) -> Ground {
         server_copy: chance.one_in(3),
         recursive: chance.one_in(2),
         feed: chance.one_in(3),
+        vague_feed: false,
         md5: [0; 3].map(|_| chance.one_in(3)),
         keeps_mtime: [0; 3].map(|_| !chance.one_in(5)),
         mixed_reads: [0; 3].map(|_| chance.one_in(2)),

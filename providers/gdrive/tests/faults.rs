@@ -61,25 +61,11 @@ async fn provoke(bench: &Bench, drive: &GoogleDrive, kind: Kind) -> Result<()> {
     }
 }
 
-const KINDS: [Kind; 12] = [
-    Kind::Get,
-    Kind::Media,
-    Kind::List,
-    Kind::Create,
-    Kind::Multipart,
-    Kind::StartUpload,
-    Kind::Chunk,
-    Kind::UpdateMultipart,
-    Kind::Update,
-    Kind::Copy,
-    Kind::Changes,
-    Kind::StartPageToken,
-];
-
 /// Demands that a fault of every kind of request has its kind of error, is tried once only, and is
 /// over when the same is done again.
 async fn each_is(answer: impl Fn() -> Answer, kind: ErrorKind, also: impl Fn(&Error)) {
-    for request in KINDS {
+    let more = [Kind::Update, Kind::Copy, Kind::StartPageToken];
+    for request in Kind::USUAL.into_iter().chain(more) {
         let bench = Bench::new();
         let drive = bench.instance().await;
         bench.drive.fault(Fault::on(request).answer(answer()));

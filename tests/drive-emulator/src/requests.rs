@@ -54,6 +54,21 @@ pub enum Kind {
     Unknown,
 }
 
+impl Kind {
+    /// What a Drive is asked whose files are made, read, changed and followed.
+    pub const USUAL: [Kind; 9] = [
+        Kind::Get,
+        Kind::Media,
+        Kind::List,
+        Kind::Create,
+        Kind::Multipart,
+        Kind::StartUpload,
+        Kind::Chunk,
+        Kind::UpdateMultipart,
+        Kind::Changes,
+    ];
+}
+
 /// One request that was seen.
 #[derive(Debug, Clone)]
 pub struct Request {

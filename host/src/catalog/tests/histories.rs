@@ -53,6 +53,7 @@ enum Step {
     },
     Claim {
         to: u8,
+        from: u8,
         files: u8,
         bytes: u8,
         oldest_first: bool,
@@ -80,8 +81,8 @@ enum Step {
         on: bool,
     },
     Guard {
+        file: u8,
         to: u8,
-        since: u8,
     },
     ReleaseHeld,
     /// Ends the unit: kept, undone, or undone by a panic.
@@ -109,9 +110,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (f, s.clone()).prop_map(|(file, site)| Step::DropJob { file, site }),
         1 => f.prop_map(|file| Step::Forget { file }),
         1 => (f, 0..4_u8).prop_map(|(now, limit)| Step::Wake { now, limit }),
-        3 => (s, 0..6_u8, f, any::<bool>(), any::<Option<u8>>()).prop_map(
-            |(to, files, bytes, oldest_first, largest)| Step::Claim {
-                to, files, bytes, oldest_first, largest
+        3 => (s.clone(), s, 0..6_u8, f, any::<bool>(), any::<Option<u8>>()).prop_map(
+            |(to, from, files, bytes, oldest_first, largest)| Step::Claim {
+                to, from, files, bytes, oldest_first, largest
             }
         ),
         1 => Just(Step::Release),
@@ -121,7 +122,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (of.clone(), any::<Option<u8>>(), 0..3_u8, any::<Option<bool>>())
             .prop_map(|(of, file, site, wanted)| Step::Want { of, file, site, wanted }),
         3 => (of, maybe, any::<bool>()).prop_map(|(of, site, on)| Step::Pause { of, site, on }),
-        1 => (0..3_u8, f).prop_map(|(to, since)| Step::Guard { to, since }),
+        1 => (f, 0..3_u8).prop_map(|(file, to)| Step::Guard { file, to }),
         1 => Just(Step::ReleaseHeld),
         4 => (0..6_u8).prop_map(Step::End),
         1 => Just(Step::Reopen),
@@ -138,7 +139,7 @@ const STATES: [JobState; 6] = [
 ];
 
 fn naming(of: u8) -> Naming {
-    if of == 0 { Naming::default() } else { format!("f/p/v{of}/exr").parse().unwrap() }
+    if of == 0 { Naming::by_folder("") } else { format!("f/p/v{of}/exr").parse().unwrap() }
 }
 
 /// What is to be stored, as far as it is not counted. Representations go by number.
@@ -347,13 +348,14 @@ fn take(unit: &mut dyn Unit, step: &Step, model: &mut Model) -> Result<()> {
             Some(id) => unit.reset(id, None, to.map(site)).map(drop),
             None => Ok(()),
         },
-        Step::Guard { to, since } => unit.hold_jobs(ProjectId(1), site(to), since.into()).map(drop),
-        Step::ReleaseHeld => unit.release_held(ProjectId(1)).map(drop),
+        Step::Guard { file: f, to } => unit.guard_jobs(&[(file(f), site(to))]).map(drop),
+        Step::ReleaseHeld => unit.release_held(ProjectId(1), None).map(drop),
         Step::Wake { now, limit } => unit.wake(now.into(), limit.into()).map(drop),
-        Step::Claim { to, files, bytes, oldest_first, largest } => {
+        Step::Claim { to, from, files, bytes, oldest_first, largest } => {
             let filter = ClaimFilter {
                 project: ProjectId(1),
                 to: site(to),
+                from: site(from),
                 files: files.into(),
                 bytes: bytes.into(),
                 largest: largest.map(u64::from),
@@ -361,9 +363,10 @@ fn take(unit: &mut dyn Unit, step: &Step, model: &mut Model) -> Result<()> {
             };
             claimed_as_asked(unit, &filter)
         }
-        Step::Release => [1, 2, 3]
-            .into_iter()
-            .try_for_each(|site| unit.release(ProjectId(1), SiteId(site), &[]).map(drop)),
+        Step::Release => (0..9).try_for_each(|way| {
+            let (to, from) = (SiteId(way / 3 + 1), SiteId(way % 3 + 1));
+            unit.release(ProjectId(1), to, from, &[]).map(drop)
+        }),
         Step::Reset => unit.reset_failed(ProjectId(1)).map(drop),
         Step::End(_) | Step::Reopen => Ok(()),
     };
@@ -382,8 +385,10 @@ fn claimed_as_asked(unit: &mut dyn Unit, filter: &ClaimFilter) -> Result<()> {
         let root = unit.root(filter.project, &row.root)?.unwrap();
         let file = unit.file(root, folder, name)?.unwrap();
         let from = file.haves.iter().find(|have| have.site == row.job.from);
-        let newest = from.is_some_and(|have| have.generation == file.generation);
-        if row.job.to == filter.to && newest && filter.largest.is_none_or(|most| row.size <= most) {
+        let removal = row.job.to == row.job.from;
+        let newest = from.is_some_and(|have| removal || have.generation == file.generation);
+        let way = (row.job.to, row.job.from) == (filter.to, filter.from);
+        if way && newest && filter.largest.is_none_or(|most| row.size <= most) {
             expected.push((row.file, row.size, row.job));
         }
     }

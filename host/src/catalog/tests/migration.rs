@@ -38,7 +38,7 @@ fn the_first_schema_is_brought_up_to_date() {
         let (studio, drive) = (view.site("studio")?.unwrap(), view.site("drive")?.unwrap());
         let named = |project| -> Result<Vec<String>> {
             let all = view.representations(project, RepresentationId(0), 99)?;
-            assert!(all.iter().all(|one| one.naming.is_folder() && !one.published));
+            assert!(all.iter().all(|one| one.naming.is_by_folder() && !one.published));
             let mut named: Vec<_> = all.iter().map(|one| one.naming.to_string()).collect();
             named.sort();
             Ok(named)
@@ -47,7 +47,7 @@ fn the_first_schema_is_brought_up_to_date() {
         assert_eq!(named(other)?, [SHOT]);
 
         // Of both roots.
-        let shot = view.find_representation(demo, &Naming::of_folder(SHOT))?.unwrap();
+        let shot = view.find_representation(demo, &Naming::by_folder(SHOT))?.unwrap();
         assert_eq!(view.files_of(shot, FileId(0), 99)?.len(), 6);
         let states = view.state_of(shot)?;
         assert_eq!(states[0].site, studio);
@@ -75,7 +75,7 @@ fn the_first_schema_is_brought_up_to_date() {
         assert_eq!((failed.state, failed.tries), (JobState::Failed, 3));
         assert_eq!(failed.error.unwrap().message, "drive: it's silent");
         assert_eq!(job("conflict").state, JobState::Conflict);
-        assert_eq!(view.ready(demo, drive)?, 2);
+        assert!(view.ready(demo, drive, studio)?);
         assert_eq!((view.pauses()?, view.holds(demo)?), (vec![], vec![]));
         Ok(())
     })
@@ -89,7 +89,7 @@ fn the_first_schema_is_brought_up_to_date() {
         let new = unit.file(work, SHOT, "new")?.unwrap();
         assert_eq!((new.id, new.representation), (file, known.representation));
         let other =
-            unit.put_representation(ProjectId(1), &Naming::of_folder("x"), 0, 0, "", false)?;
+            unit.put_representation(ProjectId(1), &Naming::by_folder("x"), 0, 0, "", false)?;
         assert!(other > unit.representations(ProjectId(2), RepresentationId(0), 1)?[0].id);
         Ok(())
     })

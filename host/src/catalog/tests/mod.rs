@@ -2,7 +2,6 @@
 
 mod histories;
 mod migration;
-mod naming;
 mod pauses;
 mod representations;
 
@@ -60,7 +59,7 @@ fn job(from: SiteId, to: SiteId) -> Job {
 /// Adds a file, grouped by its folder, to a root of the first project.
 fn add(unit: &mut dyn Unit, root: RootId, path: &str, name: &str, size: u64) -> Result<FileId> {
     let folder = unit.put_folder(root, path)?;
-    let naming = Naming::of_folder(path);
+    let naming = Naming::by_folder(path);
     let representation = unit.put_representation(ProjectId(1), &naming, 0, 0, "", false)?;
     unit.add_file(folder, name, size, representation)
 }
@@ -93,6 +92,7 @@ impl Fixture {
         ClaimFilter {
             project: self.project,
             to: self.b,
+            from: self.a,
             files: 100,
             bytes: u64::MAX,
             largest: None,
@@ -228,7 +228,8 @@ fn a_file_travels() {
     let file = t.queued("x.exr", 10, |job| job.token = Some(vec![1, 2]));
     assert_eq!(t.count(t.a, FileState::Synced), (1, 10, 0));
     assert_eq!(t.count(t.b, FileState::Queued), (1, 10, 0));
-    assert_eq!(t.db.read(|view| view.ready(t.project, t.b)).unwrap(), 1);
+    assert!(t.db.read(|view| view.ready(t.project, t.b, t.a)).unwrap());
+    assert!(!t.db.read(|view| view.ready(t.project, t.b, t.b)).unwrap());
 
     let claimed = t.claim(t.filter());
     assert_eq!(claimed.len(), 1);
@@ -244,7 +245,7 @@ fn a_file_travels() {
     assert_eq!(stored.state, JobState::InProgress);
     assert_eq!(stored.sent, Some(Sent { size: 10, mtime_ns: Some(-7) }));
     assert_eq!(t.count(t.b, FileState::InProgress), (1, 10, 0));
-    assert_eq!(t.db.read(|view| view.ready(t.project, t.b)).unwrap(), 0);
+    assert!(!t.db.read(|view| view.ready(t.project, t.b, t.a)).unwrap());
     assert!(t.claim(t.filter()).is_empty());
 
     let (a, b) = (t.a, t.b);
@@ -317,7 +318,7 @@ fn a_folder_has_its_own_files_with_haves_and_jobs() {
 #[test]
 fn claims_by_priority_then_age() {
     let t = fixture();
-    let (project, to) = (t.project, t.b);
+    let (project, to, from) = (t.project, t.b, t.a);
     for (name, priority, queued_at) in
         [("late", 50, 30), ("early", 50, 10), ("urgent", 1001, 40), ("tie", 50, 10), ("low", 1, 1)]
     {
@@ -327,7 +328,7 @@ fn claims_by_priority_then_age() {
         });
     }
     assert_eq!(t.names(t.filter()), ["urgent", "early", "tie", "late", "low"]);
-    assert_eq!(t.write(move |unit| unit.release(project, to, &[])), 5);
+    assert_eq!(t.write(move |unit| unit.release(project, to, from, &[])), 5);
     assert_eq!(t.names(ClaimFilter { files: 0, ..t.filter() }), [""; 0]);
     let oldest = ClaimFilter { oldest_first: true, files: 3, ..t.filter() };
     assert_eq!(t.names(oldest.clone()), ["low", "early", "tie"]);
@@ -337,7 +338,7 @@ fn claims_by_priority_then_age() {
 #[test]
 fn claims_within_bounds() {
     let t = fixture();
-    let (project, to) = (t.project, t.b);
+    let (project, to, from) = (t.project, t.b, t.a);
     for (at, size) in [70, 50, 1, 0, 20].into_iter().enumerate() {
         t.queued(&format!("{at}"), size, |job| job.queued_at = at as i64);
     }
@@ -346,13 +347,43 @@ fn claims_within_bounds() {
     assert_eq!(t.names(ClaimFilter { bytes: 51, ..t.filter() }), ["1", "2"]);
     // What a transfer still holds is left to it.
     let held = t.file("0").id;
-    assert_eq!(t.write(move |unit| unit.release(project, to, &[held])), 2);
+    assert_eq!(t.write(move |unit| unit.release(project, to, from, &[held])), 2);
     t.recount();
     assert_eq!(t.names(ClaimFilter { bytes: 0, ..t.filter() }), ["1"]);
-    assert_eq!(t.write(move |unit| unit.release(project, to, &[])), 2);
+    assert_eq!(t.write(move |unit| unit.release(project, to, from, &[])), 2);
     assert_eq!(t.names(ClaimFilter { largest: Some(20), ..t.filter() }), ["2", "3", "4"]);
     assert_eq!(t.names(ClaimFilter { files: 1, ..t.filter() }), ["0"]);
     assert_eq!(t.names(ClaimFilter { to: t.a, ..t.filter() }), [""; 0]);
+    assert_eq!(t.names(ClaimFilter { from: t.b, ..t.filter() }), [""; 0]);
+}
+
+#[test]
+fn what_comes_from_where_it_goes_is_removed_there() {
+    let t = fixture();
+    let (project, a, b) = (t.project, t.a, t.b);
+    let removal = ClaimFilter { from: b, ..t.filter() };
+    let (old, gone) = (t.queued("old", 3, |_| {}), t.queued("gone", 4, |_| {}));
+    t.write(move |unit| {
+        for (file, have) in [(old, have(b, STALE, 2)), (gone, Have::gone(b, 1))] {
+            unit.put_have(file, &have)?;
+            unit.put_job(file, &job(b, b))?;
+        }
+        assert_eq!((unit.ready(project, b, a)?, unit.ready(project, b, b)?), (false, true));
+        Ok(())
+    });
+    assert_eq!(t.names(t.filter()), [""; 0]);
+    let claimed = t.claim(removal.clone());
+    assert_eq!(claimed.len(), 1);
+    assert_eq!((claimed[0].file, &claimed[0].source), (old, &have(b, STALE, 2)));
+    let waits = |way: (SiteId, SiteId)| {
+        t.db.read(move |view| view.in_progress(project, way.0, way.1)).unwrap()
+    };
+    assert_eq!((waits((b, a)), waits((b, b))), (0, 1));
+    // What is not there waits until it is.
+    t.write(move |unit| unit.put_have(gone, &have(b, UNKNOWN, 4)));
+    assert_eq!(t.names(removal), ["gone"]);
+    assert_eq!(t.write(move |unit| unit.release(project, b, a, &[])), 0);
+    assert_eq!(t.write(move |unit| unit.release(project, b, b, &[])), 2);
 }
 
 #[test]
@@ -368,7 +399,7 @@ fn a_source_without_the_newest_content_is_passed_over_until_it_has_it() {
         // To everyone else it is ready, but not claimable.
         assert_eq!(t.file("stale").jobs[0].state, JobState::Ready);
         assert_eq!(t.count(t.b, FileState::Queued), (1, 5, 0));
-        assert_eq!(t.db.read(|view| view.ready(t.project, t.b)).unwrap(), 0);
+        assert!(!t.db.read(|view| view.ready(t.project, t.b, t.a)).unwrap());
         let shown = QueueFilter { states: vec![JobState::Ready], limit: 9, offset: 0 };
         assert_eq!(t.db.read(|view| view.queue(t.project, &shown)).unwrap().len(), 1);
         // It stays so when the process starts anew, until the source has the content.
@@ -399,7 +430,7 @@ fn waiting_jobs_wake_in_time() {
             job.not_before = at;
         });
     }
-    let next = || t.db.read(|view| view.next_waiting(t.project, t.b)).unwrap();
+    let next = || t.db.read(|view| view.next_waiting(t.project, t.b, t.a)).unwrap();
     assert_eq!(next(), Some(10));
     assert_eq!(t.count(t.b, FileState::Queued), (3, 3, 0));
     assert_eq!(t.write(|unit| unit.wake(9, 100)), 0);
@@ -493,7 +524,7 @@ fn what_cannot_be_is_refused() {
     });
     refused(|unit, _, _, _, _| {
         let other = unit.put_project("other")?;
-        let theirs = unit.put_representation(other, &Naming::of_folder("x"), 0, 0, "", false)?;
+        let theirs = unit.put_representation(other, &Naming::by_folder("x"), 0, 0, "", false)?;
         unit.add_file(FolderId(1), "y", 1, theirs).map(|_| ())
     });
     refused(|unit, _, _, _, _| unit.put_folder(RootId(99), "x").map(|_| ()));
@@ -630,13 +661,13 @@ fn reads_beside_a_writer_and_after_it() {
     let t = fixture();
     let beside = Sqlite::open_read_only(t.dir.path()).unwrap();
     t.queued("x", 1, |_| {});
-    assert_eq!(beside.read(|view| view.ready(t.project, t.b)).unwrap(), 1);
+    assert!(beside.read(|view| view.ready(t.project, t.b, t.a)).unwrap());
     let refused = beside.write_blocking(|unit| unit.put_time(1)).unwrap_err();
     assert!(matches!(refused, Error::Invalid(_)));
-    let Fixture { dir, db, project, b, .. } = t;
+    let Fixture { dir, db, project, a, b, .. } = t;
     drop((db, beside));
     let after = Sqlite::open_read_only(dir.path()).unwrap();
-    assert_eq!(after.read(|view| view.ready(project, b)).unwrap(), 1);
+    assert!(after.read(|view| view.ready(project, b, a)).unwrap());
 }
 
 #[test]

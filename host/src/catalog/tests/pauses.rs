@@ -8,7 +8,7 @@ impl Fixture {
     }
 
     fn find(&self, folder: &str) -> RepresentationId {
-        let naming = Naming::of_folder(folder);
+        let naming = Naming::by_folder(folder);
         self.db.read(|view| view.find_representation(self.project, &naming)).unwrap().unwrap()
     }
 
@@ -28,6 +28,10 @@ impl Fixture {
     fn state(&self, name: &str) -> JobState {
         self.file(name).jobs[0].state
     }
+}
+
+fn change(site: SiteId, files: u64, bytes: u64) -> Hold {
+    Hold { kind: HoldKind::Change, site, files, bytes, since: 0 }
 }
 
 #[test]
@@ -60,8 +64,8 @@ fn a_paused_representation_is_not_worked_on() {
     // What comes back from a transfer, is reset, is new, or starts with the process, is held too.
     t.queued("new", 32, |_| {});
     assert_eq!(t.state("new"), JobState::Held);
-    let (project, b) = (t.project, t.b);
-    t.write(move |unit| unit.release(project, b, &[]));
+    let (project, a, b) = (t.project, t.a, t.b);
+    t.write(move |unit| unit.release(project, b, a, &[]));
     assert_eq!(t.state("moving"), JobState::Held);
     t.write(move |unit| unit.reset_failed(project));
     assert_eq!(t.state("failed"), JobState::Held);
@@ -134,7 +138,7 @@ fn a_file_that_moves_obeys_where_it_is() {
     let project = t.project;
     let other = t.write(move |unit| {
         let other =
-            unit.put_representation(project, &Naming::of_folder("else"), 0, 0, "", false)?;
+            unit.put_representation(project, &Naming::by_folder("else"), 0, 0, "", false)?;
         unit.set_representation(x, other)?;
         Ok(other)
     });
@@ -146,45 +150,54 @@ fn a_file_that_moves_obeys_where_it_is() {
 }
 
 #[test]
-fn a_guard_holds_what_would_be_replaced() {
+fn a_guard_holds_what_it_names() {
     let t = fixture();
     let (project, a, b) = (t.project, t.a, t.b);
-    for (name, queued_at, there) in
-        [("old work", 10, true), ("new file", 30, false), ("replaces", 30, true)]
-    {
-        let file = t.queued(name, 5, |job| (job.queued_at, job.not_before) = (queued_at, 0));
-        t.write(move |unit| {
-            if there {
-                unit.put_have(file, &have(b, 1, 4))?;
-                unit.set_generation(file, 2, 5)?;
-                unit.put_have(file, &have(a, 2, 5))?;
-            }
-            Ok(())
-        });
-    }
+    let moving = t.queued("moving", 7, |job| job.state = JobState::InProgress);
+    let failed = t.queued("failed", 9, |job| job.state = JobState::Failed);
+    let later =
+        t.queued("later", 4, |job| (job.state, job.not_before) = (JobState::Waiting, 5_000));
+    let ready = t.queued("ready", 5, |_| {});
+    t.queued("free", 6, |_| {});
     let hold = Hold { kind: HoldKind::Change, site: b, files: 101, bytes: 5_000, since: 9 };
-    let stored = hold.clone();
+    let other = Hold { site: a, ..hold.clone() };
+    let stored = [hold.clone(), other.clone()];
     let held = t.write(move |unit| {
-        unit.put_hold(project, &Hold { files: 1, ..stored.clone() })?;
-        unit.put_hold(project, &stored)?;
-        unit.hold_jobs(project, b, 20)
+        unit.put_hold(project, &Hold { files: 1, ..hold.clone() })?;
+        unit.put_hold(project, &hold)?;
+        unit.put_hold(project, &other)?;
+        let jobs = [moving, failed, later, ready].map(|file| (file, b));
+        let held = unit.guard_jobs(&jobs)?;
+        assert_eq!(unit.guard_jobs(&[(ready, a), (ready, b)])?, 0, "no job, and held already");
+        assert_eq!(unit.guarded(project)?, [change(b, 2, 9)]);
+        Ok(held)
     });
-    assert_eq!(held, 1);
-    assert_eq!(t.db.read(|view| view.holds(project)).unwrap(), [hold]);
-    assert_eq!(t.state("replaces"), JobState::Held);
-    assert_eq!(t.count(b, FileState::Paused), (1, 5, 0));
-    assert_eq!(t.names(t.filter()), ["old work", "new file"]);
+    assert_eq!(held, 2);
+    let mut holds = t.db.read(|view| view.holds(project)).unwrap();
+    holds.sort_by_key(|hold| std::cmp::Reverse(hold.site));
+    assert_eq!(holds, stored);
+    assert_eq!(t.db.read(|view| view.guarded(project)).unwrap(), [change(b, 2, 9)]);
+    assert_eq!((t.state("ready"), t.state("later")), (JobState::Held, JobState::Held));
+    assert_eq!((t.state("moving"), t.state("failed")), (JobState::InProgress, JobState::Failed));
+    assert_eq!(t.names(t.filter()), ["free"]);
 
-    // No pause frees it, and it obeys one when it is freed.
+    // What is planned anew stays, as does what is resumed.
+    t.write(move |unit| unit.put_job(ready, &Job { queued_at: 77, ..job(a, b) }));
     t.pause(t.scope(None));
     t.resume(t.scope(None));
-    assert_eq!(t.state("replaces"), JobState::Held);
+    assert_eq!((t.state("ready"), t.file("ready").jobs[0].queued_at), (JobState::Held, 77));
+
+    // It obeys a pause when it is freed.
     t.pause(t.scope(Some(b)));
-    assert_eq!(t.write(move |unit| unit.release_held(project)), 1);
+    assert_eq!(t.write(move |unit| unit.release_held(project, Some((HoldKind::Change, a)))), 0);
+    assert_eq!(t.db.read(|view| view.holds(project)).unwrap().len(), 1);
+    assert_eq!(t.write(move |unit| unit.release_held(project, Some((HoldKind::Change, b)))), 2);
     assert_eq!(t.db.read(|view| view.holds(project)).unwrap(), []);
-    assert_eq!(t.state("replaces"), JobState::Held);
+    assert_eq!(t.db.read(|view| view.guarded(project)).unwrap(), []);
+    assert_eq!(t.state("ready"), JobState::Held);
     t.resume(t.scope(Some(b)));
-    assert_eq!(t.names(t.filter()), ["replaces"]);
+    assert_eq!(t.names(t.filter()), ["ready"]);
+    assert_eq!(t.state("later"), JobState::Waiting);
 }
 
 #[test]
@@ -195,6 +208,6 @@ fn what_is_put_as_held_is_a_guards() {
     assert_eq!(t.db.read(|view| view.queue(t.project, &shown)).unwrap().len(), 1);
     assert_eq!(t.names(t.filter()), [""; 0]);
     let project = t.project;
-    assert_eq!(t.write(move |unit| unit.release_held(project)), 1);
+    assert_eq!(t.write(move |unit| unit.release_held(project, None)), 1);
     assert_eq!(t.names(t.filter()), ["x"]);
 }

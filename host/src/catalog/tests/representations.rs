@@ -63,13 +63,17 @@ fn one_name_is_one_representation() {
         assert_eq!((same, published.priority, published.made_at), (id, 70, 7));
         assert_eq!((&*published.made_by, published.published), ("me", true));
         assert_eq!(put(unit, 0, 9, "", false)?, (id, published.clone()));
+        // Published again by nobody in particular.
+        let (_, again) = put(unit, 70, 8, "", true)?;
+        assert_eq!((again.made_at, &*again.made_by), (8, "me"));
+        let published = again;
         assert_eq!(unit.find_representation(project, &exr("v1"))?, Some(id));
         assert_eq!(unit.find_representation(project, &exr("v2"))?, None);
         assert_eq!(unit.representations(project, RepresentationId(0), 9)?, [published]);
         assert_eq!(unit.representations(project, id, 9)?, []);
         Ok(())
     });
-    for wrong in [Naming { name: "a/b".to_owned(), ..exr("v1") }, Naming::of_folder("a//b")] {
+    for wrong in [Naming { name: "a/b".to_owned(), ..exr("v1") }, Naming::by_folder("a//b")] {
         let put = move |unit: &mut dyn Unit| {
             unit.put_representation(ProjectId(1), &wrong, 0, 0, "", false).map(drop)
         };
@@ -299,4 +303,53 @@ fn the_queue_of_representations_shows_what_was_asked_for() {
     assert_eq!(seen(&rows[0]), (FileState::Queued, 2, 1, 20, 1));
     assert_eq!(seen(&rows[1]), (FileState::Failed, 2, 0, 20, 1));
     assert_eq!(rows[0].at[0].site, b);
+}
+
+#[test]
+fn patterns_find_namings() {
+    let t = fixture();
+    let project = t.project;
+    let all = [
+        ".",
+        "a/b/c/v1/d/",
+        "a/b/main/v1/exr",
+        "a/b/main/v10/abc",
+        "a/b/main/v10/exr",
+        "a/b/main/v9/exr",
+        "a/b/mask/hero/exr",
+        "a/b/mask/v1/exr",
+        "a/b2/main/v1/exr",
+        "b/main/v1/exr",
+    ];
+    t.write(move |unit| {
+        all.iter().try_for_each(|text| {
+            let naming: Naming = text.parse().unwrap();
+            unit.put_representation(project, &naming, 0, 0, "", false).map(drop)
+        })
+    });
+    let like = |pattern: &str, limit| {
+        let pattern: NamingPattern = pattern.parse().unwrap();
+        let found = t.db.read(|view| view.representations_like(project, &pattern, limit)).unwrap();
+        found.into_iter().map(|one| one.naming.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(like("a/b/main/v1/exr", 9), ["a/b/main/v1/exr"]);
+    assert_eq!(like("a/b/main/v1/exr", 0), [""; 0]);
+    assert_eq!(like("a/b/main/v2/exr", 9), [""; 0]);
+    let both = ["a/b/main/v1/exr", "a/b/main/v9/exr", "a/b2/main/v1/exr"];
+    assert_eq!(like("a/*/main/v?/exr", 9), both);
+    assert_eq!(like("a/*/main/v?/exr", 2), both[..2]);
+    assert_eq!(like("a/b/*/latest/exr", 9), ["a/b/main/v10/exr", "a/b/mask/v1/exr"]);
+    let latest = [
+        "a/b/main/v10/abc",
+        "a/b/main/v10/exr",
+        "a/b/mask/v1/exr",
+        "a/b2/main/v1/exr",
+        "b/main/v1/exr",
+    ];
+    assert_eq!(like("**/latest/*", 9), latest);
+    assert_eq!(like("**/latest/*", 1), latest[..1]);
+    assert_eq!(like("a/b/c/v1/*/", 9), ["a/b/c/v1/d/"]);
+    assert_eq!(like(".", 9), ["."]);
+    assert_eq!(like("**", usize::MAX), all);
+    assert_eq!(like("**", 0), [""; 0]);
 }

@@ -1,0 +1,128 @@
+//! Two contents of one file, of which neither follows the other: which one is kept.
+
+use sitesync_provider::{ErrorKind, Metadata};
+
+use super::belonging::{Belonging, here};
+use super::pair::{Pair, Side};
+use super::record::Arrived;
+use super::transfer::{Outcome, path};
+use crate::catalog::{Claimed, FileRow, Have, Job, JobState, Millis, Result, STALE, SiteId, Unit};
+use crate::settings::Conflicts;
+use crate::sites::OpenRoot;
+
+/// Names that are tried for a file that is set aside.
+const NAMES: u32 = 100;
+
+/// What became of a conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolved {
+    /// That site's content is the file's now, and goes everywhere else where the file belongs.
+    Kept,
+    /// The file is in no conflict.
+    NoConflict,
+    /// That site has no content of it.
+    NotThere,
+}
+
+/// Keeps the content that one site has of a file in conflict. What others have is replaced as it was
+/// when it was compared: what changed since is a conflict anew.
+pub fn resolve(
+    unit: &mut dyn Unit,
+    belonging: &Belonging,
+    row: &FileRow,
+    keep: SiteId,
+    now: Millis,
+) -> Result<Resolved> {
+    let conflicts = row.jobs.iter().filter(|job| job.state == JobState::Conflict);
+    let conflicts: Vec<&Job> = conflicts.collect();
+    if conflicts.is_empty() {
+        return Ok(Resolved::NoConflict);
+    }
+    let Some(kept) = here(row, keep) else { return Ok(Resolved::NotThere) };
+    for job in &conflicts {
+        unit.drop_job(row.id, job.to)?;
+        if let Some(other) = here(row, job.to).filter(|_| job.to != keep) {
+            unit.put_have(row.id, &Have { generation: STALE, ..other.clone() })?;
+        }
+    }
+    if kept.generation != row.generation {
+        let generation = row.generation + 1;
+        unit.set_generation(row.id, generation, kept.size)?;
+        unit.put_have(row.id, &Have { generation, ..kept.clone() })?;
+    }
+    belonging.settle_file(unit, row.id, now)?;
+    Ok(Resolved::Kept)
+}
+
+/// The end whose content is kept by the project's settings; `None` if a person is to say.
+pub(super) fn winner(
+    pair: &Pair,
+    claimed: &Claimed,
+    to: Side,
+    destination: &Metadata,
+) -> Option<Side> {
+    match pair.settings.conflicts {
+        Conflicts::Ask | Conflicts::KeepBoth => None,
+        Conflicts::ActiveWins => Some(Side::Active),
+        Conflicts::RemoteWins => Some(Side::Remote),
+        Conflicts::Newest => {
+            let (source, there) = (claimed.source.mtime_ns?, destination.mtime_ns?);
+            match source.cmp(&there) {
+                std::cmp::Ordering::Less => Some(to),
+                std::cmp::Ordering::Equal => None,
+                std::cmp::Ordering::Greater => Some(to.other()),
+            }
+        }
+    }
+}
+
+/// Where both are to be kept: gives the one at the destination another name, so that the other can
+/// have this one. What can't be renamed stays a conflict.
+pub(super) async fn set_aside(group: &mut [Arrived]) {
+    for (route, finished) in group {
+        if route.pair.settings.conflicts != Conflicts::KeepBoth {
+            continue;
+        }
+        for one in finished {
+            if !matches!(one.outcome, Outcome::Conflict(_)) {
+                continue;
+            }
+            let path = path(&one.claimed);
+            let site = route.pair.site_name(route.to);
+            match rename(route.destination(), &path, site).await {
+                Ok(aside) => {
+                    tracing::info!(path, aside, site, "both were kept of a conflict");
+                    one.outcome = Outcome::DestinationGone;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, path, "only one of a conflict can have its name");
+                }
+            }
+        }
+    }
+}
+
+/// Renames `a/plate.exr` to `a/plate (from SITE).exr`, or a name with a number if that is taken.
+async fn rename(
+    root: &OpenRoot,
+    path: &str,
+    site: &str,
+) -> std::result::Result<String, sitesync_provider::Error> {
+    let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
+    let (stem, extension) = match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
+        _ => (name, String::new()),
+    };
+    let mut taken = sitesync_provider::Error::new(ErrorKind::AlreadyExists, "no name is free");
+    for nth in 1..=NAMES {
+        let again = if nth == 1 { String::new() } else { format!(" {nth}") };
+        let aside = format!("{stem} (from {site}{again}){extension}");
+        let aside = sitesync_provider::join(folder, &aside);
+        match root.rename(path, &aside).await {
+            Ok(_) => return Ok(aside),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => taken = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(taken)
+}

@@ -1,0 +1,213 @@
+//! What becomes of changes: conflicts by policy, deletes that travel, and guards that stop a flood.
+
+use std::fs;
+use std::time::Duration;
+
+use sitesync_tests::bench::{Bench, Lines, age, until, wait};
+
+/// Both ends have a file of one name and different content; the remote one is an hour older.
+fn conflicting(more: Lines<'_>) -> Bench {
+    let bench = Bench::with(more);
+    bench.write("here/a/plate.exr", "ours");
+    bench.write("there/a/plate.exr", "theirs");
+    age(&bench.path("there/a/plate.exr"), Duration::from_secs(7200));
+    bench
+}
+
+fn ends_as(bench: &Bench, content: &str) {
+    assert_eq!(bench.read("here/a/plate.exr").as_deref(), Some(content));
+    assert_eq!(bench.read("there/a/plate.exr").as_deref(), Some(content));
+    bench.sync().ends(0).sums(0, 0, 0);
+}
+
+/// What the trash of a site holds, one file a line.
+fn trashed(bench: &Bench, site: &str) -> Vec<String> {
+    let shown = bench.run(&["trash", "list", "demo", "--site", site, "--json"]).ends(0);
+    shown.lines().iter().filter_map(|line| Some(line["path"].as_str()?.to_owned())).collect()
+}
+
+#[test]
+fn a_conflict_is_left_alone_by_default() {
+    let bench = conflicting(&[]);
+    bench.sync().ends(1).sums(0, 0, 1);
+    assert_eq!(bench.read("here/a/plate.exr").as_deref(), Some("ours"));
+    assert_eq!(bench.read("there/a/plate.exr").as_deref(), Some("theirs"));
+}
+
+#[test]
+fn the_active_site_wins() {
+    let bench = conflicting(&[("sync", "conflicts = \"active_wins\"")]);
+    bench.sync().ends(0).sums(1, 0, 0);
+    ends_as(&bench, "ours");
+    assert_eq!(trashed(&bench, "there"), ["a/plate.exr"], "what lost can be had again");
+}
+
+#[test]
+fn the_remote_site_wins() {
+    let bench = conflicting(&[("sync", "conflicts = \"remote_wins\"")]);
+    bench.sync().ends(0).sums(1, 0, 0);
+    ends_as(&bench, "theirs");
+    assert_eq!(trashed(&bench, "here"), ["a/plate.exr"]);
+}
+
+#[test]
+fn the_newest_wins() {
+    let bench = conflicting(&[("sync", "conflicts = \"newest\"")]);
+    bench.sync().ends(0).sums(1, 0, 0);
+    ends_as(&bench, "ours");
+}
+
+#[test]
+fn both_are_kept() {
+    let bench = conflicting(&[("sync", "conflicts = \"keep_both\"")]);
+    bench.sync().ends(0).sums(1, 0, 0);
+    ends_as(&bench, "ours");
+    assert_eq!(bench.read("there/a/plate (from there).exr").as_deref(), Some("theirs"));
+}
+
+#[test]
+fn both_changed_after_they_were_equal() {
+    let bench = Bench::with(&[("sync", "conflicts = \"active_wins\"")]);
+    bench.write("here/hero.abc", "v1");
+    bench.sync().ends(0).sums(1, 0, 0);
+    bench.write("here/hero.abc", "v2 of ours");
+    bench.write("there/hero.abc", "v2 of theirs!");
+    bench.sync().ends(0).sums(1, 0, 0);
+    assert_eq!(bench.read("there/hero.abc").as_deref(), Some("v2 of ours"));
+    bench.sync().ends(0).sums(0, 0, 0);
+}
+
+#[test]
+fn a_delete_stays_where_it_was_made_by_default() {
+    let bench = Bench::new();
+    bench.write("here/a.exr", "a");
+    bench.sync().ends(0).sums(1, 0, 0);
+    bench.remove("here/a.exr");
+    bench.sync().ends(0).sums(0, 0, 0);
+    assert_eq!(bench.read("there/a.exr").as_deref(), Some("a"));
+}
+
+#[test]
+fn a_delete_travels_where_it_is_to() {
+    let bench = Bench::with(&[("sync", "deletes = \"propagate\""), ("sync", "download = \"all\"")]);
+    for name in ["a", "b", "c"] {
+        bench.write(&format!("here/{name}.exr"), name);
+    }
+    bench.sync().ends(0).sums(3, 0, 0);
+    bench.remove("here/a.exr");
+    bench.remove("there/b.exr");
+    bench.sync().ends(0);
+    for (path, there) in [("a", false), ("b", false), ("c", true)] {
+        assert_eq!(bench.read(&format!("here/{path}.exr")).is_some(), there, "{path} here");
+        assert_eq!(bench.read(&format!("there/{path}.exr")).is_some(), there, "{path} there");
+    }
+    assert_eq!(trashed(&bench, "there"), ["a.exr"]);
+    bench.sync().ends(0).sums(0, 0, 0);
+    // It is no stranger when it comes back.
+    bench.write("here/a.exr", "again");
+    bench.sync().ends(0).sums(1, 0, 0);
+    assert_eq!(bench.read("there/a.exr").as_deref(), Some("again"));
+}
+
+#[test]
+fn what_changed_since_does_not_go_with_a_delete() {
+    let bench = Bench::with(&[("sync", "deletes = \"propagate\"")]);
+    bench.write("here/a.exr", "a");
+    bench.sync().ends(0).sums(1, 0, 0);
+    bench.remove("here/a.exr");
+    bench.write("there/a.exr", "somebody went on with it");
+    bench.sync();
+    assert_eq!(bench.read("there/a.exr").as_deref(), Some("somebody went on with it"));
+}
+
+/// 150 synced files of 600, of which as many as are given change or go at once.
+fn flood(bench: &Bench, files: usize, deed: impl Fn(&Bench, &str)) {
+    for n in 0..150 {
+        bench.write(&format!("here/f.{n:04}.exr"), format!("frame {n}"));
+    }
+    bench.sync().ends(0).sums(150, 0, 0);
+    for n in 0..files {
+        deed(bench, &format!("here/f.{n:04}.exr"));
+    }
+}
+
+fn changed_there(bench: &Bench) -> usize {
+    let encrypted = |n: &usize| bench.read(&format!("there/f.{n:04}.exr")).unwrap() == "encrypted";
+    (0..150).filter(encrypted).count()
+}
+
+#[test]
+fn an_encrypted_disk_does_not_become_an_encrypted_drive() {
+    let bench = Bench::new();
+    flood(&bench, 120, |bench, path| bench.write(path, "encrypted"));
+    bench.sync().sums(0, 0, 0);
+    assert_eq!(changed_there(&bench), 0);
+    // Nor with the next pass, nor with the next files.
+    for n in 120..130 {
+        bench.write(&format!("here/f.{n:04}.exr"), "encrypted");
+    }
+    bench.sync().sums(0, 0, 0);
+    assert_eq!(changed_there(&bench), 0);
+    // A new file is none of it.
+    bench.write("here/new.exr", "new");
+    bench.sync().sums(1, 0, 0);
+    // It goes on when it is told to.
+    bench.run(&["resume", "demo", "--held"]).ends(0);
+    bench.sync().ends(0).sums(130, 0, 0);
+    assert_eq!(changed_there(&bench), 130);
+}
+
+#[test]
+fn few_changes_are_no_flood() {
+    let bench = Bench::new();
+    flood(&bench, 100, |bench, path| bench.write(path, "encrypted"));
+    bench.sync().ends(0).sums(100, 0, 0);
+}
+
+#[test]
+fn many_deletes_stop_too() {
+    let bench = Bench::with(&[("sync", "deletes = \"propagate\"")]);
+    flood(&bench, 120, |bench, path| bench.remove(path));
+    bench.sync();
+    assert_eq!(
+        (0..150).filter(|n| bench.read(&format!("there/f.{n:04}.exr")).is_none()).count(),
+        0
+    );
+    bench.run(&["resume", "demo", "--held"]).ends(0);
+    bench.sync().ends(0);
+    assert_eq!(
+        (0..150).filter(|n| bench.read(&format!("there/f.{n:04}.exr")).is_none()).count(),
+        120
+    );
+}
+
+/// A service sees what happens on a disk of its machine, long before the next scan.
+#[test]
+fn a_flood_in_small_pieces_is_one() {
+    let bench = Bench::with(&[("sync", "loop_delay = \"1h\""), ("sync", "rescan = \"1h\"")]);
+    flood(&bench, 0, |_, _| {});
+    let service = bench.start(&["serve"]);
+    // It watches from some moment on.
+    until("the service watches", || {
+        let probe = bench.path("here/probe.exr");
+        fs::write(&probe, format!("{:?}", std::time::Instant::now())).unwrap();
+        bench.read("there/probe.exr").is_some()
+    });
+    for n in 0..150 {
+        bench.write(&format!("here/f.{n:04}.exr"), "encrypted");
+        if n % 10 == 9 && n < 100 {
+            until("ten travel", || changed_there(&bench) == n + 1);
+        }
+    }
+    until("it stops", || {
+        let held = bench.run(&["queue", "demo", "--state", "paused", "--json"]);
+        held.lines().len() == 150 - changed_there(&bench)
+    });
+    assert!((100..=110).contains(&changed_there(&bench)), "{}", changed_there(&bench));
+    unsafe_kill(service);
+}
+
+fn unsafe_kill(mut service: std::process::Child) {
+    service.kill().unwrap();
+    wait(service);
+}
