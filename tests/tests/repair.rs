@@ -159,7 +159,7 @@ fn a_rehearsal_changes_nothing() {
     let new = run.lines().into_iter().find(|line| line["path"] == "{root[work]}/sh010/new.exr");
     assert_eq!(new.expect("it is named")["rule"], "upload = \"all\"");
     let table = bench.run(&["sync", "--dry-run"]).ends(0).stdout;
-    assert!(table.contains("'here' -> 'there': 1 file (4.0 KiB)"), "{table}");
+    assert!(table.contains("'here' -> 'there': 1 file (4 KiB)"), "{table}");
     assert!(table.contains("4s or more") && table.contains("nothing was changed"), "{table}");
 
     // No marker, no catalog: as if nobody had been there.
