@@ -13,6 +13,8 @@ mod projects;
 mod provider;
 mod providers;
 mod queue;
+mod rehearse;
+mod scratch;
 mod serve;
 mod sites;
 mod status;
@@ -94,7 +96,7 @@ enum Command {
     /// Checks the settings
     #[command(subcommand)]
     Config(config::Command),
-    /// Looks at everything, says what is wrong and what to do, and changes nothing
+    /// Looks at everything, says what is wrong and what to do; changes nothing but with --repair
     Doctor(doctor::Arguments),
     /// Makes a settings file: asks for what is needed, or takes flags; then tries it
     Init(init::Arguments),

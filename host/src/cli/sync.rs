@@ -8,7 +8,7 @@ use serde_json::json;
 use super::ground::{self, Ground};
 use super::output::{counted, plain, print, print_json, say, size};
 use super::progress::Bar;
-use super::{Exit, Failure, Global};
+use super::{Exit, Failure, Global, rehearse};
 use crate::catalog::{JobState, QueueFilter, QueueRow};
 use crate::engine::Summary;
 
@@ -19,12 +19,25 @@ const TOLD: usize = 20;
 pub(super) struct Arguments {
     /// Only these projects [default: all]
     projects: Vec<String>,
+    /// Says what would be done, and changes nothing
+    #[arg(long)]
+    dry_run: bool,
     /// As JSON: problems a line each, then the sums
     #[arg(long)]
     json: bool,
 }
 
+impl Arguments {
+    /// One pass over all projects.
+    pub(super) fn all(json: bool) -> Self {
+        Arguments { projects: Vec::new(), dry_run: false, json }
+    }
+}
+
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    if arguments.dry_run {
+        return rehearse::run(global, &arguments.projects, arguments.json);
+    }
     let started = Instant::now();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let ground = Ground::open(global, stopped)?;
