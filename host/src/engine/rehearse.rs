@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::belonging::{Belonging, here};
 use super::pair::Pair;
 use super::run::{End, Run};
-use super::schedule::{Engine, Mode};
+use super::schedule::{Engine, Mode, with_siblings};
 use crate::catalog::{
     self, FileId, FileRow, FileState, Job, JobState, ProjectId, RootId, SiteId, UNKNOWN, View,
 };
@@ -104,17 +104,23 @@ impl Engine {
             self.note_identities(project, site).await?;
         }
         let surveys = Arc::new(Semaphore::new(8));
-        let pair = Pair::open(&self.sites, &self.catalog, &self.dice, project, &self.ours).await?;
-        // As a run begins.
-        let (id, sites) = (pair.project, super::pair::Side::BOTH.map(|side| pair.site(side)));
-        let begin = move |unit: &mut dyn catalog::Unit| {
-            for (to, from) in sites.iter().flat_map(|to| sites.map(|from| (*to, from))) {
-                unit.release(id, to, from, &[])?;
-            }
-            unit.reset_failed(id)
-        };
-        self.catalog.write(begin).await?;
-        Run::new(self.clone(), pair, Mode::Once, surveys).watch().await
+        for (names, sibling) in with_siblings(project) {
+            let (sites, catalog) = (&self.sites, &self.catalog);
+            let pair = Pair::open(sites, catalog, &self.dice, project, &names, &self.ours).await?;
+            // As a run begins.
+            let (id, sites) = (pair.project, pair.sites());
+            let begin = move |unit: &mut dyn catalog::Unit| {
+                for (to, from) in sites.iter().flat_map(|to| sites.map(|from| (*to, from))) {
+                    unit.release(id, to, from, &[])?;
+                }
+                unit.reset_failed(id)
+            };
+            self.catalog.write(begin).await?;
+            Run::new(self.clone(), pair, Mode::Once, surveys.clone(), Arc::new(sibling))
+                .watch()
+                .await?;
+        }
+        Ok(())
     }
 
     /// Has the catalog know roots that were never used by what they are now: they are not marked.

@@ -346,13 +346,17 @@ impl Remover {
                 Some((target, have, root))
             })
             .collect();
-        let deleted = for_each(take, |(target, have, at)| async move {
-            let how = DeleteOptions::if_version(&have.version).to_trash(keeps(&at.root));
-            let deleted = match at.root.delete(&target.path(), how).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => at.still_there().await,
-                deleted => deleted,
-            };
-            (target, have, deleted)
+        let settings = &self.project;
+        let deleted = for_each(take, |(target, have, at)| {
+            let keep = keeps(settings, &at.root);
+            async move {
+                let how = DeleteOptions::if_version(&have.version).to_trash(keep);
+                let deleted = match at.root.delete(&target.path(), how).await {
+                    Err(error) if error.kind() == ErrorKind::NotFound => at.still_there().await,
+                    deleted => deleted,
+                };
+                (target, have, deleted)
+            }
         });
         let (mut gone, mut kept, mut fault) = (Vec::new(), Vec::new(), None);
         for (target, have, deleted) in deleted.await? {

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::pair::{Pair, Side};
+use super::pair::Side;
 use super::run::Run;
 use super::schedule::Mode;
+use crate::settings::Project;
 use crate::sites::{Capability, OpenRoot, trash};
 
 /// How often a service looks for what is older.
@@ -13,8 +14,8 @@ const EVERY: Duration = Duration::from_secs(3600);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Whether what a project replaces in this root goes to its trash.
-pub(super) fn keeps(pair: &Pair, root: &OpenRoot) -> bool {
-    !pair.settings.keep_replaced.is_zero() && root.can(Capability::KeepReplaced)
+pub(super) fn keeps(settings: &Project, root: &OpenRoot) -> bool {
+    !settings.keep_replaced.is_zero() && root.can(Capability::KeepReplaced)
 }
 
 impl Run {
