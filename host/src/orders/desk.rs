@@ -113,12 +113,15 @@ impl Desk {
 
     /// Has the engine see pauses that are new or gone.
     pub(super) fn pauses_changed(&self) -> Result<(), Refused> {
+        self.engine.pauses.reload(&self.engine.catalog)?;
         self.wake();
         Ok(())
     }
 
     /// Has the engine see at once what is new in the catalog.
-    pub(super) fn wake(&self) {}
+    pub(super) fn wake(&self) {
+        self.engine.nudge();
+    }
 }
 
 /// A project's roots that the catalog knows.
