@@ -2,11 +2,14 @@
 //!
 //! Results go to stdout, everything else to stderr. Exit codes are stable: see [`Exit`].
 
+mod adopt;
+mod clear;
 mod config;
 mod doctor;
 mod ground;
 mod init;
 mod log;
+mod order;
 mod output;
 mod progress;
 mod projects;
@@ -14,12 +17,14 @@ mod provider;
 mod providers;
 mod queue;
 mod rehearse;
+mod remove;
 mod scratch;
 mod serve;
 mod sites;
 mod status;
 mod sync;
 mod trash;
+mod validate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,6 +91,14 @@ enum Command {
     /// Shows what was deleted or replaced at sites, and puts it back
     #[command(subcommand)]
     Trash(trash::Command),
+    /// Takes files away from a site: none of which no other copy is found
+    Remove(remove::Arguments),
+    /// Takes everything of a project away from a site
+    Clear(clear::Arguments),
+    /// Compares the catalog with what sites have, and puts it right
+    Validate(validate::Arguments),
+    /// Records copies that are at a site already (on a disk that was carried there)
+    Adopt(adopt::Arguments),
     /// Shows the projects and their sync pairs
     Projects(Json),
     /// Shows the provider plug-ins: what they can do, which sites use them, why some are refused
@@ -134,6 +147,10 @@ pub fn main() -> ExitCode {
         Command::Queue(arguments) => queue::run(&cli.global, &arguments),
         Command::Sites(arguments) => sites::run(&cli.global, &arguments),
         Command::Trash(command) => trash::run(&cli.global, &command),
+        Command::Remove(arguments) => remove::run(&cli.global, &arguments),
+        Command::Clear(arguments) => clear::run(&cli.global, &arguments),
+        Command::Validate(arguments) => validate::run(&cli.global, &arguments),
+        Command::Adopt(arguments) => adopt::run(&cli.global, &arguments),
         Command::Projects(json) => projects::run(&cli.global, json.json),
         Command::Providers(arguments) => providers::run(&cli.global, &arguments),
         Command::Provider(command) => provider::run(&cli.global, &command),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::selection::Selection;
-use super::{Answer, Order, Refused, Report, pause};
+use super::{Answer, Order, Refused, Report, adopt, pause, remove, validate};
 use crate::catalog::{ProjectId, RootId, SiteId, Unit, View};
 use crate::engine::Engine;
 use crate::engine::belonging::Belonging;
@@ -28,7 +28,6 @@ impl Desk {
     /// Carries out an order. `report` is told how far it is; once nobody listens to it any more, an
     /// order that only waits is given up.
     pub async fn carry_out(&self, order: Order, report: mpsc::Sender<Report>) -> Answer {
-        let _ = report;
         match order {
             Order::Pause { project, site, what, by } => {
                 pause::pause(self, &pause::Reach { project, site, what }, by).await
@@ -38,6 +37,18 @@ impl Desk {
             }
             Order::Resume { project, site, what, held: false } => {
                 pause::resume(self, &pause::Reach { project, site, what }).await
+            }
+            Order::Remove { project, what, site, force } => {
+                remove::remove(self, &project, &what, (site.as_deref(), force), &report).await
+            }
+            Order::Clear { project, site, force } => {
+                remove::clear(self, &project, (&site, force), &report).await
+            }
+            Order::Validate { project, what, site } => {
+                validate::validate(self, &project, site.as_deref(), &what, &report).await
+            }
+            Order::Adopt { project, site, root, folder } => {
+                adopt::adopt(self, &project, (&site, root.as_deref()), &folder, &report).await
             }
         }
     }

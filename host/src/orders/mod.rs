@@ -7,10 +7,13 @@
 //! Orders name projects and sites as the settings do. What they change is in the catalog when they are
 //! answered, so that it outlives the host.
 
+mod adopt;
 mod desk;
 pub mod door;
 mod pause;
+mod remove;
 pub mod selection;
+mod validate;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +30,14 @@ pub enum Order {
     Pause { project: Option<String>, site: Option<String>, what: Vec<String>, by: String },
     /// Lets them go on; with `held`, what a guard of the project stopped.
     Resume { project: Option<String>, site: Option<String>, what: Vec<String>, held: bool },
+    /// Deletes files of a site, and has nothing bring them back by itself.
+    Remove { project: String, what: Vec<String>, site: Option<String>, force: bool },
+    /// Deletes everything of a project at a site.
+    Clear { project: String, site: String, force: bool },
+    /// Compares the catalog with what sites have, and puts it right.
+    Validate { project: String, what: Vec<String>, site: Option<String> },
+    /// Records copies that are at a site already.
+    Adopt { project: String, site: String, root: Option<String>, folder: String },
 }
 
 impl Order {
@@ -35,6 +46,10 @@ impl Order {
     pub fn needs_sites(&self) -> bool {
         match self {
             Order::Pause { .. } | Order::Resume { .. } => false,
+            Order::Remove { .. }
+            | Order::Clear { .. }
+            | Order::Validate { .. }
+            | Order::Adopt { .. } => true,
         }
     }
 }

@@ -77,8 +77,9 @@ pub(super) async fn resume(desk: &Desk, reach: &Reach) -> Answer {
 /// Lets go on what guards of a project stopped.
 pub(super) async fn resume_held(desk: &Desk, project: Option<&str>) -> Answer {
     let Some(project) = project else {
-        return Err(Refused::wrong("a guard stops a project's pass: which project's?")
-            .hint("`sitesync resume PROJECT --held`; `sitesync status` shows what guards stopped"));
+        return Err(Refused::wrong("a guard stops a project's pass: which project's?").hint(
+            "`sitesync resume PROJECT --held`; `sitesync status` shows what guards stopped",
+        ));
     };
     let project = desk.project(project)?;
     let (id, _) = desk.keys(&project.name, None).await?;

@@ -78,10 +78,9 @@ impl Selection {
     ) -> Result<Self, Refused> {
         let mut selectors = Vec::with_capacity(what.len());
         for text in what {
-            let selector: Selector =
-                text.parse().map_err(|error: publish::SelectorError| {
-                    Refused::wrong(error.to_string())
-                })?;
+            let selector: Selector = text
+                .parse()
+                .map_err(|error: publish::SelectorError| Refused::wrong(error.to_string()))?;
             selectors.push(selector);
         }
         let found = Selection::none(project);
@@ -144,8 +143,11 @@ impl Selection {
                     _ => (place.representation, place.after) = (place.representation + 1, None),
                 }
                 let files = files.into_iter().filter(|(_, _, row)| self.shows(row));
-                page.extend(files.map(|(root, folder, row)| {
-                    Selected { root, folder, whole: self.only.is_none(), row }
+                page.extend(files.map(|(root, folder, row)| Selected {
+                    root,
+                    folder,
+                    whole: self.only.is_none(),
+                    row,
                 }));
                 continue;
             }
@@ -175,9 +177,8 @@ pub fn state_at(row: &FileRow, site: SiteId) -> FileState {
         Some(JobState::Failed | JobState::Conflict) => FileState::Failed,
         Some(JobState::Held) => FileState::Paused,
         None => {
-            let newest = |have: &catalog::Have| {
-                have.site == site && have.generation == row.generation
-            };
+            let newest =
+                |have: &catalog::Have| have.site == site && have.generation == row.generation;
             if row.haves.iter().any(newest) { FileState::Synced } else { FileState::NotAvailable }
         }
     }
