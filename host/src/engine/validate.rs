@@ -16,6 +16,7 @@ use super::place::Trouble;
 use super::recorded::{Keys, Look};
 use super::run::{End, Run};
 use super::schedule::{Engine, Mode};
+use super::siblings::Siblings;
 use crate::catalog::{FileId, FileRow, RootId, SiteId};
 use crate::settings::Project;
 use crate::sites::Fault;
@@ -81,15 +82,18 @@ impl Engine {
         only: Option<&Only>,
     ) -> Result<Validated, Trouble> {
         let paired = project.pairs.iter().find(|pair| pair.iter().any(|end| end == site));
-        let Some(_) = paired else {
+        let Some(names) = paired else {
             let why = format!("no files of project '{}' travel to or from it", project.name);
             let kind = sitesync_provider::ErrorKind::InvalidSettings;
             let hint = Some("`sitesync projects` shows between which sites files travel".into());
             return Err(Fault { site: site.to_owned(), kind, message: why, hint }.into());
         };
-        let pair = Pair::open(&self.sites, &self.catalog, &self.dice, project, &self.ours).await?;
+        let Engine { sites, catalog, dice, ours, .. } = self;
+        let pair = Pair::open(sites, catalog, dice, project, names, ours).await?;
         let side = if pair.site_name(Side::Active) == site { Side::Active } else { Side::Remote };
-        let run = Run::new(self.clone(), pair, Mode::Once, Arc::new(Semaphore::new(1)));
+        let sibling = Arc::new(Arc::<Siblings>::default().join());
+        let surveys = Arc::new(Semaphore::new(1));
+        let run = Run::new(self.clone(), pair, Mode::Once, surveys, sibling);
         let here = run.pair.site(side);
         let mut count = Count { here, only, validated: Validated::default(), missing: Vec::new() };
         let before = unlisted(self);

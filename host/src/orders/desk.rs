@@ -124,12 +124,13 @@ impl Desk {
 
     /// Has the engine see pauses that are new or gone.
     pub(super) fn pauses_changed(&self) -> Result<(), Refused> {
-        self.wake();
-        Ok(())
+        Ok(self.engine.pauses.reload(&self.engine.catalog)?)
     }
 
     /// Has the engine see at once what is new in the catalog.
-    pub(super) fn wake(&self) {}
+    pub(super) fn wake(&self) {
+        self.engine.nudge();
+    }
 }
 
 /// A project's roots that the catalog knows.
