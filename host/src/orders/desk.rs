@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+use super::request::Meant;
 use super::selection::Selection;
-use super::{Answer, Order, Refused, Report, pause};
+use super::{Answer, Order, Refused, Report, adopt, pause, remove, request, resolve, validate};
 use crate::catalog::{ProjectId, RootId, SiteId, Unit, View};
 use crate::engine::Engine;
 use crate::engine::belonging::Belonging;
@@ -28,8 +29,25 @@ impl Desk {
     /// Carries out an order. `report` is told how far it is; once nobody listens to it any more, an
     /// order that only waits is given up.
     pub async fn carry_out(&self, order: Order, report: mpsc::Sender<Report>) -> Answer {
-        let _ = report;
         match order {
+            Order::Request { project, what, site, state, priority } => {
+                let site = Some(site.as_str());
+                let (project, what, state) = (&project, &what, state.as_deref());
+                request::request(self, &Meant { project, what, site, state }, priority, &report)
+                    .await
+            }
+            Order::Reset { project, what, site, state } => {
+                let (site, state) = (site.as_deref(), state.as_deref());
+                request::reset(self, &Meant { project: &project, what: &what, site, state }).await
+            }
+            Order::Priority { project, what, priority } => {
+                let (project, what) = (&project, &what);
+                let meant = Meant { project, what, site: None, state: None };
+                request::prioritise(self, &meant, priority).await
+            }
+            Order::Resolve { project, what, keep } => {
+                resolve::resolve(self, &project, &what, &keep).await
+            }
             Order::Pause { project, site, what, by } => {
                 pause::pause(self, &pause::Reach { project, site, what }, by).await
             }
@@ -38,6 +56,18 @@ impl Desk {
             }
             Order::Resume { project, site, what, held: false } => {
                 pause::resume(self, &pause::Reach { project, site, what }).await
+            }
+            Order::Remove { project, what, site, force } => {
+                remove::remove(self, &project, &what, (site.as_deref(), force), &report).await
+            }
+            Order::Clear { project, site, force } => {
+                remove::clear(self, &project, (&site, force), &report).await
+            }
+            Order::Validate { project, what, site } => {
+                validate::validate(self, &project, site.as_deref(), &what, &report).await
+            }
+            Order::Adopt { project, site, root, folder } => {
+                adopt::adopt(self, &project, (&site, root.as_deref()), &folder, &report).await
             }
         }
     }
@@ -113,9 +143,7 @@ impl Desk {
 
     /// Has the engine see pauses that are new or gone.
     pub(super) fn pauses_changed(&self) -> Result<(), Refused> {
-        self.engine.pauses.reload(&self.engine.catalog)?;
-        self.wake();
-        Ok(())
+        Ok(self.engine.pauses.reload(&self.engine.catalog)?)
     }
 
     /// Has the engine see at once what is new in the catalog.
