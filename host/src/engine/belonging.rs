@@ -7,6 +7,9 @@ use crate::catalog::{
 use crate::settings::{Project, Travel};
 use crate::sites::Sites;
 
+/// A site that the catalog does not know.
+const NOWHERE: SiteId = SiteId(-1);
+
 /// Where files of one project belong, and along which ways they get there.
 #[derive(Debug, Clone)]
 pub struct Belonging {
@@ -32,30 +35,50 @@ pub struct Belonging {
 impl Belonging {
     /// Of a project, by its settings; makes the keys of the project and its sites.
     pub fn of(unit: &mut dyn Unit, sites: &Sites, project: &Project) -> Result<Self> {
-        let mut key = |name: &String| unit.put_site(sites.catalog_name(name));
-        let mut keys = |names: &mut dyn Iterator<Item = &String>| -> Result<Vec<SiteId>> {
-            names.map(&mut key).collect()
-        };
-        let active_and_remote =
-            keys(&mut [&project.active_site, &project.remote_site].into_iter())?;
-        let always = keys(&mut project.always_accessible_on.iter())?;
-        let ends = keys(&mut project.pairs.iter().flatten())?;
+        let id = unit.put_project(&project.name)?;
+        Belonging::with(id, project, &mut |site| unit.put_site(sites.catalog_name(site)))
+    }
+
+    /// Likewise, from a catalog that is only read; `None` where the project is not known. Where a site
+    /// is not, nothing is there. `catalog_name` says what the catalog calls a site of the settings.
+    pub fn known(
+        view: &dyn View,
+        catalog_name: &dyn Fn(&str) -> String,
+        project: &Project,
+    ) -> Result<Option<Self>> {
+        let Some(id) = view.project(&project.name)? else { return Ok(None) };
+        let mut key = |site: &str| Ok(view.site(&catalog_name(site))?.unwrap_or(NOWHERE));
+        Belonging::with(id, project, &mut key).map(Some)
+    }
+
+    fn with(
+        id: ProjectId,
+        project: &Project,
+        key: &mut dyn FnMut(&str) -> Result<SiteId>,
+    ) -> Result<Self> {
         let mut alike = Vec::new();
         for (name, site) in &project.sites {
             if !site.alternatives.is_empty() {
-                let one = keys(&mut std::iter::once(name))?;
-                alike.push((one[0], keys(&mut site.alternatives.iter())?));
+                let others: Result<Vec<SiteId>> =
+                    site.alternatives.iter().map(|site| key(site)).collect();
+                alike.push((key(name)?, others?));
             }
         }
+        let mut pairs = Vec::with_capacity(project.pairs.len());
+        for [one, other] in &project.pairs {
+            pairs.push([key(one)?, key(other)?]);
+        }
+        let always: Result<Vec<SiteId>> =
+            project.always_accessible_on.iter().map(|site| key(site)).collect();
         Ok(Belonging {
-            project: unit.put_project(&project.name)?,
-            active: active_and_remote[0],
-            remote: active_and_remote[1],
+            project: id,
+            active: key(&project.active_site)?,
+            remote: key(&project.remote_site)?,
             priority: i64::from(project.priority),
-            always,
+            always: always?,
             upload: project.upload == Travel::All,
             download: project.download == Travel::All,
-            pairs: ends.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect(),
+            pairs,
             alike,
         })
     }
