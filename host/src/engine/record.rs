@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sitesync_provider::{Error, ErrorKind, Metadata};
 use tokio::sync::{Notify, mpsc};
 
+use super::barriers::{Barriers, Failure};
 use super::clock::{Dice, HostTime};
 use super::conflicts;
 use super::pair::Pair;
@@ -80,8 +81,7 @@ pub(super) struct Recorder {
     pub in_flight: Arc<InFlight>,
     /// Told of every file before it is recorded.
     pub recorded: Arc<Recorded>,
-    /// The last barrier of each destination that failed.
-    pub failures: Vec<Failure>,
+    pub barriers: Arc<Barriers>,
 }
 
 impl Recorder {
@@ -184,24 +184,19 @@ impl Recorder {
     /// A barrier that fails is told once: what was under way at that moment, and comes in a later
     /// group, is as doubtful as the group itself.
     async fn make_durable(&mut self, group: &mut [Arrived]) {
-        let mut flushed: Vec<Arc<OpenRoot>> = Vec::new();
+        let mut flushed: Vec<(Arc<OpenRoot>, Option<Failure>)> = Vec::new();
         for (route, finished) in group.iter() {
             let wrote = finished.iter().any(|f| matches!(f.outcome, Outcome::Done { .. }));
             let destination = route.destination();
-            if !wrote || flushed.iter().any(|root| Arc::ptr_eq(root, destination)) {
+            if !wrote || flushed.iter().any(|(root, _)| Arc::ptr_eq(root, destination)) {
                 continue;
             }
-            if let Err(error) = destination.flush().await {
-                let failure = Failure { root: destination.clone(), at: Instant::now(), error };
-                self.failures.retain(|old| !Arc::ptr_eq(&old.root, destination));
-                self.failures.push(failure);
-            }
-            flushed.push(destination.clone());
+            flushed.push((destination.clone(), self.barriers.flush(destination).await));
         }
         for (route, finished) in group {
-            let failure = self.failures.iter().find(|failure| {
-                Arc::ptr_eq(&failure.root, route.destination()) && route.begun <= failure.at
-            });
+            let flushed = flushed.iter().find(|(root, _)| Arc::ptr_eq(root, route.destination()));
+            let failure = flushed.and_then(|(_, failure)| failure.as_ref());
+            let failure = failure.filter(|failure| route.begun <= failure.at);
             let Some(Failure { error, .. }) = failure else { continue };
             for one in finished {
                 if let Outcome::Done { destination, .. } = &one.outcome {
@@ -211,14 +206,6 @@ impl Recorder {
             }
         }
     }
-}
-
-/// A barrier that failed.
-#[derive(Debug)]
-pub(super) struct Failure {
-    root: Arc<OpenRoot>,
-    at: Instant,
-    error: Error,
 }
 
 struct Writing<'a> {

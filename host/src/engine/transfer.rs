@@ -587,7 +587,7 @@ impl Route {
                 Progress::add(&self.progress.moved, len);
                 chunk = next?;
                 let paused = self.is_paused(claimed);
-                if sent - marked >= CHECKPOINT || (paused && token.is_some()) {
+                if sent - marked >= CHECKPOINT || (paused && size >= RESUMED) {
                     *token = writing.checkpoint().await?.map(|token| tag.close(&token));
                     self.keep_token(claimed, token.clone()).await;
                     marked = sent;
