@@ -11,6 +11,7 @@ mod init;
 mod log;
 mod order;
 mod output;
+mod pause;
 mod progress;
 mod projects;
 mod provider;
@@ -88,6 +89,10 @@ enum Command {
     Queue(queue::Arguments),
     /// Shows the sites, whether they can be reached, and why not
     Sites(sites::Arguments),
+    /// Holds work back: of the host, a project, a site or representations, until it is resumed
+    Pause(pause::Arguments),
+    /// Lets go on what was paused, or what a guard stopped
+    Resume(pause::ResumeArguments),
     /// Shows what was deleted or replaced at sites, and puts it back
     #[command(subcommand)]
     Trash(trash::Command),
@@ -146,6 +151,8 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&cli.global, &arguments),
         Command::Queue(arguments) => queue::run(&cli.global, &arguments),
         Command::Sites(arguments) => sites::run(&cli.global, &arguments),
+        Command::Pause(arguments) => pause::pause(&cli.global, &arguments),
+        Command::Resume(arguments) => pause::resume(&cli.global, &arguments),
         Command::Trash(command) => trash::run(&cli.global, &command),
         Command::Remove(arguments) => remove::run(&cli.global, &arguments),
         Command::Clear(arguments) => clear::run(&cli.global, &arguments),

@@ -1,9 +1,11 @@
 //! `sitesync sync`: one pass now.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::ground::{self, Ground};
 use super::output::{counted, plain, print, print_json, say, size};
@@ -47,7 +49,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let summary = runtime.block_on(async {
         let bar = if arguments.json { None } else { Bar::follow(ground.engine.progress.clone()) };
         super::serve::stop_on_signals(stop, "what is under way is finished");
+        let (_settings, settings) = watch::channel(Arc::new(ground.settings.clone()));
+        let attending = super::serve::attend(&ground, settings);
         let summary = ground.engine.sync(projects).await;
+        attending.abort();
         drop(bar);
         summary
     })?;

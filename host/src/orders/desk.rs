@@ -124,7 +124,9 @@ impl Desk {
 
     /// Has the engine see pauses that are new or gone.
     pub(super) fn pauses_changed(&self) -> Result<(), Refused> {
-        Ok(self.engine.pauses.reload(&self.engine.catalog)?)
+        self.engine.pauses.reload(&self.engine.catalog)?;
+        self.wake();
+        Ok(())
     }
 
     /// Has the engine see at once what is new in the catalog.

@@ -84,6 +84,7 @@ pub(super) async fn resume_held(desk: &Desk, project: Option<&str>) -> Answer {
     let project = desk.project(project)?;
     let (id, _) = desk.keys(&project.name, None).await?;
     let holds = desk.read(|view| Ok(view.holds(id)?.len()))?;
+    desk.engine.guards.forget(id);
     let files = desk.engine.catalog.write(move |unit| unit.release_held(id, None)).await?;
     desk.wake();
     Ok(json!({"released": holds, "files": files}))
