@@ -34,7 +34,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     })?;
     let answer = order::give(
         global,
-        Order::Adopt {
+        &Order::Adopt {
             project: arguments.project.clone(),
             site: arguments.site.clone(),
             root: arguments.root.clone(),

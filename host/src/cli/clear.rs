@@ -36,7 +36,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         confirm(&question)?;
     }
     let (project, site) = (project.clone(), site.clone());
-    let answer = order::give(global, Order::Clear { project, site, force: arguments.force })?;
+    let answer = order::give(global, &Order::Clear { project, site, force: arguments.force })?;
     Ok(remove::tell(&answer, arguments.json))
 }
 

@@ -19,6 +19,7 @@ mod providers;
 mod queue;
 mod rehearse;
 mod remove;
+mod request;
 mod scratch;
 mod serve;
 mod sites;
@@ -89,6 +90,14 @@ enum Command {
     Queue(queue::Arguments),
     /// Shows the sites, whether they can be reached, and why not
     Sites(sites::Arguments),
+    /// Brings files to a site
+    Request(request::Request),
+    /// Sends files again
+    Reset(request::Reset),
+    /// Sets what comes first
+    Priority(request::Priority),
+    /// Ends a conflict: keeps what one site has
+    Resolve(request::Resolve),
     /// Holds work back: of the host, a project, a site or representations, until it is resumed
     Pause(pause::Arguments),
     /// Lets go on what was paused, or what a guard stopped
@@ -151,6 +160,10 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&cli.global, &arguments),
         Command::Queue(arguments) => queue::run(&cli.global, &arguments),
         Command::Sites(arguments) => sites::run(&cli.global, &arguments),
+        Command::Request(arguments) => request::request(&cli.global, &arguments),
+        Command::Reset(arguments) => request::reset(&cli.global, &arguments),
+        Command::Priority(arguments) => request::priority(&cli.global, &arguments),
+        Command::Resolve(arguments) => request::resolve(&cli.global, &arguments),
         Command::Pause(arguments) => pause::pause(&cli.global, &arguments),
         Command::Resume(arguments) => pause::resume(&cli.global, &arguments),
         Command::Trash(command) => trash::run(&cli.global, &command),

@@ -31,7 +31,7 @@ pub(super) struct Arguments {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let answer = order::give(
         global,
-        Order::Remove {
+        &Order::Remove {
             project: arguments.project.clone(),
             what: arguments.what.some()?,
             site: arguments.site.clone(),

@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
     let answer = order::give(
         global,
-        Order::Validate {
+        &Order::Validate {
             project: arguments.project.clone(),
             what: arguments.what.read()?,
             site: arguments.site.clone(),

@@ -11,10 +11,10 @@ use sitesync_provider::join;
 use tokio::sync::Semaphore;
 
 use super::belonging::{Belonging, here};
-use super::pair::Pair;
+use super::pair::{Pair, Side};
 use super::run::{End, Run};
-use super::schedule::{Engine, Mode, with_siblings};
-use super::siblings::Sibling;
+use super::schedule::{Engine, Mode};
+use super::siblings::Siblings;
 use crate::catalog::{
     self, FileId, FileRow, FileState, Job, JobState, ProjectId, RootId, SiteId, UNKNOWN, View,
 };
@@ -89,8 +89,8 @@ impl Engine {
     ) -> Result<Rehearsal, catalog::Error> {
         let mut rehearsal = Rehearsal::default();
         for project in projects {
-            for (names, sibling) in with_siblings(project) {
-                match self.look_at(project, &names, sibling).await {
+            for pair in &project.pairs {
+                match self.look_at(project, pair).await {
                     Ok(()) => {}
                     Err(End::Offline(fault)) => {
                         rehearsal.offline.push((project.name.clone(), fault));
@@ -104,28 +104,24 @@ impl Engine {
     }
 
     /// Looks at both ends of a pair, and plans.
-    async fn look_at(
-        &self,
-        project: &Project,
-        names: &[String; 2],
-        sibling: Sibling,
-    ) -> Result<(), End> {
+    async fn look_at(&self, project: &Project, names: &[String; 2]) -> Result<(), End> {
         for site in names {
             self.note_identities(project, site).await?;
         }
+        let surveys = Arc::new(Semaphore::new(8));
         let Engine { sites, catalog, dice, ours, .. } = self;
         let pair = Pair::open(sites, catalog, dice, project, names, ours).await?;
         // As a run begins.
-        let (id, sites) = (pair.project, pair.sites());
+        let (id, sites) = (pair.project, Side::BOTH.map(|side| pair.site(side)));
         let begin = move |unit: &mut dyn catalog::Unit| {
             for (to, from) in sites.iter().flat_map(|to| sites.map(|from| (*to, from))) {
                 unit.release(id, to, from, &[])?;
             }
             unit.reset_failed(id)
         };
-        catalog.write(begin).await?;
-        let surveys = Arc::new(Semaphore::new(1));
-        Run::new(self.clone(), pair, Mode::Once, surveys, Arc::new(sibling)).watch().await
+        self.catalog.write(begin).await?;
+        let sibling = Arc::new(Arc::<Siblings>::default().join());
+        Run::new(self.clone(), pair, Mode::Once, surveys, sibling).watch().await
     }
 
     /// Has the catalog know roots that were never used by what they are now: they are not marked.

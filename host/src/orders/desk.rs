@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
+use super::request::Meant;
 use super::selection::Selection;
-use super::{Answer, Order, Refused, Report, adopt, pause, remove, validate};
+use super::{Answer, Order, Refused, Report, adopt, pause, remove, request, resolve, validate};
 use crate::catalog::{ProjectId, RootId, SiteId, Unit, View};
 use crate::engine::Engine;
 use crate::engine::belonging::Belonging;
@@ -29,6 +30,24 @@ impl Desk {
     /// order that only waits is given up.
     pub async fn carry_out(&self, order: Order, report: mpsc::Sender<Report>) -> Answer {
         match order {
+            Order::Request { project, what, site, state, priority } => {
+                let site = Some(site.as_str());
+                let (project, what, state) = (&project, &what, state.as_deref());
+                request::request(self, &Meant { project, what, site, state }, priority, &report)
+                    .await
+            }
+            Order::Reset { project, what, site, state } => {
+                let (site, state) = (site.as_deref(), state.as_deref());
+                request::reset(self, &Meant { project: &project, what: &what, site, state }).await
+            }
+            Order::Priority { project, what, priority } => {
+                let (project, what) = (&project, &what);
+                let meant = Meant { project, what, site: None, state: None };
+                request::prioritise(self, &meant, priority).await
+            }
+            Order::Resolve { project, what, keep } => {
+                resolve::resolve(self, &project, &what, &keep).await
+            }
             Order::Pause { project, site, what, by } => {
                 pause::pause(self, &pause::Reach { project, site, what }, by).await
             }
@@ -124,9 +143,7 @@ impl Desk {
 
     /// Has the engine see pauses that are new or gone.
     pub(super) fn pauses_changed(&self) -> Result<(), Refused> {
-        self.engine.pauses.reload(&self.engine.catalog)?;
-        self.wake();
-        Ok(())
+        Ok(self.engine.pauses.reload(&self.engine.catalog)?)
     }
 
     /// Has the engine see at once what is new in the catalog.

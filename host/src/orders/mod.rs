@@ -12,6 +12,8 @@ mod desk;
 pub mod door;
 mod pause;
 mod remove;
+mod request;
+mod resolve;
 pub mod selection;
 mod validate;
 
@@ -30,6 +32,20 @@ pub enum Order {
     Pause { project: Option<String>, site: Option<String>, what: Vec<String>, by: String },
     /// Lets them go on; with `held`, what a guard of the project stopped.
     Resume { project: Option<String>, site: Option<String>, what: Vec<String>, held: bool },
+    /// Brings files to a site. Those that are in a state there, if one is named.
+    Request {
+        project: String,
+        what: Vec<String>,
+        site: String,
+        state: Option<String>,
+        priority: Option<i64>,
+    },
+    /// Sends files again that were given up; at a site, also what is there.
+    Reset { project: String, what: Vec<String>, site: Option<String>, state: Option<String> },
+    /// Sets what comes first: 1 to 1000, or 0 for the project's.
+    Priority { project: String, what: Vec<String>, priority: i64 },
+    /// Keeps the content that a site has of files in conflict.
+    Resolve { project: String, what: Vec<String>, keep: String },
     /// Deletes files of a site, and has nothing bring them back by itself.
     Remove { project: String, what: Vec<String>, site: Option<String>, force: bool },
     /// Deletes everything of a project at a site.
@@ -45,7 +61,12 @@ impl Order {
     #[must_use]
     pub fn needs_sites(&self) -> bool {
         match self {
-            Order::Pause { .. } | Order::Resume { .. } => false,
+            Order::Pause { .. }
+            | Order::Resume { .. }
+            | Order::Request { .. }
+            | Order::Reset { .. }
+            | Order::Priority { .. }
+            | Order::Resolve { .. } => false,
             Order::Remove { .. }
             | Order::Clear { .. }
             | Order::Validate { .. }
