@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::order;
+use super::order::{self, What};
 use super::output::{counted, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
 use crate::orders::Order;
@@ -15,10 +15,8 @@ const TOLD: usize = 20;
 pub(super) struct Arguments {
     /// The project
     project: String,
-    /// What to remove: `folder/product/v003/exr`, `#12`, `{root[work]}/a/b.exr`, or patterns of these;
-    /// `-` for one a line on stdin
-    #[arg(required = true, value_name = "SELECTOR")]
-    what: Vec<String>,
+    #[command(flatten)]
+    what: What,
     /// From which site [default: local, where files of the project come to this machine]
     #[arg(long)]
     site: Option<String>,
@@ -35,7 +33,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         global,
         &Order::Remove {
             project: arguments.project.clone(),
-            what: order::selectors(&arguments.what)?,
+            what: arguments.what.some()?,
             site: arguments.site.clone(),
             force: arguments.force,
         },

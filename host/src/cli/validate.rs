@@ -3,8 +3,9 @@
 use clap::Args;
 use serde_json::Value;
 
+use super::order::{self, What};
 use super::output::{Table, counted, plain, print, print_json, say, size};
-use super::{Exit, Failure, Global, order};
+use super::{Exit, Failure, Global};
 use crate::orders::Order;
 
 /// Files told by name, of each site.
@@ -14,10 +15,8 @@ const TOLD: usize = 20;
 pub(super) struct Arguments {
     /// The project
     project: String,
-    /// Only these: `folder/product/v003/exr`, `#12`, `{root[work]}/a/b.exr`, or patterns of these; `-`
-    /// for one a line on stdin [default: everything]
-    #[arg(value_name = "SELECTOR")]
-    what: Vec<String>,
+    #[command(flatten)]
+    what: What,
     /// Only this site [default: all between which this host brings files]
     #[arg(long)]
     site: Option<String>,
@@ -31,7 +30,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         global,
         &Order::Validate {
             project: arguments.project.clone(),
-            what: order::selectors(&arguments.what)?,
+            what: arguments.what.read()?,
             site: arguments.site.clone(),
         },
     )?;
