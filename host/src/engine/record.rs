@@ -289,6 +289,18 @@ impl Writing<'_> {
                     unit.drop_job(claimed.file, to)
                 }
             }
+            Outcome::SetAside => {
+                unit.drop_have(claimed.file, to)?;
+                let row = unit.file_by_id(claimed.file)?;
+                let asked = row.and_then(|row| row.wants.into_iter().find(|(site, _)| *site == to));
+                // Whatever the rule says: who finds nothing under this name brings back what was
+                // there, and that would be set aside again.
+                if asked.is_none_or(|(_, wanted)| wanted) {
+                    unit.put_job(claimed.file, &self.surprised(&claimed))
+                } else {
+                    unit.drop_job(claimed.file, to)
+                }
+            }
             Outcome::Stale(destination) => {
                 unit.put_have(claimed.file, &have(to, STALE, &destination))?;
                 // It was compared: the next try need not do that again.
