@@ -381,8 +381,8 @@ pub trait View {
     fn generation(&self, file: FileId) -> Result<Option<Generation>>;
     /// How many jobs from one site to another are marked `InProgress`.
     fn in_progress(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<u64>;
-    /// The tokens of all unfinished work from one site to another.
-    fn tokens(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<Vec<Vec<u8>>>;
+    /// The tokens of all unfinished work to this site, wherever it comes from.
+    fn tokens(&self, project: ProjectId, to: SiteId) -> Result<Vec<Vec<u8>>>;
     /// Whether a job from one site to another could be claimed now.
     fn ready(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<bool>;
     /// When the next waiting job from one site to another becomes ready, if any waits.

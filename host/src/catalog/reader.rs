@@ -338,12 +338,11 @@ impl View for Snapshot<'_> {
         Ok(natural(files.unwrap_or(0)))
     }
 
-    fn tokens(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<Vec<Vec<u8>>> {
+    fn tokens(&self, project: ProjectId, to: SiteId) -> Result<Vec<Vec<u8>>> {
         let mut find = self.conn.prepare_cached(
-            "SELECT token FROM job
-             WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND token IS NOT NULL",
+            "SELECT token FROM job WHERE project = ?1 AND to_site = ?2 AND token IS NOT NULL",
         )?;
-        let tokens = find.query_map((project, to, from), |row| row.get(0))?;
+        let tokens = find.query_map((project, to), |row| row.get(0))?;
         Ok(tokens.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -377,7 +377,7 @@ as_view! {
     fn folders_beneath(&self, root: RootId, path: &str) -> Vec<String>;
     fn generation(&self, file: FileId) -> Option<Generation>;
     fn in_progress(&self, project: ProjectId, to: SiteId, from: SiteId) -> u64;
-    fn tokens(&self, project: ProjectId, to: SiteId, from: SiteId) -> Vec<Vec<u8>>;
+    fn tokens(&self, project: ProjectId, to: SiteId) -> Vec<Vec<u8>>;
     fn ready(&self, project: ProjectId, to: SiteId, from: SiteId) -> bool;
     fn next_waiting(&self, project: ProjectId, to: SiteId, from: SiteId) -> Option<Millis>;
     fn counts(&self, project: ProjectId) -> Vec<Count>;

@@ -259,6 +259,9 @@ pub(super) fn idle_because(settings: &Settings, project: &Project) -> Option<Str
     if !project.enabled {
         return Some("switched off (`enabled = false`)".into());
     }
+    if !project.pairs.is_empty() {
+        return None;
+    }
     if active == remote {
         return Some(format!("active and remote site are both '{active}': nothing to do"));
     }
@@ -268,17 +271,19 @@ pub(super) fn idle_because(settings: &Settings, project: &Project) -> Option<Str
             return Some(format!("site '{site}' is switched off"));
         }
     }
-    let works = |site: &String| site == LOCAL || settings.host.serves_site(site);
-    (!works(active) && !works(remote)).then(|| {
-        format!("this host acts for neither '{active}' nor '{remote}' (see `serves` in [host])")
-    })
+    if project.alternatives(active).contains(remote) {
+        return Some(format!(
+            "'{active}' and '{remote}' are the same storage (`alternative_sites`): nothing to do"
+        ));
+    }
+    Some(format!("this host acts for neither '{active}' nor '{remote}' (see `serves` in [host])"))
 }
 
 /// The sites between which an enabled project's files travel.
 pub(super) fn in_use(settings: &Settings) -> BTreeSet<&str> {
     let busy = |project: &&Project| settings.enabled && idle_because(settings, project).is_none();
     let busy = settings.projects.values().filter(busy);
-    busy.flat_map(|project| [project.active_site.as_str(), &project.remote_site]).collect()
+    busy.flat_map(|project| project.pairs.iter().flatten().map(String::as_str)).collect()
 }
 
 /// Checks what is the providers' own in the settings of the sites that are used. Notes are told.

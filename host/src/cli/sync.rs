@@ -124,7 +124,12 @@ fn tell_json(summary: &Summary, problems: &[Problem], seconds: f64) {
 fn tell(summary: &Summary, problems: &[Problem], seconds: f64) {
     for note in summary.notes.iter().take(TOLD) {
         let (project, site, path) = (&note.project, &note.site, plain(&note.path));
-        say(format_args!("note: {project}: {path} at '{site}' {}", plain(&note.reason)));
+        let reason = plain(&note.reason);
+        if note.path.is_empty() {
+            say(format_args!("note: {project}: {reason}"));
+        } else {
+            say(format_args!("note: {project}: {path} at '{site}' {reason}"));
+        }
     }
     for problem in problems.iter().take(TOLD) {
         let (project, site, path) = (&problem.project, &problem.site, plain(&problem.row.path));
@@ -173,7 +178,7 @@ fn tell(summary: &Summary, problems: &[Problem], seconds: f64) {
     if !summary.offline.is_empty() {
         line.push_str(&format!(
             ", {} not synced",
-            counted(summary.offline.len() as u64, "project")
+            counted(summary.offline.chunk_by(|a, b| a.0 == b.0).count() as u64, "project")
         ));
     }
     print(format_args!("{line}\n"));

@@ -1,4 +1,4 @@
-//! A sync pair: the two ends that this host works on for a project, opened and checked.
+//! A sync pair: two ends between which this host brings a project's files, opened and checked.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::sites::{Capability, Fault, OpenRoot, Sites, establish, read_identity}
 /// One of the two ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// Where people work.
+    /// Where people work; the remote site, where that and one of `always_accessible_on` are the pair.
     Active,
     /// Where it goes to, or comes from.
     Remote,
@@ -53,6 +53,8 @@ pub struct Pair {
     sites: [SiteId; 2],
     names: [String; 2],
     roots: RwLock<Vec<Arc<RootPair>>>,
+    /// By side: no pair of the project before this one has that site.
+    leads: [bool; 2],
     /// Where its project's files belong.
     pub belonging: Belonging,
     /// What belongs together in its project.
@@ -122,6 +124,25 @@ impl Pair {
         self.sites[side.index()]
     }
 
+    /// The keys of the sites at both ends.
+    #[must_use]
+    pub fn sites(&self) -> [SiteId; 2] {
+        self.sites
+    }
+
+    /// True if what is to be done at a site alone is this pair's to do at this end, and no other's of
+    /// the project: to follow its change feed, to remove files, to empty its trash.
+    #[must_use]
+    pub fn leads(&self, side: Side) -> bool {
+        self.leads[side.index()]
+    }
+
+    /// True if this end is the project's active site.
+    #[must_use]
+    pub fn is_active(&self, side: Side) -> bool {
+        self.site_name(side) == self.settings.active_site
+    }
+
     /// The name of the site at one end.
     #[must_use]
     pub fn site_name(&self, side: Side) -> &str {
@@ -161,9 +182,10 @@ impl Pair {
         self.roots.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Opens both ends of a project: connects, checks that each root is the one that was meant,
-    /// and that none of them is where it must not be.
+    /// Opens both ends of one of a project's pairs: connects, checks that each root is the one that
+    /// was meant, and that none of them is where it must not be.
     ///
+    /// `names` is one of the project's [`pairs`](settings::Project::pairs).
     /// `ours` are folders of this host (state, plug-ins, settings, binary) that no root may hold
     /// or lie in.
     pub async fn open(
@@ -171,9 +193,10 @@ impl Pair {
         catalog: &Sqlite,
         dice: &Dice,
         settings: &settings::Project,
+        names: &[String; 2],
         ours: &[PathBuf],
     ) -> Result<Pair, Fault> {
-        let names = [settings.active_site.clone(), settings.remote_site.clone()];
+        let names = names.clone();
         let paths = [settings.roots(&names[0]), settings.roots(&names[1])];
         let project_name = settings.name.clone();
         let site_names = names.each_ref().map(|name| sites.catalog_name(name).to_owned());
@@ -229,6 +252,7 @@ impl Pair {
             project,
             settings: settings.clone(),
             sites: site_ids,
+            leads: names.each_ref().map(|site| leading(settings, site) == Some(&names)),
             names,
             roots: RwLock::new(opened),
             belonging,
@@ -263,6 +287,11 @@ impl Pair {
         *self.roots.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         Ok(true)
     }
+}
+
+/// The first pair of a project that has this site.
+fn leading<'a>(settings: &'a settings::Project, site: &String) -> Option<&'a [String; 2]> {
+    settings.pairs.iter().find(|pair| pair.contains(site))
 }
 
 /// One root at both ends.

@@ -254,7 +254,7 @@ impl Writing<'_> {
             Outcome::SourceChanged(_) if claimed.job.removes() => unit.drop_job(claimed.file, to),
             Outcome::SourceGone => {
                 unit.put_job(claimed.file, &self.again(&claimed))?;
-                let side = self.route.to.other();
+                let side = self.route.from;
                 let missing = Missing {
                     folder: claimed.folder,
                     name: claimed.name,
@@ -314,7 +314,7 @@ impl Writing<'_> {
                     kind: "Conflict".into(),
                     message: format!(
                         "'{}' and '{}' have different content, and neither is known to be older",
-                        self.pair.site_name(self.route.to.other()),
+                        self.pair.site_name(self.route.from),
                         self.pair.site_name(self.route.to),
                     ),
                 });
@@ -351,7 +351,7 @@ impl Writing<'_> {
 
     /// The source has new content, unless a survey has told so already.
     fn note_change(&self, unit: &mut dyn Unit, claimed: &Claimed, source: &Metadata) -> Result<()> {
-        let from = self.pair.site(self.route.to.other());
+        let from = self.pair.site(self.route.from);
         let row = unit.file(claimed.root, &claimed.folder, &claimed.name)?;
         let noticed = row.is_none_or(|row| {
             row.haves.iter().any(|h| {

@@ -11,14 +11,17 @@ use tokio::task::JoinSet;
 
 use super::feed::Following;
 use super::pair::{Pair, RootPair, Side};
+use super::pauses;
 use super::plan::{self, Moment, have};
+use super::progress::Note;
 use super::record::{Arrived, InFlight, Recorder};
 use super::schedule::{Engine, Mode, REOPEN};
+use super::siblings::Sibling;
 use super::token::Token;
 use super::transfer::Route;
 use crate::catalog::{
-    self, ClaimFilter, Claimed, DOUBTFUL, FileId, Job, JobState, QueueFilter, QueueRow, RootId,
-    STALE, SiteId,
+    self, ClaimFilter, Claimed, DOUBTFUL, FileId, Job, JobState, Pause, QueueFilter, QueueRow,
+    RootId, STALE,
 };
 use crate::sites::{Fault, Parked, is_site_fault};
 
@@ -92,11 +95,19 @@ pub(super) struct Run {
     pub(super) planned: Notify,
     /// Both ends have been looked at: what is not planned now will not be in this run.
     pub(super) surveyed: AtomicBool,
+    /// The other runs of the project hear through it.
+    sibling: Arc<Sibling>,
     claims: AtomicU64,
 }
 
 impl Run {
-    pub(super) fn new(engine: Engine, pair: Pair, mode: Mode, surveys: Arc<Semaphore>) -> Self {
+    pub(super) fn new(
+        engine: Engine,
+        pair: Pair,
+        mode: Mode,
+        surveys: Arc<Semaphore>,
+        sibling: Arc<Sibling>,
+    ) -> Self {
         Run {
             engine,
             pair: Arc::new(pair),
@@ -106,6 +117,7 @@ impl Run {
             followed: Mutex::default(),
             planned: Notify::new(),
             surveyed: AtomicBool::new(false),
+            sibling,
             claims: AtomicU64::new(0),
         }
     }
@@ -122,13 +134,22 @@ impl Run {
     /// marks go only after the sweep, so that a crash in between costs nothing.
     pub(super) async fn recover(&self) -> Result<(), End> {
         let project = self.pair.project;
-        for side in Side::BOTH {
-            let (site, from) = (self.pair.site(side), self.pair.site(side.other()));
-            let interrupted = self.engine.catalog.read(|v| v.in_progress(project, site, from))?;
+        for (side, from) in self.ways() {
+            let (site, source) = (self.pair.site(side), self.pair.site(from));
+            let interrupted = self.engine.catalog.read(|v| v.in_progress(project, site, source))?;
             if interrupted == 0 {
                 continue;
             }
-            let tokens = self.engine.catalog.read(|view| view.tokens(project, site, from))?;
+            if side == from {
+                // A removal leaves nothing behind.
+                let held = self.engine.under_way.of(site);
+                let release =
+                    move |unit: &mut dyn catalog::Unit| unit.release(project, site, site, &held);
+                self.engine.catalog.write(release).await?;
+                continue;
+            }
+            // Of other pairs too, which may be interrupted as well.
+            let tokens = self.engine.catalog.read(|view| view.tokens(project, site))?;
             let roots = self.pair.roots();
             for root in &roots {
                 let end = root.end(side);
@@ -157,11 +178,10 @@ impl Run {
                 }
             }
             self.claim_unrecorded(side, unrecorded, durable).await?;
-            self.engine.catalog.write(move |unit| unit.release(project, site, from, &held)).await?;
-        }
-        if self.mode == Mode::Once {
-            // Somebody asked for it, now: what was given up is tried again.
-            self.engine.catalog.write(move |unit| unit.reset_failed(project)).await?;
+            self.engine
+                .catalog
+                .write(move |unit| unit.release(project, site, source, &held))
+                .await?;
         }
         Ok(())
     }
@@ -336,6 +356,12 @@ impl Run {
             .max()
             .unwrap_or(1);
         let mut waited = 0;
+        let mut pauses = self.engine.pauses.changes();
+        let mut nudged = self.engine.nudges.subscribe();
+        let mut told = self.sibling.told();
+        let mut paused_by = None;
+        // Whether something was done since the others were told.
+        let mut worked = true;
         let result = loop {
             if *stop.borrow() || to_record.is_closed() {
                 break Ok(());
@@ -346,8 +372,21 @@ impl Run {
                 // A service's survey ends only with a fault: the pair is to be opened anew.
                 break Ok(());
             }
+            let news = self.sibling.news();
+            let paused = self.engine.pauses.between(self.pair.project, self.pair.sites());
+            if paused != paused_by {
+                self.tell_of_pause(paused.as_ref());
+                paused_by.clone_from(&paused);
+            }
             let mut idle = false;
             match self.parked() {
+                _ if paused.is_some() => {
+                    self.put_back(&mut queued).await?;
+                    let given_up = carrying.is_empty() && self.in_flight.count() == 0;
+                    if self.mode == Mode::Once && given_up {
+                        break Ok(());
+                    }
+                }
                 Some((side, parked)) => match self.wait_out(side, &parked, &mut waited) {
                     Err(end) => break Err(end),
                     Ok(()) => idle = true,
@@ -379,6 +418,8 @@ impl Run {
                             drop(held);
                             larges
                         });
+                        worked = true;
+                        self.sibling.busy();
                     }
                 }
             }
@@ -400,11 +441,18 @@ impl Run {
             }
             if idle && carrying.is_empty() && queued.is_empty() && self.in_flight.count() == 0 {
                 let waiting = self.next_waiting()?;
-                let nothing = waiting.is_none() && self.parked().is_none() && !self.ready()?;
+                let parked = self.parked().is_some();
+                let nothing = waiting.is_none() && !parked && !self.ready()?;
                 if self.mode == Mode::Once && surveyed && nothing {
-                    break Ok(());
+                    if std::mem::take(&mut worked) {
+                        self.sibling.tell();
+                        continue;
+                    }
+                    if self.sibling.is_all_done(news) {
+                        break Ok(());
+                    }
                 }
-                if let Some(at) = waiting {
+                if let Some(at) = waiting.filter(|_| !parked) {
                     let left = u64::try_from(at - self.engine.time.now()).unwrap_or(0);
                     nap = nap.min(Duration::from_millis(left.max(1)));
                 }
@@ -414,9 +462,12 @@ impl Run {
             }
             tokio::select! {
                 Some(carried) = carrying.join_next() => large -= carried.unwrap_or_default(),
-                () = self.planned.notified() => {}
+                () = self.planned.notified() => self.sibling.tell(),
                 () = self.engine.under_way.late.notified() => {}
-                () = self.in_flight.changed.notified() => {}
+                () = self.in_flight.changed.notified() => self.sibling.tell(),
+                () = told.changed() => {}
+                _ = pauses.changed() => {}
+                _ = nudged.changed() => {}
                 () = tokio::time::sleep(nap) => {}
                 _ = stop.wait_for(|stopped| *stopped) => {}
             }
@@ -431,20 +482,44 @@ impl Run {
         let _ = tokio::time::timeout(limit, ending).await;
         // What has not ended by then keeps its files; nobody waits for it any more.
         carrying.detach_all();
-        self.release_unclaimed(queued).await?;
+        self.put_back(&mut queued).await?;
         result
     }
 
     /// Work that was claimed and not begun goes back.
-    async fn release_unclaimed(&self, queued: VecDeque<(Route, Vec<Claimed>)>) -> Result<(), End> {
-        let back: Vec<Claimed> = queued.into_iter().flat_map(|(_, batch)| batch).collect();
+    async fn put_back(&self, queued: &mut VecDeque<(Route, Vec<Claimed>)>) -> Result<(), End> {
+        let back: Vec<Claimed> = queued.drain(..).flat_map(|(_, batch)| batch).collect();
         if back.is_empty() {
             return Ok(());
         }
+        back.iter().for_each(|_| self.in_flight.take_back());
         let put_back = move |unit: &mut dyn catalog::Unit| {
             back.iter().try_for_each(|claimed| unit.put_job(claimed.file, &claimed.job))
         };
         Ok(self.engine.catalog.write(put_back).await?)
+    }
+
+    /// People hear of a pause that stops this pair: in a single pass by a note, else in the log.
+    fn tell_of_pause(&self, pause: Option<&Pause>) {
+        let project = &self.pair.settings.name;
+        let Some(pause) = pause else {
+            tracing::info!(project, "goes on: nothing is paused any more");
+            return;
+        };
+        let site =
+            Side::BOTH.into_iter().find(|side| pause.scope.site == Some(self.pair.site(*side)));
+        let site = site.map(|side| self.pair.site_name(side));
+        let reason = pauses::told(pause, site);
+        if self.mode == Mode::Forever {
+            tracing::info!(project, "{reason}");
+            return;
+        }
+        self.engine.progress.note(Note {
+            project: project.clone(),
+            site: site.unwrap_or_default().to_owned(),
+            path: String::new(),
+            reason,
+        });
     }
 
     /// The end that is to be left alone right now, if one is.
@@ -505,10 +580,10 @@ impl Run {
     }
 
     fn next_waiting(&self) -> Result<Option<i64>, End> {
-        let ways = self.ways();
         let times = self.engine.catalog.read(|view| {
-            let next =
-                ways.iter().map(|(_, to, from)| view.next_waiting(self.pair.project, *to, *from));
+            let next = self.ways().map(|(to, from)| {
+                view.next_waiting(self.pair.project, self.pair.site(to), self.pair.site(from))
+            });
             next.collect::<catalog::Result<Vec<_>>>()
         })?;
         Ok(times.into_iter().flatten().min())
@@ -516,10 +591,9 @@ impl Run {
 
     /// Whether anything could be claimed now.
     fn ready(&self) -> Result<bool, End> {
-        let ways = self.ways();
         Ok(self.engine.catalog.read(|view| {
-            for (_, to, from) in ways {
-                if view.ready(self.pair.project, to, from)? {
+            for (to, from) in self.ways() {
+                if view.ready(self.pair.project, self.pair.site(to), self.pair.site(from))? {
                     return Ok(true);
                 }
             }
@@ -527,9 +601,12 @@ impl Run {
         })?)
     }
 
-    /// Which work is this run's: to which end, and from which site to which.
-    fn ways(&self) -> [(Side, SiteId, SiteId); 2] {
-        Side::BOTH.map(|side| (side, self.pair.site(side), self.pair.site(side.other())))
+    /// Which work is this run's, to and from: between its ends, and what is to be removed at those
+    /// that are no other pair's.
+    fn ways(&self) -> impl Iterator<Item = (Side, Side)> + '_ {
+        let removals = Side::BOTH.into_iter().filter(|side| self.pair.leads(*side));
+        let carried = Side::BOTH.into_iter().map(|to| (to, to.other()));
+        carried.chain(removals.map(|side| (side, side)))
     }
 
     /// Claims work in both directions, and cuts it into batches.
@@ -546,7 +623,8 @@ impl Run {
         // While a site is on probation, one file is enough to find out.
         let files = if self.suspect() { 1 } else { CLAIM_FILES };
         let (project, now) = (self.pair.project, self.engine.time.now());
-        let ways = self.ways();
+        let sites = |(to, from)| (to, from, self.pair.site(to), self.pair.site(from));
+        let ways: Vec<_> = self.ways().map(sites).collect();
         let claimed = self
             .engine
             .catalog
@@ -555,7 +633,7 @@ impl Run {
                     unit.wake(now, 10_000)?;
                 }
                 let mut claimed = Vec::new();
-                for (side, to, from) in ways {
+                for (to_side, from_side, to, from) in ways {
                     let filter = ClaimFilter {
                         project,
                         to,
@@ -565,14 +643,14 @@ impl Run {
                         largest: no_large.then_some(LARGE),
                         oldest_first: nth % OLDEST_EVERY == OLDEST_EVERY - 1,
                     };
-                    claimed.push((side, unit.claim(&filter)?));
+                    claimed.push((to_side, from_side, unit.claim(&filter)?));
                 }
                 Ok(claimed)
             })
             .await?;
-        for (side, files) in claimed {
+        for (to, from, files) in claimed {
             self.in_flight.add(files.len());
-            self.cut(side, files, queued);
+            self.cut((to, from), files, queued);
         }
         Ok(())
     }
@@ -583,7 +661,12 @@ impl Run {
         self.pair.roots().iter().any(suspect)
     }
 
-    fn cut(&self, to: Side, files: Vec<Claimed>, queued: &mut VecDeque<(Route, Vec<Claimed>)>) {
+    fn cut(
+        &self,
+        (to, from): (Side, Side),
+        files: Vec<Claimed>,
+        queued: &mut VecDeque<(Route, Vec<Claimed>)>,
+    ) {
         let roots = self.pair.roots();
         let mut bytes = 0;
         for claimed in files {
@@ -594,11 +677,11 @@ impl Run {
             };
             let size = claimed.source.size;
             // What failed before, and is tried again, takes no others with it.
-            let batched = root.same_instance() && claimed.job.tries == 0;
+            let batched = (root.same_instance() || to == from) && claimed.job.tries == 0;
             if let Some((route, batch)) = queued.back_mut()
                 && batched
                 && Arc::ptr_eq(&route.root, root)
-                && route.to == to
+                && (route.to, route.from) == (to, from)
                 && batch.len() < BATCH_FILES
                 && bytes + size <= BATCH_BYTES
             {
@@ -611,7 +694,9 @@ impl Run {
                 pair: self.pair.clone(),
                 root: root.clone(),
                 to,
+                from,
                 progress: self.engine.progress.clone(),
+                pauses: self.engine.pauses.clone(),
                 catalog: self.engine.catalog.clone(),
                 begun: Instant::now(),
             };

@@ -13,9 +13,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::clock::{Dice, HostTime};
 use super::guards::Guards;
 use super::pair::Pair;
+use super::pauses::Pauses;
 use super::progress::{Note, Progress};
 use super::recorded::Recorded;
 use super::run::{End, Run};
+use super::siblings::{Sibling, Siblings};
 use super::under_way::UnderWay;
 use crate::catalog::{self, FileState, Sqlite};
 use crate::settings;
@@ -85,12 +87,14 @@ pub struct Engine {
     pub under_way: Arc<UnderWay>,
     /// Of what something is recorded while somebody looks.
     pub recorded: Arc<Recorded>,
+    /// What is not to be worked on.
+    pub pauses: Arc<Pauses>,
+    pub(super) nudges: Arc<watch::Sender<u64>>,
     /// What guards let go lately.
     pub guards: Arc<Guards>,
 }
 
 impl Engine {
-    pub fn nudge(&self) {} //STUB
     /// An engine that has done nothing yet. No root may hold `ours`, or lie in one of them.
     #[must_use]
     pub fn new(
@@ -111,8 +115,15 @@ impl Engine {
             progress: Arc::default(),
             under_way: Arc::default(),
             recorded: Arc::default(),
+            pauses: Arc::default(),
+            nudges: Arc::default(),
             guards: Arc::default(),
         }
+    }
+
+    /// Has every run look for work at once: there may be some that it does not know of.
+    pub fn nudge(&self) {
+        self.nudges.send_modify(|times| *times += 1);
     }
 
     /// Syncs these projects once.
@@ -120,25 +131,27 @@ impl Engine {
         let turn = Arc::new(Semaphore::new(PROJECTS));
         let surveys = Arc::new(Semaphore::new(SURVEYS));
         let names: Vec<String> = projects.iter().map(|p| p.name.clone()).collect();
+        self.pauses.reload(&self.catalog)?;
         let mut runs = JoinSet::new();
         for project in projects {
             let (engine, turn, surveys) = (self.clone(), turn.clone(), surveys.clone());
             runs.spawn(async move {
                 let _turn = turn.acquire_owned().await;
                 let name = project.name.clone();
-                (name, engine.run_patiently(&project, &surveys).await)
+                (name, engine.sync_pairs(project, surveys).await)
             });
         }
         let mut summary = Summary::default();
         while let Some(ended) = runs.join_next().await {
-            match ended {
-                Ok((_, Ok(()))) => {}
-                Ok((project, Err(End::Offline(fault)))) => summary.offline.push((project, fault)),
-                Ok((_, Err(End::Catalog(error)))) => return Err(error),
-                Err(panic) => return Err(catalog::Error::Storage(panic.to_string())),
-            }
+            let (project, faults) = ended.map_err(panicked)?;
+            summary.offline.extend(faults?.into_iter().map(|fault| (project.clone(), fault)));
         }
-        summary.offline.sort_by(|a, b| a.0.cmp(&b.0));
+        let told = |(project, fault): &(String, Fault)| {
+            (project.clone(), fault.site.clone(), fault.message.clone())
+        };
+        // A site that several pairs have is told of once.
+        summary.offline.sort_by_key(told);
+        summary.offline.dedup_by_key(|one| told(one));
         let progress = &self.progress;
         summary.transferred = progress.files.load(Ordering::Relaxed);
         summary.bytes = progress.bytes.load(Ordering::Relaxed);
@@ -155,6 +168,34 @@ impl Engine {
             }
         }
         Ok(summary)
+    }
+
+    /// All pairs of a project, once and side by side. Returns why some could not be used.
+    async fn sync_pairs(
+        &self,
+        project: settings::Project,
+        surveys: Arc<Semaphore>,
+    ) -> Result<Vec<Fault>, catalog::Error> {
+        if let Some(id) = self.catalog.read(|view| view.project(&project.name))? {
+            // Somebody asked for it, now: what was given up is tried again.
+            self.catalog.write(move |unit| unit.reset_failed(id)).await?;
+        }
+        let mut pairs = JoinSet::new();
+        for (names, sibling) in with_siblings(&project) {
+            let (engine, project, surveys) = (self.clone(), project.clone(), surveys.clone());
+            pairs.spawn(
+                async move { engine.run_patiently(&project, names, &surveys, sibling).await },
+            );
+        }
+        let mut faults = Vec::new();
+        while let Some(ended) = pairs.join_next().await {
+            match ended.map_err(panicked)? {
+                Ok(()) => {}
+                Err(End::Offline(fault)) => faults.push(fault),
+                Err(End::Catalog(error)) => return Err(error),
+            }
+        }
+        Ok(faults)
     }
 
     fn counts(&self, project: &str) -> Result<Vec<catalog::Count>, catalog::Error> {
@@ -180,6 +221,13 @@ impl Engine {
             }
         });
         let mut stop = self.stop.clone();
+        while let Err(error) = self.pauses.reload(&self.catalog) {
+            tracing::error!(%error, "what is paused can't be read: nothing is done before");
+            tokio::select! {
+                () = tokio::time::sleep(REOPEN) => {}
+                _ = stop.wait_for(|stopped| *stopped) => break,
+            }
+        }
         let mut kept: HashMap<String, Kept> = HashMap::new();
         while !*stop.borrow() {
             let wanted: Vec<_> = projects.borrow_and_update().iter().map(placeless).collect();
@@ -213,15 +261,31 @@ impl Engine {
         looking.abort();
     }
 
-    /// One project, until the host or this project is to stop.
+    /// One project, until the host or this project is to stop. No pair of it waits for another.
     async fn keep(self, project: settings::Project, surveys: Arc<Semaphore>) {
+        let mut pairs = JoinSet::new();
+        for (names, sibling) in with_siblings(&project) {
+            let (engine, project, surveys) = (self.clone(), project.clone(), surveys.clone());
+            pairs.spawn(engine.keep_pair(project, names, surveys, Arc::new(sibling)));
+        }
+        while pairs.join_next().await.is_some() {}
+    }
+
+    async fn keep_pair(
+        self,
+        project: settings::Project,
+        names: [String; 2],
+        surveys: Arc<Semaphore>,
+        sibling: Arc<Sibling>,
+    ) {
         let mut stop = self.stop.clone();
         let mut replaced = self.sites.replaced();
         let mut pause = REOPEN;
         while !*stop.borrow() {
             replaced.mark_unchanged();
             let started = Instant::now();
-            match self.run(project.clone(), Mode::Forever, surveys.clone()).await {
+            let run = self.run(&project, &names, Mode::Forever, surveys.clone(), sibling.clone());
+            match run.await {
                 Ok(()) => return,
                 Err(end) => {
                     if started.elapsed() > LONGEST_REOPEN {
@@ -251,11 +315,16 @@ impl Engine {
     async fn run_patiently(
         &self,
         project: &settings::Project,
+        names: [String; 2],
         surveys: &Arc<Semaphore>,
+        sibling: Sibling,
     ) -> Result<(), End> {
         let mut stop = self.stop.clone();
+        let sibling = Arc::new(sibling);
+        let run = || self.run(project, &names, Mode::Once, surveys.clone(), sibling.clone());
         for pause in PAUSES {
-            let ended = self.run(project.clone(), Mode::Once, surveys.clone()).await;
+            sibling.busy();
+            let ended = run().await;
             let passes = |kind| matches!(kind, ErrorKind::RateLimited | ErrorKind::Interrupted);
             match ended {
                 Err(End::Offline(fault)) if passes(fault.kind) && !*stop.borrow() => {
@@ -268,17 +337,21 @@ impl Engine {
                 _ = stop.wait_for(|stopped| *stopped) => {}
             }
         }
-        self.run(project.clone(), Mode::Once, surveys.clone()).await
+        sibling.busy();
+        run().await
     }
 
     async fn run(
         &self,
-        project: settings::Project,
+        project: &settings::Project,
+        names: &[String; 2],
         mode: Mode,
         surveys: Arc<Semaphore>,
+        sibling: Arc<Sibling>,
     ) -> Result<(), End> {
-        let pair = Pair::open(&self.sites, &self.catalog, &self.dice, &project, &self.ours).await?;
-        let run = Arc::new(Run::new(self.clone(), pair, mode, surveys));
+        let Engine { sites, catalog, dice, ours, .. } = self;
+        let pair = Pair::open(sites, catalog, dice, project, names, ours).await?;
+        let run = Arc::new(Run::new(self.clone(), pair, mode, surveys, sibling));
         run.recover().await?;
         run.clone().go().await
     }
@@ -330,6 +403,16 @@ impl Kept {
     fn goes_on_with(&self, project: &settings::Project) -> bool {
         self.project == *project && !*self.end.borrow()
     }
+}
+
+/// The pairs of a project, which hear of one another.
+fn with_siblings(project: &settings::Project) -> Vec<([String; 2], Sibling)> {
+    let siblings = Arc::<Siblings>::default();
+    project.pairs.iter().map(|pair| (pair.clone(), siblings.join())).collect()
+}
+
+fn panicked(panic: tokio::task::JoinError) -> catalog::Error {
+    catalog::Error::Storage(panic.to_string())
 }
 
 /// A project, wherever it stands in a file.

@@ -41,7 +41,10 @@ impl Run {
             return self.survey_on().await;
         }
         let hints = async {
-            tokio::try_join!(self.follow_hints(Side::Active), self.follow_hints(Side::Remote))?;
+            let led = |side| async move {
+                if self.pair.leads(side) { self.follow_hints(side).await } else { Ok(()) }
+            };
+            tokio::try_join!(led(Side::Active), led(Side::Remote))?;
             std::future::pending().await
         };
         tokio::select! {
@@ -52,16 +55,21 @@ impl Run {
 
     async fn survey_on(&self) -> Result<(), End> {
         let mut stop = self.engine.stop.clone();
+        let mut due = [Instant::now(); 2];
         // What an earlier life held back, and did not count any more.
         self.let_go().await?;
-        let mut remote_due = Instant::now();
         loop {
-            let remote = Instant::now() >= remote_due;
-            if remote {
-                remote_due = Instant::now() + self.pair.settings.rescan;
-            }
+            let [active, remote] = [(Side::Active, 0), (Side::Remote, 1)].map(|(side, at)| {
+                // Where people work is looked at each time, by the pair that leads there.
+                let each_time = self.pair.is_active(side) && self.pair.leads(side);
+                let scan = each_time || Instant::now() >= due[at];
+                if scan {
+                    due[at] = Instant::now() + self.pair.settings.rescan;
+                }
+                scan
+            });
             tokio::try_join!(
-                self.survey_side(Side::Active, true),
+                self.survey_side(Side::Active, active),
                 self.survey_side(Side::Remote, remote)
             )?;
             self.let_go().await?;
@@ -78,7 +86,8 @@ impl Run {
     /// Scans the roots of a side, if that is due. Feeds are followed either way.
     async fn survey_side(&self, side: Side, scan: bool) -> Result<(), End> {
         let roots = self.pair.roots();
-        let feeds = |root: &Arc<RootPair>| root.end(side).can(Capability::Feed);
+        let leads = self.pair.leads(side);
+        let feeds = |root: &Arc<RootPair>| leads && root.end(side).can(Capability::Feed);
         let (fed, scanned): (Vec<_>, Vec<_>) = roots.into_iter().partition(feeds);
         let look = self.engine.recorded.look();
         if !fed.is_empty() {

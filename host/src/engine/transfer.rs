@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sitesync_provider::{
-    Checksum, Copied, Error, ErrorKind, Expect, Known, Metadata, ReadOptions, Result, WriteOptions,
-    join,
+    Checksum, Copied, DeleteOptions, Error, ErrorKind, Expect, Known, Metadata, ReadOptions,
+    Result, WriteOptions, join,
 };
 
 use super::CHUNK;
 use super::compare::{Side as Compared, by_checksum, same_content};
 use super::digest::{self, Running, agrees};
 use super::pair::{Pair, RootPair, Side};
+use super::pauses::Pauses;
 use super::plan::is_sent;
 use super::progress::Progress;
 use super::token::Token;
@@ -28,6 +29,8 @@ use crate::sites::{Capability, OpenRoot, Operation, Slot, is_site_fault};
 const CHECKPOINT: u64 = 64 << 20;
 /// Files from this size on are marked as soon as they are begun.
 const RESUMED: u64 = 8 << 20;
+/// How long a call may take to notice that it was given up.
+const GRACE: Duration = Duration::from_secs(10);
 /// How long an operation that was given up may still run before its file is let go of.
 const LINGER: Duration = Duration::from_secs(3600);
 
@@ -36,7 +39,7 @@ const LINGER: Duration = Duration::from_secs(3600);
 pub(super) enum Outcome {
     /// It is there. `adopted` if it was there already.
     Done { destination: Metadata, adopted: bool },
-    /// It is deleted, as it was to be.
+    /// What was to be removed is not there any more.
     Removed,
     /// The source is gone.
     SourceGone,
@@ -90,7 +93,10 @@ pub(super) struct Route {
     /// generation of its provider.
     pub root: Arc<RootPair>,
     pub to: Side,
+    /// Where it comes from; where it goes, if it is to be removed there.
+    pub from: Side,
     pub progress: Arc<Progress>,
+    pub pauses: Arc<Pauses>,
     /// Keeps the tokens of uploads that are under way.
     pub catalog: Sqlite,
     /// Before the first byte was moved.
@@ -99,7 +105,7 @@ pub(super) struct Route {
 
 impl Route {
     pub(super) fn source(&self) -> &Arc<OpenRoot> {
-        self.root.end(self.to.other())
+        self.root.end(self.from)
     }
 
     pub(super) fn destination(&self) -> &Arc<OpenRoot> {
@@ -128,17 +134,98 @@ impl Route {
         }
     }
 
-    /// Brings a batch of files to the destination.
+    /// Brings a batch of files to the destination, or removes them. What is paused meanwhile is given
+    /// up.
     pub(super) async fn carry(self, batch: Vec<Claimed>) -> Vec<Finished> {
+        let (paused, batch): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|claimed| self.is_paused(claimed));
+        let mut finished = self.all_failed(paused, &given_up());
+        if !batch.is_empty() {
+            finished.extend(self.carry_all(batch).await);
+        }
+        self.ask_whose_fault(&finished).await;
+        finished
+    }
+
+    async fn carry_all(&self, batch: Vec<Claimed>) -> Vec<Finished> {
         let bytes = batch.iter().map(|claimed| claimed.source.size).sum();
-        let slots = self.slots(bytes).await;
-        let finished = if self.root.same_instance() {
+        let slots = async { Ok(self.slots(bytes).await) };
+        let slots = match self.unless_paused(&batch, slots).await {
+            Ok(slots) => slots,
+            Err(error) => return self.all_failed(batch, &error),
+        };
+        if self.removes() {
+            self.remove_all(batch, slots).await
+        } else if self.root.same_instance() {
             self.copy(batch, slots).await
         } else {
             self.stream_all(batch, slots).await
-        };
-        self.ask_whose_fault(&finished).await;
+        }
+    }
+
+    /// True if what it is about is to be removed.
+    pub(super) fn removes(&self) -> bool {
+        self.from == self.to
+    }
+
+    fn is_paused(&self, claimed: &Claimed) -> bool {
+        self.pauses.reach(self.pair.project, self.pair.sites(), claimed)
+    }
+
+    /// Does something, and gives it up if work on any of these files is paused.
+    async fn unless_paused<T>(
+        &self,
+        batch: &[Claimed],
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.pauses.come(self.pair.project, self.pair.sites(), batch) => Err(given_up()),
+            done = work => done,
+        }
+    }
+
+    /// One after the other, as they are known. What has changed since stays.
+    async fn remove_all(&self, batch: Vec<Claimed>, slots: Slots) -> Vec<Finished> {
+        let mut finished = Vec::with_capacity(batch.len());
+        for claimed in batch {
+            let outcome = if self.is_paused(&claimed) {
+                Outcome::Failed(given_up())
+            } else {
+                self.remove(&claimed, &path(&claimed)).await.unwrap_or_else(Outcome::Failed)
+            };
+            finished.push(Finished { claimed, outcome, token: None });
+        }
+        drop(slots);
         finished
+    }
+
+    async fn remove(&self, claimed: &Claimed, path: &str) -> Result<Outcome> {
+        let (root, keep) = (self.destination(), keeps(&self.pair, self.destination()));
+        let how = DeleteOptions::if_version(&claimed.source.version).to_trash(keep);
+        let surprise = match root.delete(path, how).await {
+            Ok(()) => return Ok(Outcome::Removed),
+            Err(error) => error,
+        };
+        match surprise.kind() {
+            ErrorKind::NotFound | ErrorKind::Precondition => {}
+            ErrorKind::Unsupported if keep => {
+                root.cannot(Capability::KeepReplaced);
+                return Err(surprise);
+            }
+            _ => return Err(surprise),
+        }
+        match root.stat(path).await {
+            Ok(there) if there.fingerprint() != claimed.source.version => {
+                Ok(Outcome::SourceChanged(there))
+            }
+            Ok(_) => Err(surprise),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.root.still_there(self.to).await?;
+                Ok(Outcome::Removed)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A file that times out again and again says little of the site: that is asked itself. Where
@@ -175,9 +262,21 @@ impl Route {
         let slots = slots.source.into_iter().chain([slots.destination]).collect();
         let (mut operation, op) =
             Operation::new(slots, move |bytes| Progress::add(&moved.moved, bytes));
-        let (to, keep) = (self.destination(), keeps(self.destination()));
-        let call = self.source().server_copy(to, &copies, keep, &operation, op);
-        let mut results = match call.await {
+        let (to, keep) = (self.destination(), keeps(&self.pair, self.destination()));
+        let copied = {
+            let call = self.source().server_copy(to, &copies, keep, &operation, op);
+            tokio::pin!(call);
+            tokio::select! {
+                biased;
+                copied = &mut call => copied,
+                () = self.pauses.come(self.pair.project, self.pair.sites(), &batch) => {
+                    operation.cancel();
+                    let noticed = tokio::time::timeout(GRACE, &mut call).await;
+                    noticed.unwrap_or_else(|_| Err(given_up()))
+                }
+            }
+        };
+        let mut results = match copied {
             Ok(results) => results.into_iter(),
             Err(error) => {
                 self.linger(&mut operation).await;
@@ -253,7 +352,8 @@ impl Route {
         let source = &source;
         if resumed && by_checksum(source, &destination).is_none() {
             // Its first part passed at another time.
-            digest = match digest::read(self.destination(), path, &destination, source).await {
+            let reading = digest::read(self.destination(), path, &destination, source);
+            digest = match self.unless_paused(std::slice::from_ref(claimed), reading).await {
                 Ok(digest) => digest,
                 Err(error) => return Outcome::Failed(error),
             };
@@ -274,7 +374,7 @@ impl Route {
             )));
         }
         if self.pair.settings.verify == Verify::Full {
-            match self.equal(path, source, &destination).await {
+            match self.equal(claimed, path, source, &destination).await {
                 Ok(true) => {}
                 Ok(false) => {
                     return Outcome::Failed(self.destination().named(Error::new(
@@ -288,10 +388,17 @@ impl Route {
         Outcome::Done { destination, adopted: false }
     }
 
-    async fn equal(&self, path: &str, source: &Metadata, destination: &Metadata) -> Result<bool> {
+    async fn equal(
+        &self,
+        claimed: &Claimed,
+        path: &str,
+        source: &Metadata,
+        destination: &Metadata,
+    ) -> Result<bool> {
         let a = Compared { root: self.source(), path, metadata: source };
         let b = Compared { root: self.destination(), path, metadata: destination };
-        same_content(a, b, |bytes| Progress::add(&self.progress.moved, bytes)).await
+        let comparing = same_content(a, b, |bytes| Progress::add(&self.progress.moved, bytes));
+        self.unless_paused(std::slice::from_ref(claimed), comparing).await
     }
 
     /// An end was not as expected: looks at both, and says what is there.
@@ -306,7 +413,7 @@ impl Route {
         let source = match self.source().stat(path).await {
             Ok(source) => source,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.root.still_there(self.to.other()).await?;
+                self.root.still_there(self.from).await?;
                 return Ok(Outcome::SourceGone);
             }
             Err(error) => return Err(error),
@@ -350,7 +457,7 @@ impl Route {
                 |have: &Have| have.generation == generation && have.version == there.fingerprint();
             claimed.destination.as_ref().is_some_and(same)
         };
-        if self.equal(path, &source, &there).await? {
+        if self.equal(claimed, path, &source, &there).await? {
             if known_as(DOUBTFUL) {
                 let why = "what arrived before an interruption could not be made durable";
                 let error = self.destination().named(Error::new(ErrorKind::Unexpected, why));
@@ -371,6 +478,10 @@ impl Route {
         let mut finished = Vec::with_capacity(batch.len());
         let mut taken = Some(slots);
         for claimed in batch {
+            if self.is_paused(&claimed) {
+                finished.append(&mut self.all_failed(vec![claimed], &given_up()));
+                continue;
+            }
             let slots = match taken.take() {
                 Some(slots) => slots,
                 None => self.slots(claimed.source.size).await,
@@ -387,7 +498,8 @@ impl Route {
                 Err(error) if is_surprise(&error) => self.meet(&claimed, &path, error).await,
                 Err(error) => {
                     let to = self.destination();
-                    if error.kind() == ErrorKind::Unsupported && keeps(to) && replaces(&claimed) {
+                    let kept = keeps(&self.pair, to) && replaces(&claimed);
+                    if error.kind() == ErrorKind::Unsupported && kept {
                         to.cannot(Capability::KeepReplaced);
                     }
                     Outcome::Failed(error)
@@ -426,7 +538,7 @@ impl Route {
             .mtime_ns(meta.mtime_ns)
             .mode(meta.mode)
             .resume(resume)
-            .keep_replaced(keeps(destination))
+            .keep_replaced(keeps(&self.pair, destination))
             .op(op);
         let mut writing = match destination.open_write(path, how, operation).await {
             Ok(writing) => writing,
@@ -476,10 +588,14 @@ impl Route {
                 }
                 Progress::add(&self.progress.moved, len);
                 chunk = next?;
-                if sent - marked >= CHECKPOINT {
+                let paused = self.is_paused(claimed);
+                if sent - marked >= CHECKPOINT || (paused && token.is_some()) {
                     *token = writing.checkpoint().await?.map(|token| tag.close(&token));
                     self.keep_token(claimed, token.clone()).await;
                     marked = sent;
+                }
+                if paused {
+                    return Err(given_up());
                 }
             }
             if sent != size {
@@ -549,6 +665,11 @@ impl Route {
         let _stuck = self.pair.stuck(self.to);
         operation.ended(LINGER).await;
     }
+}
+
+/// Why something was not brought to its end that was paused.
+fn given_up() -> Error {
+    Error::new(ErrorKind::Cancelled, "it is paused")
 }
 
 pub(super) fn path(claimed: &Claimed) -> String {

@@ -2,27 +2,28 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::pair::Side;
+use super::pair::{Pair, Side};
 use super::run::Run;
 use super::schedule::Mode;
 use crate::sites::{Capability, OpenRoot, trash};
 
-/// How long what was replaced or deleted stays in the trash; 0: nothing is kept.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How often a service looks for what is older.
 const EVERY: Duration = Duration::from_secs(3600);
 /// How long a single run may take for it: what is left is deleted by the next one.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Whether what is replaced in this root goes to its trash.
-pub(super) fn keeps(root: &OpenRoot) -> bool {
-    !KEPT.is_zero() && root.can(Capability::KeepReplaced)
+/// Whether what a project replaces in this root goes to its trash.
+pub(super) fn keeps(pair: &Pair, root: &OpenRoot) -> bool {
+    !pair.settings.keep_replaced.is_zero() && root.can(Capability::KeepReplaced)
 }
 
 impl Run {
     /// Empties the trash of both ends of what is too old: once, or every hour. No trouble with it is
     /// trouble with the sync.
     pub(super) async fn empty_trash(&self) {
+        if self.pair.settings.keep_replaced.is_zero() {
+            return;
+        }
         if self.mode == Mode::Once {
             let _ = tokio::time::timeout(LONGEST, self.expire()).await;
             return;
@@ -34,12 +35,13 @@ impl Run {
     }
 
     async fn expire(&self) {
+        let kept = self.pair.settings.keep_replaced;
         let wall = u64::try_from(self.engine.time.wall_ns()).unwrap_or(0);
-        let Some(before) = (UNIX_EPOCH + Duration::from_nanos(wall)).checked_sub(KEPT) else {
+        let Some(before) = (UNIX_EPOCH + Duration::from_nanos(wall)).checked_sub(kept) else {
             return;
         };
         for root in self.pair.roots() {
-            for side in Side::BOTH {
+            for side in Side::BOTH.into_iter().filter(|side| self.pair.leads(*side)) {
                 self.expire_root(root.end(side), before).await;
             }
         }
@@ -57,7 +59,7 @@ impl Run {
                 files = expired.files,
                 bytes = expired.bytes,
                 "deleted for good what was in the trash for {} days",
-                KEPT.as_secs() / 86_400
+                self.pair.settings.keep_replaced.as_secs() / 86_400
             ),
             Ok(_) => {}
             Err(error) => tracing::warn!(project, %error, "the trash can't be emptied"),

@@ -780,9 +780,13 @@ fn a_look_at_the_whole_finds_what_there_is_and_what_is_damaged() {
 
     let path = t.dir.path().join("catalog.db");
     drop(t.db);
+    let of_haves = |conn: Connection| {
+        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'have'";
+        conn.query_row(sql, (), |row| row.get::<_, u32>(0)).unwrap() as usize
+    };
+    let page = of_haves(Connection::open(&path).unwrap());
     let mut bytes = fs::read(&path).unwrap();
-    // The first pages tell what the file is.
-    bytes[3 * 4096..].fill(0x5a);
+    bytes[(page - 1) * 4096..page * 4096].fill(0x5a);
     fs::write(&path, bytes).unwrap();
     let found = Sqlite::open_read_only(t.dir.path()).unwrap().check();
     assert!(matches!(found, Err(Error::Damaged(_))), "{found:?}");

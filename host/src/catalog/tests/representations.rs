@@ -2,17 +2,17 @@
 
 use super::*;
 
-fn exr(version: &str) -> Naming {
-    format!("shots/010/renderMain/{version}/exr").parse().unwrap()
+fn exr(product: &str) -> Naming {
+    format!("shots/010/{product}/v001/exr").parse().unwrap()
 }
 
 impl Fixture {
     /// A representation with so many files of 10 bytes, that `a` has and that are queued for `b`.
-    fn published(&self, version: &str, files: usize, priority: i64, at: i64) -> RepresentationId {
+    fn published(&self, product: &str, files: usize, priority: i64, at: i64) -> RepresentationId {
         let (project, root, a, b) = (self.project, self.root, self.a, self.b);
-        let naming = exr(version);
+        let naming = exr(product);
         self.write(move |unit| {
-            let folder = unit.put_folder(root, &naming.version)?;
+            let folder = unit.put_folder(root, &naming.product)?;
             let of = unit.put_representation(project, &naming, priority, at, "me", true)?;
             for frame in 0..files {
                 let file = unit.add_file(folder, &format!("{frame}.exr"), 10, of)?;
@@ -36,8 +36,8 @@ impl Fixture {
         rows
     }
 
-    fn versions(&self, filter: &RepresentationFilter) -> Vec<String> {
-        self.rows(filter).into_iter().map(|row| row.representation.naming.version).collect()
+    fn products(&self, filter: &RepresentationFilter) -> Vec<String> {
+        self.rows(filter).into_iter().map(|row| row.representation.naming.product).collect()
     }
 }
 
@@ -257,18 +257,18 @@ fn priority_and_reset_reach_its_jobs_only() {
 #[test]
 fn the_queue_of_representations_goes_by_priority_then_age() {
     let t = fixture();
-    for (version, priority, at) in
+    for (product, priority, at) in
         [("late", 0, 30), ("urgent", 900, 90), ("low", 7, 1), ("early", 50, 10), ("between", 0, 20)]
     {
-        t.published(version, 2, priority, at);
+        t.published(product, 2, priority, at);
     }
     let all = ["urgent", "early", "between", "late", "low"];
-    assert_eq!(t.versions(&every()), all);
-    assert_eq!(t.versions(&RepresentationFilter { limit: 2, offset: 1, ..every() }), all[1..3]);
-    assert_eq!(t.versions(&RepresentationFilter { limit: 2, offset: 9, ..every() }), [""; 0]);
-    assert_eq!(t.versions(&RepresentationFilter { limit: usize::MAX, ..every() }), all);
+    assert_eq!(t.products(&every()), all);
+    assert_eq!(t.products(&RepresentationFilter { limit: 2, offset: 1, ..every() }), all[1..3]);
+    assert_eq!(t.products(&RepresentationFilter { limit: 2, offset: 9, ..every() }), [""; 0]);
+    assert_eq!(t.products(&RepresentationFilter { limit: usize::MAX, ..every() }), all);
     let first = RepresentationFilter { priority: 1000, ..every() };
-    assert_eq!(t.versions(&first), ["between", "late", "urgent", "early", "low"]);
+    assert_eq!(t.products(&first), ["between", "late", "urgent", "early", "low"]);
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn the_queue_of_representations_shows_what_was_asked_for() {
         unit.put_job(failed[1].id, &Job { state: JobState::Failed, ..job(a, b) })
     });
     let of = |states: &[FileState], site| {
-        t.versions(&RepresentationFilter { states: states.to_vec(), site, ..every() })
+        t.products(&RepresentationFilter { states: states.to_vec(), site, ..every() })
     };
     assert_eq!(of(&[], None), ["half", "failed"]);
     assert_eq!(of(&[], Some(a)), [""; 0]);
@@ -311,13 +311,13 @@ fn patterns_find_namings() {
     let project = t.project;
     let all = [
         ".",
-        "a/b/c/v1/d/",
         "a/b/main/v1/exr",
         "a/b/main/v10/abc",
         "a/b/main/v10/exr",
         "a/b/main/v9/exr",
         "a/b/mask/hero/exr",
         "a/b/mask/v1/exr",
+        "a/b/c/v1/d/",
         "a/b2/main/v1/exr",
         "b/main/v1/exr",
     ];

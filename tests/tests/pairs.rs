@@ -1,0 +1,124 @@
+//! More sites than two: everything goes to those of `always_accessible_on`, whatever becomes of the
+//! others; and what is paused stays where it is.
+
+use std::fs;
+
+use sitesync::catalog::{FileState, Pause, Scope, Sqlite};
+use sitesync_tests::bench::{Bench, Lines};
+
+/// A bench with a third site, `archive`, that is to have everything.
+fn three(more: Lines<'_>) -> Bench {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("archive")).unwrap();
+    let mut lines = vec![
+        ("sync", "always_accessible_on = [\"archive\"]"),
+        ("sites.archive", "provider = \"local_drive\""),
+        ("sites.archive", "root.work = \"DIR/archive\""),
+    ];
+    lines.extend_from_slice(more);
+    bench.settings(&lines);
+    bench
+}
+
+fn state(bench: &Bench, site: &str, state: FileState) -> u64 {
+    bench.counts(site).get(state.name()).copied().unwrap_or(0)
+}
+
+#[test]
+fn what_is_made_goes_to_every_site_that_is_to_have_it() {
+    let bench = three(&[]);
+    bench.write("here/shots/a.exr", "made here");
+    bench.write("there/plates/b.exr", "made there");
+    bench.sync().ends(0).sums(3, 0, 0);
+    for (path, content) in [
+        ("there/shots/a.exr", Some("made here")),
+        ("archive/shots/a.exr", Some("made here")),
+        ("archive/plates/b.exr", Some("made there")),
+        // Nobody asked for it.
+        ("here/plates/b.exr", None),
+    ] {
+        assert_eq!(bench.read(path).as_deref(), content, "{path}");
+    }
+    assert_eq!(state(&bench, "archive", FileState::Synced), 2);
+    bench.sync().ends(0).sums(0, 0, 0);
+    // New content goes everywhere again.
+    bench.write("here/shots/a.exr", "made here, again");
+    bench.sync().ends(0).sums(2, 0, 0);
+    assert_eq!(bench.read("archive/shots/a.exr").as_deref(), Some("made here, again"));
+}
+
+#[test]
+fn what_comes_goes_on_in_the_same_pass() {
+    let bench = three(&[("sync", "download = \"all\"")]);
+    for n in 0..20 {
+        bench.write(&format!("there/plates/{n}.exr"), format!("plate {n}"));
+    }
+    bench.sync().ends(0).sums(40, 0, 0);
+    assert_eq!(bench.tree("archive"), bench.tree("there"));
+    assert_eq!(bench.tree("here"), bench.tree("there"));
+}
+
+#[test]
+fn a_site_that_is_away_stops_no_other() {
+    let bench = three(&[]);
+    bench.write("here/first.exr", "one");
+    bench.sync().ends(0).sums(2, 0, 0);
+    for (away, reached) in [("archive", "there"), ("there", "archive")] {
+        bench.rename(away, "away");
+        let name = format!("without_{away}.exr");
+        bench.write(&format!("here/{name}"), "two");
+        let run = bench.sync().ends(1);
+        let told = run.lines().into_iter().filter(|line| line["state"] == "offline");
+        assert!(told.into_iter().all(|line| line["site"] == away), "{run:?}");
+        assert_eq!(run.sum("offline"), 1, "it is told of once: {run:?}");
+        assert_eq!(bench.read(&format!("{reached}/{name}")).as_deref(), Some("two"));
+        bench.rename("away", away);
+        bench.sync().ends(0).sums(1, 0, 0);
+        assert_eq!(bench.read(&format!("{away}/{name}")).as_deref(), Some("two"));
+    }
+    assert_eq!(state(&bench, "archive", FileState::Synced), 3);
+}
+
+#[test]
+fn a_project_whose_main_pair_is_idle_works_for_its_other_sites() {
+    let bench = three(&[("sites.there", "enabled = false")]);
+    bench.write("here/a.exr", "one");
+    bench.sync().ends(0).sums(1, 0, 0);
+    assert_eq!(bench.read("archive/a.exr").as_deref(), Some("one"));
+    assert_eq!(bench.read("there/a.exr"), None);
+}
+
+#[test]
+fn what_is_paused_waits_through_restarts() {
+    let bench = three(&[]);
+    bench.sync().ends(0).sums(0, 0, 0);
+    let scope = |site: &str| {
+        let catalog = Sqlite::open(&bench.path("state")).unwrap();
+        let site = catalog.read(|view| view.site(site)).unwrap();
+        assert!(site.is_some());
+        Scope { site, ..Scope::default() }
+    };
+    let paused = scope("archive");
+    let pause = Pause { scope: paused, since: 1_774_960_496_000, by: "anna".to_owned() };
+    let catalog = Sqlite::open(&bench.path("state")).unwrap();
+    catalog.write_blocking(move |unit| unit.put_pause(&pause)).unwrap();
+    drop(catalog);
+
+    // What is found is queued; what goes elsewhere goes.
+    bench.write("here/a.exr", "one");
+    for transferred in [1, 0] {
+        let run = bench.sync().ends(0);
+        run.sums(transferred, 0, 0);
+        let why = "site 'archive' is paused since 2026-03-31T12:34:56Z by anna";
+        run.tells("", "noted", why);
+    }
+    assert_eq!(bench.read("there/a.exr").as_deref(), Some("one"));
+    assert_eq!(bench.read("archive/a.exr"), None);
+    assert_eq!(state(&bench, "archive", FileState::Queued), 1);
+
+    let catalog = Sqlite::open(&bench.path("state")).unwrap();
+    assert!(catalog.write_blocking(move |unit| unit.drop_pause(&paused)).unwrap());
+    drop(catalog);
+    bench.sync().ends(0).sums(1, 0, 0);
+    assert_eq!(bench.read("archive/a.exr").as_deref(), Some("one"));
+}
