@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use sitesync_provider::{Error, ErrorKind, Metadata};
 use tokio::sync::{Notify, mpsc};
 
+use super::belonging::drop_unwanted;
 use super::clock::{Dice, HostTime};
 use super::conflicts;
 use super::pair::Pair;
@@ -231,6 +232,17 @@ struct Writing<'a> {
 
 impl Writing<'_> {
     fn write(&self, unit: &mut dyn Unit, finished: Finished) -> Result<()> {
+        let file = finished.claimed.file;
+        let over = matches!(finished.outcome, Outcome::Done { .. } | Outcome::Removed);
+        self.record(unit, finished)?;
+        if !over && let Some(row) = unit.file_by_id(file)? {
+            // It may not be wanted any more: whoever said so found it under way.
+            drop_unwanted(unit, &row)?;
+        }
+        Ok(())
+    }
+
+    fn record(&self, unit: &mut dyn Unit, finished: Finished) -> Result<()> {
         let Finished { claimed, outcome, token } = finished;
         let to = self.pair.site(self.route.to);
         match outcome {
@@ -291,15 +303,9 @@ impl Writing<'_> {
             }
             Outcome::SetAside => {
                 unit.drop_have(claimed.file, to)?;
-                let row = unit.file_by_id(claimed.file)?;
-                let asked = row.and_then(|row| row.wants.into_iter().find(|(site, _)| *site == to));
                 // Whatever the rule says: who finds nothing under this name brings back what was
                 // there, and that would be set aside again.
-                if asked.is_none_or(|(_, wanted)| wanted) {
-                    unit.put_job(claimed.file, &self.surprised(&claimed))
-                } else {
-                    unit.drop_job(claimed.file, to)
-                }
+                unit.put_job(claimed.file, &self.surprised(&claimed))
             }
             Outcome::Stale(destination) => {
                 unit.put_have(claimed.file, &have(to, STALE, &destination))?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sitesync::catalog::{FileRow, FileState, GONE, Job, JobState, SiteId};
+use sitesync::catalog::{FileRow, FileState, GONE, Job, JobState, STALE, SiteId};
 use sitesync::settings::Conflicts;
 use sitesync_provider::Bytes;
 use tokio::runtime::{Builder, Runtime};
@@ -122,20 +122,28 @@ impl History<'_> {
     /// What a machine is told not to do in its next pass.
     fn limit(&self, machine: Machine) {
         let known = &self.known[machine as usize];
-        let mut limits = Limits::default();
+        let (mut limits, ground) = (Limits::default(), &self.script.ground);
         for (path, row) in &known.files {
             for site in machine.sites() {
                 let key = known.key(site);
-                if known.is_paused(row, machine.sites().map(|site| known.key(site)), key)
-                    || asked(row, key) == Some(false)
-                {
-                    limits.closed.insert((site, path.clone()));
+                let ends = machine.sites().map(|site| known.key(site));
+                // What was on its way when somebody asked may arrive, and what is torn is mended.
+                let on_its_way =
+                    row.jobs.iter().any(|j| j.to == key && j.state == JobState::InProgress)
+                        || row.haves.iter().any(|h| h.site == key && h.generation == STALE);
+                if known.is_paused(row, ends, key) {
+                    limits.paused.insert((site, path.clone()));
                 }
-                // What somebody or something let go already is not kept back again.
+                if asked(row, key) == Some(false) && !on_its_way {
+                    limits.unwanted.insert((site, path.clone()));
+                }
+                // What somebody or something let go already is not kept back again, and what wins a
+                // conflict by rule is not counted.
                 let free = |job: &Job| job.to == key && job.state != JobState::Held;
                 if let Some(have) = row.haves.iter().find(|h| h.site == key && h.generation > 0)
                     && !row.jobs.iter().any(free)
-                    && self.script.ground.guarded[machine as usize]
+                    && ground.guarded[machine as usize]
+                    && !ground.replaces(machine)
                 {
                     limits.guarded.insert((site, format!("{path} {}", have.version)));
                 }

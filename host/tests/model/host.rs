@@ -162,6 +162,7 @@ impl Host {
             {
                 asked.guards.forget(project);
             }
+            asked.pauses.reload(&asked.catalog).unwrap();
             asked.nudge();
             done
         };

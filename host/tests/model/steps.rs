@@ -321,7 +321,7 @@ impl Script {
             if chance.one_in(2) {
                 ground.conflicts[m] = chance.of(&policies);
             }
-            if chance.one_in(2) && false {
+            if chance.one_in(2) {
                 ground.deletes[m] = Deletes::Propagate;
             }
             ground.guarded[m] = chance.one_in(4);
@@ -388,7 +388,7 @@ fn order(chance: &Chance, machine: Machine) -> Order {
 }
 
 fn reach(chance: &Chance, path: &'static str, site: Site) -> Reach {
-    match 4 + chance.below(8) % 4 {
+    match chance.below(8) {
         0 => Reach::Host,
         1 => Reach::Project,
         2 => Reach::Site(site),

@@ -117,8 +117,10 @@ pub(crate) struct State {
 /// What a machine may not do in a pass, as its catalog said before it.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
-    /// Nothing is brought there: it is paused, or not wanted there.
-    pub(crate) closed: BTreeSet<(Site, String)>,
+    /// It is paused there.
+    pub(crate) paused: BTreeSet<(Site, String)>,
+    /// Somebody asked that it be not there.
+    pub(crate) unwanted: BTreeSet<(Site, String)>,
     /// What its guards watch: versions that are known, and that nobody has let go yet.
     pub(crate) guarded: BTreeSet<(Site, String)>,
     /// Of those: how many it has replaced, and how many deleted, by site.
@@ -436,11 +438,15 @@ impl State {
             let text = String::from_utf8_lossy(&content).into_owned();
             self.wrong.push(format!("torn content at {}: '{path}' is '{text}'", site.name()));
         }
-        if self.limits[machine as usize].closed.contains(&(site, path.to_owned())) {
-            self.wrong.push(format!(
-                "{machine:?} brought '{path}' to {}, where it is paused or not wanted",
-                site.name()
-            ));
+        let (limits, key) = (&self.limits[machine as usize], (site, path.to_owned()));
+        let why = match (limits.paused.contains(&key), limits.unwanted.contains(&key)) {
+            (true, _) => Some("paused"),
+            (_, true) => Some("not wanted"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            let name = site.name();
+            self.wrong.push(format!("{machine:?} brought '{path}' to {name}, where it is {why}"));
         }
         if let Some(there) = there.filter(|_| !ours).cloned() {
             self.touches((machine, Call::Finish), site, path, &there);
@@ -521,7 +527,7 @@ impl State {
         if self.ground.deletes[machine as usize] != Deletes::Propagate || how.if_version.is_none() {
             self.wrong.push(format!("{machine:?} deleted '{path}' at {}: {how:?}", site.name()));
         }
-        if self.limits[machine as usize].closed.contains(&(site, path.to_owned())) {
+        if self.limits[machine as usize].paused.contains(&(site, path.to_owned())) {
             self.wrong.push(format!("{machine:?} deleted '{path}' at {}, paused", site.name()));
         }
         self.touches((machine, Call::Delete), site, path, &file);
