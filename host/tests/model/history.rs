@@ -106,8 +106,10 @@ impl History<'_> {
         let ended = self.pass(machines, troubles);
         self.world.lock().calm();
         for (machine, ended) in machines.iter().zip(ended) {
-            if matches!(ended, Ended::Died) {
-                self.revive(*machine, troubles)?;
+            match &ended {
+                Ended::Died => self.revive(*machine, troubles)?,
+                Ended::Refused(error) => return Err(format!("{machine:?}: {error}")),
+                Ended::Whole(_) => {}
             }
             let before = self.learn(*machine);
             self.believed_absence(*machine, &before, troubles)?;
@@ -308,7 +310,9 @@ impl History<'_> {
                 self.learn(machine);
                 self.limit(machine);
                 let ended = self.pass(&[machine], &[]);
-                let [Ended::Whole(summary)] = &ended[..] else { unreachable!("nothing dies") };
+                let [Ended::Whole(summary)] = &ended[..] else {
+                    return Err(format!("{machine:?}: {ended:?}"));
+                };
                 if !summary.offline.is_empty() {
                     return Err(format!("{machine:?}: {:?}", summary.offline));
                 }

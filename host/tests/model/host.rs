@@ -70,6 +70,8 @@ pub(crate) enum Ended {
     Whole(Summary),
     /// The machine died.
     Died,
+    /// Its catalog refused something.
+    Refused(catalog::Error),
 }
 
 pub(crate) struct Host {
@@ -168,13 +170,16 @@ impl Host {
         };
         *world.desks[self.machine as usize].lock().unwrap() = Some(Box::new(desk));
         let died = &world.died[self.machine as usize];
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
             () = died.notified() => Ended::Died,
             summary = tokio::time::timeout(ENDLESS, engine.sync(projects)) => {
-                Ended::Whole(summary.expect("the pass ends").unwrap())
+                summary.expect("the pass ends").map_or_else(Ended::Refused, Ended::Whole)
             }
-        }
+        };
+        // The engine holds the world, by its connections.
+        *world.desks[self.machine as usize].lock().unwrap() = None;
+        ended
     }
 
     fn sites(&self, limit: Duration, stop: tokio::sync::watch::Receiver<bool>) -> Sites {
