@@ -301,7 +301,7 @@ fn a_catalog_that_is_damaged() {
     let (found, code) = document(&bench, &[]);
     assert_eq!(code, 1);
     let damaged = level(&found, "catalog", "the catalog is damaged", "fail");
-    assert!(damaged["hint"].as_str().unwrap().contains("move the file away"), "{damaged:#}");
+    assert!(damaged["hint"].as_str().unwrap().contains("doctor --repair"), "{damaged:#}");
     level(&found, "sites", "site there: demo/work", "ok");
     assert_eq!(bench.bytes("state/catalog.db"), torn, "it repairs nothing");
 

@@ -95,8 +95,9 @@ impl fmt::Display for Error {
             ),
             Error::Damaged(message) => write!(
                 f,
-                "the catalog is damaged or not a catalog ({message}); stop sitesync and move the \
-                 file away: everything is found again by scanning, nothing is copied twice"
+                "the catalog is damaged or not a catalog ({message}); stop the service and run \
+                 `sitesync doctor --repair`: everything is found again by scanning, nothing is \
+                 copied twice"
             ),
             Error::Storage(message) => write!(
                 f,

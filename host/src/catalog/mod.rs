@@ -17,6 +17,7 @@ mod claim;
 mod error;
 mod examine;
 mod grouping;
+mod mend;
 mod pause;
 mod pool;
 mod reader;
@@ -38,6 +39,7 @@ use crate::publish::{Naming, NamingPattern};
 
 pub use error::{Error, Result};
 pub use examine::Tallied;
+pub use mend::{copy, recount, set_aside};
 pub use pause::{Hold, HoldKind, Pause, Scope};
 pub use representation::{Representation, RepresentationFilter, RepresentationRow, StateAt};
 pub use sqlite::Sqlite;

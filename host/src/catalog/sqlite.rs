@@ -16,7 +16,7 @@ use super::writer::Writer;
 use super::{Error, Result, Unit, View, schema};
 
 /// The file in the state folder.
-const FILE: &str = "catalog.db";
+pub(super) const FILE: &str = "catalog.db";
 /// Waits at most this long for a lock of another process.
 const BUSY: Duration = Duration::from_secs(5);
 /// KiB of page cache of the writer.

@@ -364,10 +364,21 @@ impl Ground {
         global: &Global,
         stop: tokio::sync::watch::Receiver<bool>,
     ) -> Result<Self, Failure> {
+        Ground::open_for(global, stop, true)
+    }
+
+    /// Likewise; without `sites`, no plug-in is loaded.
+    pub(super) fn open_for(
+        global: &Global,
+        stop: tokio::sync::watch::Receiver<bool>,
+        sites: bool,
+    ) -> Result<Self, Failure> {
         let (files, loaded) = load_settings(global)?;
         let state = StateDir::open(&state_path(global)?)?;
         let plugins = Arc::new(plugins(global, &loaded.settings.plugins, &state));
-        check_in_use(&loaded, &plugins)?;
+        if sites {
+            check_in_use(&loaded, &plugins)?;
+        }
         let settings = loaded.settings;
         let lock = state.lock()?;
         let site_id = state.site_id()?;

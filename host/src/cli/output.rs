@@ -17,6 +17,8 @@ pub enum Exit {
     Usage,
     /// It could not run: locked, unreachable.
     Blocked,
+    /// What it waited for did not come in time.
+    Late,
 }
 
 impl From<Exit> for ExitCode {
@@ -26,6 +28,7 @@ impl From<Exit> for ExitCode {
             Exit::Trouble => 1,
             Exit::Usage => 2,
             Exit::Blocked => 3,
+            Exit::Late => 4,
         })
     }
 }

@@ -9,6 +9,8 @@ use tokio::sync::watch;
 use super::ground::{self, Ground};
 use super::output::say;
 use super::{Exit, Failure, Global};
+use crate::orders::Desk;
+use crate::orders::door::Door;
 use crate::running::Running;
 use crate::settings::{Project, Settings};
 use crate::sites::Sites;
@@ -34,20 +36,46 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
             tracing::info!(projects = names, "the service runs; ctrl-c ends it");
         }
         let (wanted, projects) = watch::channel(projects);
+        let (in_force, settings) = watch::channel(Arc::new(ground.settings.clone()));
+        let attending = attend(&ground, settings);
         let refused = Arc::<Mutex<Option<String>>>::default();
         let telling = tell(ground.engine.sites.clone(), refused.clone(), ground.state.clone());
         let telling = tokio::spawn(telling);
-        let following = tokio::spawn(follow.run(wanted, refused));
+        let following = tokio::spawn(follow.run(wanted, in_force, refused));
         let mut stopped = ground.engine.stop.clone();
         ground.engine.serve(projects).await;
         // With no project it still waits to be told: a service that ends looks like a failure.
         let _ = stopped.wait_for(|stopped| *stopped).await;
         telling.abort();
         following.abort();
+        attending.abort();
     });
     tracing::info!("the service has ended");
     runtime.shutdown_background();
     Ok(Exit::Done)
+}
+
+/// Opens the door, through which other commands give orders.
+pub(in crate::cli) fn attend(
+    ground: &Ground,
+    settings: watch::Receiver<Arc<Settings>>,
+) -> tokio::task::JoinHandle<()> {
+    let desk = Desk { engine: ground.engine.clone(), settings };
+    let state = ground.state.clone();
+    tokio::spawn(async move {
+        let door = match Door::open(&state) {
+            Ok(door) => door,
+            Err(error) => {
+                tracing::error!(%error, "no orders can be taken: the door can't be opened");
+                return;
+            }
+        };
+        door.serve(move |order, report| {
+            let desk = desk.clone();
+            async move { desk.carry_out(order, report).await }
+        })
+        .await;
+    })
 }
 
 /// Tells other commands how the service fares, as long as it lives.
@@ -90,6 +118,7 @@ impl Follow {
     async fn run(
         mut self,
         wanted: watch::Sender<Vec<Project>>,
+        in_force: watch::Sender<Arc<Settings>>,
         refused: Arc<Mutex<Option<String>>>,
     ) {
         use tokio::signal::unix::{SignalKind, signal};
@@ -114,7 +143,7 @@ impl Follow {
                 continue;
             }
             self.seen = now;
-            let taken = tokio::task::block_in_place(|| self.take_up(&wanted));
+            let taken = tokio::task::block_in_place(|| self.take_up(&wanted, &in_force));
             let why = taken.err().map(|failure| failure.to_string());
             if let Some(why) = &why {
                 tracing::error!(
@@ -125,7 +154,11 @@ impl Follow {
         }
     }
 
-    fn take_up(&mut self, wanted: &watch::Sender<Vec<Project>>) -> Result<(), Failure> {
+    fn take_up(
+        &mut self,
+        wanted: &watch::Sender<Vec<Project>>,
+        in_force: &watch::Sender<Arc<Settings>>,
+    ) -> Result<(), Failure> {
         let (_, loaded) = ground::load_settings(&self.global)?;
         ground::check_in_use(&loaded, self.sites.plugins())?;
         let settings = loaded.settings;
@@ -137,6 +170,7 @@ impl Follow {
         let names: Vec<&str> = projects.iter().map(|project| project.name.as_str()).collect();
         tracing::info!(projects = names.join(", "), "the settings were read again");
         wanted.send_replace(projects);
+        in_force.send_replace(Arc::new(settings.clone()));
         self.settings = settings;
         Ok(())
     }

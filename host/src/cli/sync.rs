@@ -1,14 +1,16 @@
 //! `sitesync sync`: one pass now.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::ground::{self, Ground};
 use super::output::{counted, plain, print, print_json, say, size};
 use super::progress::Bar;
-use super::{Exit, Failure, Global};
+use super::{Exit, Failure, Global, rehearse};
 use crate::catalog::{JobState, QueueFilter, QueueRow};
 use crate::engine::Summary;
 
@@ -19,12 +21,25 @@ const TOLD: usize = 20;
 pub(super) struct Arguments {
     /// Only these projects [default: all]
     projects: Vec<String>,
+    /// Says what would be done, and changes nothing
+    #[arg(long)]
+    dry_run: bool,
     /// As JSON: problems a line each, then the sums
     #[arg(long)]
     json: bool,
 }
 
+impl Arguments {
+    /// One pass over all projects.
+    pub(super) fn all(json: bool) -> Self {
+        Arguments { projects: Vec::new(), dry_run: false, json }
+    }
+}
+
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    if arguments.dry_run {
+        return rehearse::run(global, &arguments.projects, arguments.json);
+    }
     let started = Instant::now();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let ground = Ground::open(global, stopped)?;
@@ -34,7 +49,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let summary = runtime.block_on(async {
         let bar = if arguments.json { None } else { Bar::follow(ground.engine.progress.clone()) };
         super::serve::stop_on_signals(stop, "what is under way is finished");
+        let (_settings, settings) = watch::channel(Arc::new(ground.settings.clone()));
+        let attending = super::serve::attend(&ground, settings);
         let summary = ground.engine.sync(projects).await;
+        attending.abort();
         drop(bar);
         summary
     })?;

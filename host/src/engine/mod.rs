@@ -13,6 +13,7 @@
 //! - The engine never names a provider, and never holds a whole tree: memory is bounded by queues.
 //! - Clock and randomness are injected.
 
+pub mod adopt;
 pub mod belonging;
 pub mod clock;
 mod compare;
@@ -24,10 +25,13 @@ pub mod guards;
 mod names;
 pub mod pair;
 pub mod pauses;
+mod place;
 mod plan;
 pub mod progress;
 mod record;
 mod recorded;
+pub mod rehearse;
+pub mod remove;
 mod run;
 mod schedule;
 mod siblings;
@@ -37,8 +41,10 @@ mod transfer;
 mod trash;
 mod twins;
 mod under_way;
+pub mod validate;
 mod watch;
 
+pub use place::Trouble;
 pub use schedule::{Engine, Mode, Summary};
 
 /// Bytes per read and write of a file: many, because a hop between threads costs.

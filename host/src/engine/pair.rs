@@ -98,23 +98,30 @@ impl RootPair {
     /// Looks again whether the root at this end is the one that was opened. A disk that was
     /// unmounted must not be taken for an empty one.
     pub(super) async fn still_there(&self, side: Side) -> Result<(), sitesync_provider::Error> {
-        let (root, identity) = (self.end(side), &self.identities[side.index()]);
-        let info = root.check().await?;
-        let found = match read_identity(root, &info).await? {
-            Some(marker) => marker.text(),
-            None => format!("root:{}", info.root_id),
-        };
-        if found == *identity {
-            return Ok(());
-        }
-        let error = sitesync_provider::Error::new(
-            ErrorKind::RootUnavailable,
-            format!("{} is not the root that was opened before: not mounted?", root.root),
-        );
-        // No single answer of it tells so: nothing is asked of it for now.
-        root.storage.bad(&error);
-        Err(error)
+        still_there(self.end(side), &self.identities[side.index()]).await
     }
+}
+
+/// Looks again whether a root is the one that has this identity.
+pub(super) async fn still_there(
+    root: &OpenRoot,
+    identity: &str,
+) -> Result<(), sitesync_provider::Error> {
+    let info = root.check().await?;
+    let found = match read_identity(root, &info).await? {
+        Some(marker) => marker.text(),
+        None => format!("root:{}", info.root_id),
+    };
+    if found == identity {
+        return Ok(());
+    }
+    let error = sitesync_provider::Error::new(
+        ErrorKind::RootUnavailable,
+        format!("{} is not the root that was opened before: not mounted?", root.root),
+    );
+    // No single answer of it tells so: nothing is asked of it for now.
+    root.storage.bad(&error);
+    Err(error)
 }
 
 impl Pair {

@@ -406,7 +406,7 @@ impl Kept {
 }
 
 /// The pairs of a project, which hear of one another.
-fn with_siblings(project: &settings::Project) -> Vec<([String; 2], Sibling)> {
+pub(super) fn with_siblings(project: &settings::Project) -> Vec<([String; 2], Sibling)> {
     let siblings = Arc::<Siblings>::default();
     project.pairs.iter().map(|pair| (pair.clone(), siblings.join())).collect()
 }

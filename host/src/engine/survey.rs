@@ -108,6 +108,17 @@ impl Run {
         side: Side,
         look: &Look,
     ) -> Result<Seen, End> {
+        self.survey_with(root, side, look, &mut |_| Ok(())).await
+    }
+
+    /// Likewise; `see` is shown everything that is found before it is planned.
+    pub(super) async fn survey_with(
+        &self,
+        root: &Arc<RootPair>,
+        side: Side,
+        look: &Look,
+        see: &mut (dyn FnMut(&Discovered) -> Result<(), End> + Send),
+    ) -> Result<Seen, End> {
         root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
         let (to_plan, mut found) = mpsc::channel::<Discovered>(8);
         let progress = &self.engine.progress;
@@ -119,6 +130,7 @@ impl Run {
         let planning = async {
             let mut again = BTreeSet::new();
             while let Some(discovered) = found.recv().await {
+                see(&discovered)?;
                 again.append(&mut self.plan(discovered, look, &mut seen).await?);
             }
             Ok::<_, End>(again)
@@ -141,6 +153,7 @@ impl Run {
                 .collect();
             if !folders.is_empty() {
                 let gone = Discovered { root: root.clone(), side, folders };
+                see(&gone)?;
                 again.append(&mut self.plan(gone, look, &mut Keys::default()).await?);
             }
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::pair::{Pair, Side};
 use super::run::Run;
 use super::schedule::Mode;
+use crate::settings;
 use crate::sites::{Capability, OpenRoot, trash};
 
 /// How often a service looks for what is older.
@@ -14,7 +15,12 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// Whether what a project replaces in this root goes to its trash.
 pub(super) fn keeps(pair: &Pair, root: &OpenRoot) -> bool {
-    !pair.settings.keep_replaced.is_zero() && root.can(Capability::KeepReplaced)
+    keeps_for(&pair.settings, root)
+}
+
+/// Likewise, where there is no pair.
+pub(super) fn keeps_for(project: &settings::Project, root: &OpenRoot) -> bool {
+    !project.keep_replaced.is_zero() && root.can(Capability::KeepReplaced)
 }
 
 impl Run {

@@ -1,14 +1,26 @@
 //! What people can ask of a host while it works.
 //!
 //! An order is carried out by the service, if one runs: it comes through the [`door`]. Else the command
-//! that has it takes the lock of the state folder and carries it out itself, by the same code.
+//! that has it takes the lock of the state folder and carries it out itself. Either way it is done by a
+//! [`Desk`], each order in a file of its own.
 //!
-//! WORK IN PROGRESS (issue 6): the orders are named here, and none is carried out yet.
+//! Orders name projects and sites as the settings do. What they change is in the catalog when they are
+//! answered, so that it outlives the host.
 
+mod adopt;
+mod desk;
 pub mod door;
+mod pause;
+mod remove;
+mod request;
+mod resolve;
+pub mod selection;
+mod validate;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use desk::Desk;
 
 /// What is asked for. `what` are selectors, as `publish::selector` reads them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,29 +28,58 @@ use serde_json::Value;
 #[non_exhaustive]
 #[allow(missing_docs)]
 pub enum Order {
-    /// Brings files to a site, before others if a priority is given.
-    Request { project: String, what: Vec<String>, site: String, priority: Option<i64> },
-    /// Takes them from a site, and keeps them from coming back by themselves.
-    Remove { project: String, what: Vec<String>, site: String, force: bool },
-    /// Sends them again.
-    Reset { project: String, what: Vec<String>, site: Option<String> },
-    /// Sets their priority: 1 to 1000.
-    Priority { project: String, what: Vec<String>, priority: i64 },
     /// Holds the host, a project, a site or representations.
     Pause { project: Option<String>, site: Option<String>, what: Vec<String>, by: String },
-    /// Lets them go on.
-    Resume { project: Option<String>, site: Option<String>, what: Vec<String> },
-    /// Compares the catalog with a storage.
-    Validate { project: String, site: String },
-    /// Keeps one site's file of a conflict.
-    Resolve { project: String, file: String, keep: String },
+    /// Lets them go on; with `held`, what a guard of the project stopped.
+    Resume { project: Option<String>, site: Option<String>, what: Vec<String>, held: bool },
+    /// Brings files to a site. Those that are in a state there, if one is named.
+    Request {
+        project: String,
+        what: Vec<String>,
+        site: String,
+        state: Option<String>,
+        priority: Option<i64>,
+    },
+    /// Sends files again that were given up; at a site, also what is there.
+    Reset { project: String, what: Vec<String>, site: Option<String>, state: Option<String> },
+    /// Sets what comes first: 1 to 1000, or 0 for the project's.
+    Priority { project: String, what: Vec<String>, priority: i64 },
+    /// Keeps the content that a site has of files in conflict.
+    Resolve { project: String, what: Vec<String>, keep: String },
+    /// Deletes files of a site, and has nothing bring them back by itself.
+    Remove { project: String, what: Vec<String>, site: Option<String>, force: bool },
+    /// Deletes everything of a project at a site.
+    Clear { project: String, site: String, force: bool },
+    /// Compares the catalog with what sites have, and puts it right.
+    Validate { project: String, what: Vec<String>, site: Option<String> },
+    /// Records copies that are at a site already.
+    Adopt { project: String, site: String, root: Option<String>, folder: String },
+}
+
+impl Order {
+    /// Whether it is carried out at the sites' storages, so that their plug-ins are needed.
+    #[must_use]
+    pub fn needs_sites(&self) -> bool {
+        match self {
+            Order::Pause { .. }
+            | Order::Resume { .. }
+            | Order::Request { .. }
+            | Order::Reset { .. }
+            | Order::Priority { .. }
+            | Order::Resolve { .. } => false,
+            Order::Remove { .. }
+            | Order::Clear { .. }
+            | Order::Validate { .. }
+            | Order::Adopt { .. } => true,
+        }
+    }
 }
 
 /// What comes of an order.
 pub type Answer = Result<Value, Refused>;
 
 /// Why an order is not carried out.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Refused {
     /// The exit code of the command.
@@ -55,14 +96,47 @@ impl Refused {
     pub fn new(exit: u8, message: impl Into<String>) -> Self {
         Refused { exit, message: message.into(), hint: None }
     }
+
+    /// What was asked for is wrong: exit code 2.
+    #[must_use]
+    pub fn wrong(message: impl Into<String>) -> Self {
+        Refused::new(2, message)
+    }
+
+    /// It can't be done now: exit code 3.
+    #[must_use]
+    pub fn blocked(message: impl Into<String>) -> Self {
+        Refused::new(3, message)
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<crate::catalog::Error> for Refused {
+    fn from(error: crate::catalog::Error) -> Self {
+        Refused::blocked(error.to_string())
+    }
+}
+
+impl From<crate::sites::Fault> for Refused {
+    fn from(fault: crate::sites::Fault) -> Self {
+        Refused { exit: 3, message: fault.to_string(), hint: fault.hint }
+    }
 }
 
 /// How far an order is.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
     /// Files that are done.
     pub done: u64,
     /// Files in all, as far as is known.
     pub of: Option<u64>,
+    /// What it waits for, as a sentence.
+    pub waits: Option<String>,
 }

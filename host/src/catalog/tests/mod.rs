@@ -719,7 +719,7 @@ fn a_damaged_or_foreign_file_is_told_with_the_remedy() {
             let error = opened.unwrap_err();
             assert!(matches!(error, Error::Damaged(_)), "{error:?}");
             let text = error.to_string();
-            assert!(text.contains("catalog.db") && text.contains("move the file away"), "{text}");
+            assert!(text.contains("catalog.db") && text.contains("doctor --repair"), "{text}");
         }
     };
     fs::write(&path, "not a database at all, but long enough to be looked at".repeat(99)).unwrap();

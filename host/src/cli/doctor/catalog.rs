@@ -72,6 +72,14 @@ fn look(state: &State, report: &mut Report) -> Catalog {
             let projects = counted(tallies.len() as u64, "project");
             let facts = format!("schema {version}, sound, {projects}");
             report.push(Check::ok(Area::Catalog, SUBJECT, facts));
+            if let Ok(wrong @ 1..) = open.miscounted() {
+                let message = format!(
+                    "{} are not what is counted: what `sitesync status` shows is wrong",
+                    counted(wrong, "kept counter")
+                );
+                let check = Check::warn(Area::Catalog, "counters", message);
+                report.push(check.hint("stop the service and run `sitesync doctor --repair`"));
+            }
             tallies
         }
         (Err(error), _, tallies) => {

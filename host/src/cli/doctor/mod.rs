@@ -1,4 +1,5 @@
-//! `sitesync doctor`: looks at everything from the bottom up, and changes nothing.
+//! `sitesync doctor`: looks at everything from the bottom up, and changes nothing, unless it is asked to
+//! repair the catalog.
 //!
 //! A file a floor; each makes its checks and goes on, whatever it found. What a floor could not find
 //! out is missing for those above it, which then check what can be checked without.
@@ -9,6 +10,7 @@
 mod catalog;
 mod plugins;
 mod projects;
+mod repair;
 mod report;
 mod room;
 mod settings;
@@ -28,9 +30,15 @@ pub(super) struct Arguments {
     /// Of the sites, only this one, and the projects that use it
     #[arg(long, value_name = "SITE")]
     site: Option<String>,
+    /// Makes a catalog that is damaged or gone anew, from what the sites have
+    #[arg(long, conflicts_with = "site")]
+    repair: bool,
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    if arguments.repair {
+        return repair::run(global, arguments.json);
+    }
     let only = arguments.site.as_deref();
     let folder = ground::state_path(global)?;
     let runtime = ground::runtime()?;

@@ -3,6 +3,7 @@
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::super::scratch::Scratch;
 use super::report::{Area, Check, Level, Report};
 use super::room;
 use crate::running::Running;
@@ -35,30 +36,12 @@ enum Kept {
     Not,
 }
 
-/// A folder of this process only.
-#[derive(Debug)]
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("sitesync-doctor-{}", std::process::id()));
-        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Scratch(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 impl State {
     /// A folder for what may be thrown away; `None` where there is none.
     pub(super) fn scratch(&self) -> Option<&Path> {
         match &self.kept {
             Kept::There => Some(&self.path),
-            Kept::Apart(scratch) => Some(&scratch.0),
+            Kept::Apart(scratch) => Some(scratch.path()),
             Kept::Not => None,
         }
     }
@@ -144,12 +127,12 @@ fn look(path: &Path, report: &mut Report) -> Option<bool> {
 
 /// A folder apart, with what was admitted in it.
 fn apart(state: &Path, usable: bool) -> Option<Scratch> {
-    let scratch = Scratch::new().ok()?;
+    let scratch = Scratch::new("doctor").ok()?;
     let list = "plugins/trusted.toml";
     if usable && state.join(list).exists() {
         let mut folder = std::fs::DirBuilder::new();
-        folder.mode(0o700).create(scratch.0.join("plugins")).ok()?;
-        std::fs::copy(state.join(list), scratch.0.join(list)).ok()?;
+        folder.mode(0o700).create(scratch.path().join("plugins")).ok()?;
+        std::fs::copy(state.join(list), scratch.path().join(list)).ok()?;
     }
     Some(scratch)
 }

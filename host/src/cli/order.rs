@@ -1,0 +1,144 @@
+//! Orders: given to the service where one runs, else carried out here.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use super::ground::{self, Ground};
+use super::output::print_json;
+use super::{Exit, Failure, Global};
+use crate::orders::{Answer, Desk, Order, Refused, Report, door};
+use crate::publish::Selector;
+
+/// Bytes of selectors on stdin.
+const LONGEST: u64 = 128 << 20;
+
+/// Things that a command is about.
+#[derive(Debug, Clone, Args)]
+pub(super) struct What {
+    /// Which representations or files: `shots/sh010/renderMain/v003/exr`, with `*`, `**` and
+    /// `latest` for a version; `#12`; `{root[work]}/path/of/a/file`; `-` for one a line on stdin
+    #[arg(value_name = "SELECTOR")]
+    what: Vec<String>,
+}
+
+impl What {
+    /// As they were given, with those on stdin in the place of `-`.
+    pub(super) fn read(&self) -> Result<Vec<String>, Failure> {
+        selectors(&self.what)
+    }
+
+    /// Likewise, where nothing would be no sense.
+    pub(super) fn some(&self) -> Result<Vec<String>, Failure> {
+        let all = self.read()?;
+        if all.is_empty() {
+            return Err(Failure::new(Exit::Usage, "nothing is selected")
+                .hint("name representations or files; `sitesync show PROJECT` lists them"));
+        }
+        Ok(all)
+    }
+}
+
+/// The selectors of a command; `-` stands for those on stdin, one a line.
+pub(super) fn selectors(given: &[String]) -> Result<Vec<String>, Failure> {
+    let mut selectors = Vec::with_capacity(given.len());
+    for one in given {
+        if one != "-" {
+            selectors.push(one.clone());
+            continue;
+        }
+        let mut text = String::new();
+        let read = std::io::stdin().lock().take(LONGEST).read_to_string(&mut text);
+        read.map_err(|error| Failure::new(Exit::Usage, format_args!("stdin: {error}")))?;
+        let lines = Selector::lines(&text).map_err(|error| Failure::new(Exit::Usage, error))?;
+        selectors.extend(lines.iter().map(ToString::to_string));
+    }
+    Ok(selectors)
+}
+
+/// Who gives an order, for those who will see it.
+pub(super) fn by() -> String {
+    let name = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
+    name("SITESYNC_USER").or_else(|| name("USER")).or_else(|| name("LOGNAME")).unwrap_or_default()
+}
+
+/// Has an order carried out, and waits for the answer.
+pub(super) fn give(global: &Global, order: &Order) -> Result<Value, Failure> {
+    give_and_hear(global, order, |_| {})
+}
+
+/// Likewise; `hear` is told how far it is.
+pub(super) fn give_and_hear(
+    global: &Global,
+    order: &Order,
+    hear: impl Fn(&Report) + Send + 'static,
+) -> Result<Value, Failure> {
+    // What is wrong with the settings is told here, not by a service that has others.
+    ground::load_settings(global)?;
+    let state = ground::state_path(global)?;
+    let answer = door::ask(&state, order, &hear).map_err(|error| {
+        Failure::new(Exit::Blocked, format_args!("the service does not answer: {error}"))
+            .hint("`sitesync status` says whether it runs")
+    })?;
+    let answer = match answer {
+        Some(answer) => answer,
+        None => alone(global, order, hear)?,
+    };
+    Ok(answer?)
+}
+
+/// Carries an order out without a service.
+fn alone(
+    global: &Global,
+    order: &Order,
+    hear: impl Fn(&Report) + Send + 'static,
+) -> Result<Answer, Failure> {
+    let (stop, stopped) = watch::channel(false);
+    let ground = Ground::open_for(global, stopped, order.needs_sites())?;
+    let (_settings, settings) = watch::channel(Arc::new(ground.settings.clone()));
+    let desk = Desk { engine: ground.engine.clone(), settings };
+    let (runtime, order) = (ground::runtime()?, order.clone());
+    let answer = runtime.block_on(async {
+        super::serve::stop_on_signals(stop, "what is under way is finished");
+        let (report, mut reports) = mpsc::channel(16);
+        let hearing = tokio::spawn(async move {
+            while let Some(report) = reports.recv().await {
+                hear(&report);
+            }
+        });
+        let answer = desk.carry_out(order, report).await;
+        hearing.abort();
+        answer
+    });
+    runtime.shutdown_background();
+    Ok(answer)
+}
+
+/// Shows an answer as JSON, or as sentences.
+pub(super) fn tell(answer: &Value, as_json: bool, sentences: impl FnOnce(&Value)) {
+    if as_json { print_json(answer) } else { sentences(answer) }
+}
+
+/// A number of an answer.
+pub(super) fn number(answer: &Value, name: &str) -> u64 {
+    answer[name].as_u64().unwrap_or(0)
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let exit = match refused.exit {
+            1 => Exit::Trouble,
+            2 => Exit::Usage,
+            4 => Exit::Late,
+            _ => Exit::Blocked,
+        };
+        let failure = Failure::new(exit, refused.message);
+        match refused.hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
