@@ -2,7 +2,7 @@
 
 use crate::catalog::{
     FileId, FileRow, GONE, Have, Job, JobState, Millis, ProjectId, RepresentationId, Result,
-    SiteId, Unit, View,
+    SiteId, UNKNOWN, Unit, View,
 };
 use crate::settings::{Project, Travel};
 use crate::sites::Sites;
@@ -170,7 +170,8 @@ impl Belonging {
 
     /// Makes the jobs that a file lacks: to each site where it belongs, is not, and can be brought.
     /// What is to be compared first, was given up or waits is left as it is; what somebody asked for
-    /// is not deleted elsewhere. Returns how many.
+    /// is not deleted elsewhere, and nothing is brought to where somebody asked that it be not.
+    /// Returns how many.
     pub fn settle(&self, unit: &mut dyn Unit, row: &FileRow, now: Millis) -> Result<u64> {
         let mut made = 0;
         if row.wants.iter().any(|(_, wanted)| *wanted) {
@@ -180,6 +181,7 @@ impl Belonging {
                 }
             }
         }
+        drop_unwanted(unit, row)?;
         for to in self.sites() {
             if !self.lacks(row, to) {
                 continue;
@@ -218,6 +220,23 @@ impl Belonging {
             error: None,
         })
     }
+}
+
+/// Drops work that would bring a file to where somebody asked that it be not. What is there and was
+/// never compared, or is torn, is still seen to; what is under way ends by itself.
+pub(super) fn drop_unwanted(unit: &mut dyn Unit, row: &FileRow) -> Result<()> {
+    for (site, _) in row.wants.iter().filter(|(_, wanted)| !wanted) {
+        let open = |job: &&Job| {
+            job.to == *site
+                && !job.removes()
+                && !matches!(job.state, JobState::InProgress | JobState::Conflict)
+        };
+        let known = here(row, *site).is_none_or(|have| have.generation > UNKNOWN);
+        if known && row.jobs.iter().any(|job| open(&job)) {
+            unit.drop_job(row.id, *site)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a site has of a file, if it is there.

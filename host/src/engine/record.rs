@@ -11,6 +11,7 @@ use sitesync_provider::{Error, ErrorKind, Metadata};
 use tokio::sync::{Notify, mpsc};
 
 use super::barriers::{Barriers, Failure};
+use super::belonging::drop_unwanted;
 use super::clock::{Dice, HostTime};
 use super::conflicts;
 use super::pair::Pair;
@@ -218,6 +219,17 @@ struct Writing<'a> {
 
 impl Writing<'_> {
     fn write(&self, unit: &mut dyn Unit, finished: Finished) -> Result<()> {
+        let file = finished.claimed.file;
+        let over = matches!(finished.outcome, Outcome::Done { .. } | Outcome::Removed);
+        self.record(unit, finished)?;
+        if !over && let Some(row) = unit.file_by_id(file)? {
+            // It may not be wanted any more: whoever said so found it under way.
+            drop_unwanted(unit, &row)?;
+        }
+        Ok(())
+    }
+
+    fn record(&self, unit: &mut dyn Unit, finished: Finished) -> Result<()> {
         let Finished { claimed, outcome, token } = finished;
         let to = self.pair.site(self.route.to);
         match outcome {
@@ -275,6 +287,12 @@ impl Writing<'_> {
                 } else {
                     unit.drop_job(claimed.file, to)
                 }
+            }
+            Outcome::SetAside => {
+                unit.drop_have(claimed.file, to)?;
+                // Whatever the rule says: who finds nothing under this name brings back what was
+                // there, and that would be set aside again.
+                unit.put_job(claimed.file, &self.surprised(&claimed))
             }
             Outcome::Stale(destination) => {
                 unit.put_have(claimed.file, &have(to, STALE, &destination))?;

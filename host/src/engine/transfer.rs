@@ -47,6 +47,8 @@ pub(super) enum Outcome {
     SourceChanged(Metadata),
     /// What was expected at the destination is gone.
     DestinationGone,
+    /// What was at the destination has another name now, so that the source's can have this one.
+    SetAside,
     /// At the destination is something of ours, outdated or torn.
     Stale(Metadata),
     /// At the destination is something else, that is not ours.
