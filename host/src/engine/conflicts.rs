@@ -64,6 +64,10 @@ pub(super) fn winner(
     match pair.settings.conflicts {
         Conflicts::Ask | Conflicts::KeepBoth => None,
         Conflicts::ActiveWins => Some(Side::Active),
+        // A third site is neither: it follows the end from which it has everything.
+        Conflicts::RemoteWins if pair.site(Side::Remote) != pair.belonging.remote => {
+            Some(Side::Active)
+        }
         Conflicts::RemoteWins => Some(Side::Remote),
         Conflicts::Newest => {
             let (source, there) = (claimed.source.mtime_ns?, destination.mtime_ns?);
