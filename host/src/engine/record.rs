@@ -332,7 +332,7 @@ impl Writing<'_> {
                 let winner = conflicts::winner(self.pair, &claimed, self.route.to, &destination);
                 if let (Some(side), Some(row)) = (winner, unit.file_by_id(claimed.file)?) {
                     let (keep, now) = (self.pair.site(side), self.moment.now);
-                    conflicts::resolve(unit, &self.pair.belonging, &row, keep, now)?;
+                    conflicts::resolve_between(unit, &self.pair.belonging, &row, (keep, to), now)?;
                 }
                 Ok(())
             }
