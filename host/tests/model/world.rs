@@ -91,7 +91,7 @@ pub(crate) enum Twist {
 
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) stores: [Store; 3],
+    pub(crate) stores: [Store; 4],
     /// Every version that there ever was: where, and of what content.
     pub(crate) versions: HashMap<String, (Site, String, Bytes)>,
     /// Everything that was ever whole.
@@ -103,8 +103,12 @@ pub(crate) struct State {
     pub(crate) limits: [Limits; 2],
     /// Conflicts in which a person said which content is kept, by machine.
     pub(crate) resolved: BTreeSet<(Machine, String)>,
-    /// Whether something was said not to be there that is.
+    /// Whether something was said not to be there that is,
     pub(crate) lied: bool,
+    /// or to be other than it is, or whether a catalog was set back.
+    pub(crate) misled: bool,
+    /// How often people did something to a path.
+    pub(crate) deeds: BTreeMap<String, u32>,
     ground: Ground,
     /// By machine: which life of it may act. Calls of an earlier one never answer.
     lives: [u64; 2],
@@ -149,6 +153,8 @@ impl World {
             limits: Default::default(),
             resolved: BTreeSet::new(),
             lied: false,
+            misled: false,
+            deeds: BTreeMap::new(),
             ground: ground.clone(),
             lives: [0; 2],
             troubles: Vec::new(),
@@ -203,7 +209,10 @@ impl World {
                 What::Hangs { after: false, .. } => hangs = true,
                 What::Hangs { .. } => after = Some(None),
                 What::Truncates { .. } => twist = Twist::Truncate,
-                What::Lies { larger, .. } => twist = Twist::Lie { larger },
+                What::Lies { larger, .. } => {
+                    state.misled = true;
+                    twist = Twist::Lie { larger };
+                }
                 What::Person { deed, .. } => state.does(deed),
                 What::Asked { machine, order } => {
                     // What it does in the rest of this pass may be as before, or as it was told.
@@ -475,13 +484,14 @@ impl State {
         mtime_ns: Option<i64>,
     ) -> bool {
         let newest = || {
-            let told = machine.sites().iter().all(|site| self.ground.keeps_mtime[*site as usize]);
+            let sites = self.ground.sites(machine);
+            let told = sites.iter().all(|site| self.ground.keeps_mtime[*site as usize]);
             told && mtime_ns.is_some_and(|mtime| mtime > old.mtime_ns)
         };
         let by_rule = match self.ground.conflicts[machine as usize] {
             Conflicts::Ask | Conflicts::KeepBoth => false,
             Conflicts::ActiveWins => site != machine.own(),
-            Conflicts::RemoteWins => site == machine.own(),
+            Conflicts::RemoteWins => site != Site::Cloud,
             Conflicts::Newest => newest(),
         };
         by_rule || self.resolved.contains(&(machine, path.to_owned()))
@@ -502,7 +512,9 @@ impl State {
     fn touches(&mut self, by: (Machine, Call), site: Site, path: &str, old: &File) {
         let limits = &mut self.limits[by.0 as usize];
         let key = (site, format!("{path} {}", old.version));
-        if !limits.guarded.remove(&key) {
+        // What was let go on its way to where people work goes on from there.
+        let goes_on = self.ground.third && by.1 == Call::Finish && site != by.0.own();
+        if !limits.guarded.remove(&key) || goes_on {
             return;
         }
         let touched = limits.touched.entry((site, by.1)).or_default();
@@ -603,6 +615,7 @@ impl State {
     }
 
     fn place(&mut self, site: Site, path: &str, content: Bytes) {
+        *self.deeds.entry(path.to_owned()).or_default() += 1;
         self.release(site, path);
         self.precious.insert((path.to_owned(), content.clone()));
         self.put(site, path, content, None);
@@ -610,6 +623,7 @@ impl State {
 
     /// A person deletes or replaces what is there, which is precious no more.
     fn release(&mut self, site: Site, path: &str) {
+        *self.deeds.entry(path.to_owned()).or_default() += 1;
         if let Some(file) = self.take(site, path) {
             self.precious.remove(&(path.to_owned(), file.content));
         }
@@ -640,6 +654,7 @@ impl State {
     /// The site's machine loses power: what is not durable is as before, or torn. Returns the
     /// versions that are no more.
     pub(crate) fn power_cut(&mut self, site: Site) -> Vec<String> {
+        self.misled = true;
         let doubtful: Vec<String> = self.stores[site as usize]
             .files
             .iter()
