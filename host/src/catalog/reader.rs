@@ -494,6 +494,15 @@ impl View for Snapshot<'_> {
         self.guarded_of(project)
     }
 
+    fn guarded_files(
+        &self,
+        project: ProjectId,
+        guard: (HoldKind, SiteId),
+        limit: usize,
+    ) -> Result<Vec<FileId>> {
+        self.guarded_by(project, guard, limit)
+    }
+
     fn file_by_id(&self, file: FileId) -> Result<Option<FileRow>> {
         let located = self.all_located(vec![file])?;
         Ok(located.into_iter().next().map(|(_, _, row)| row))
