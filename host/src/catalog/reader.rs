@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::rows::{self, bound, have_columns, job_columns, natural};
 use super::tally::{Bucket, Tally};
 use super::{
-    Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, Hold, JobState, Millis,
-    Pause, ProjectId, QueueFilter, QueueRow, Representation, RepresentationFilter,
+    Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, Hold, HoldKind, JobState,
+    Millis, Pause, ProjectId, QueueFilter, QueueRow, Representation, RepresentationFilter,
     RepresentationId, RepresentationRow, Result, RootId, SiteId, StateAt, View,
 };
 use crate::publish::{Naming, NamingPattern};
