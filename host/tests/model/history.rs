@@ -112,6 +112,10 @@ impl History<'_> {
     fn dooms(&self, deed: Deed) -> Option<&'static str> {
         let Deed::Delete { site, path } = deed else { return None };
         let (state, ground) = (self.world.lock(), &self.script.ground);
+        // Who learns of the file in the meantime is to delete it as well.
+        if ground.deletes != [Deletes::Propagate; 2] {
+            return None;
+        }
         let mut knows = false;
         for machine in Machine::ALL {
             let known = &self.known[machine as usize];
@@ -122,8 +126,7 @@ impl History<'_> {
                 let have = synced(row, known.key(site));
                 file.is_some() && file.map(|file| &file.version) == have.map(|have| &have.version)
             });
-            let travels = ground.deletes[machine as usize] == Deletes::Propagate;
-            if !as_it_is || !travels || !row.wants.is_empty() {
+            if !as_it_is || !row.wants.is_empty() {
                 return None;
             }
             knows |= ground.sites(machine).contains(&site);
@@ -457,7 +460,8 @@ impl History<'_> {
             if !right {
                 return Err(format!("'{path}' did not converge: {there:#?}, {row:#?}"));
             }
-            if let Some(job) = row.jobs.iter().find(|job| job.state != JobState::Conflict) {
+            // What is to be compared with a side of a conflict waits for its end.
+            if let Some(job) = row.jobs.first().filter(|_| !conflict) {
                 return Err(format!("'{path}' is at rest, and has work: {job:?}"));
             }
         }

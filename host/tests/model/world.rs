@@ -483,16 +483,13 @@ impl State {
         old: &File,
         mtime_ns: Option<i64>,
     ) -> bool {
-        let newest = || {
-            let sites = self.ground.sites(machine);
-            let told = sites.iter().all(|site| self.ground.keeps_mtime[*site as usize]);
-            told && mtime_ns.is_some_and(|mtime| mtime > old.mtime_ns)
-        };
+        let told = self.ground.keeps_mtime[site as usize];
+        let newer = told && mtime_ns.is_some_and(|mtime| mtime > old.mtime_ns);
         let by_rule = match self.ground.conflicts[machine as usize] {
             Conflicts::Ask | Conflicts::KeepBoth => false,
             Conflicts::ActiveWins => site != machine.own(),
             Conflicts::RemoteWins => site != Site::Cloud,
-            Conflicts::Newest => newest(),
+            Conflicts::Newest => newer,
         };
         by_rule || self.resolved.contains(&(machine, path.to_owned()))
     }
