@@ -414,10 +414,26 @@ pub(super) fn apply(
                     }
                     unit.put_job(file, &job)?;
                 }
+                if content.is_some() && pair.belonging.goes_on() {
+                    compare_anew(unit, pair, file)?;
+                }
             }
         }
     }
     Ok(id)
+}
+
+/// A file is new: third sites that were in conflict with what it was may be like it now. Their pairs
+/// take it for known.
+fn compare_anew(unit: &mut dyn Unit, pair: &Pair, file: FileId) -> Result<()> {
+    let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
+    for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
+        if let Some(from) = pair.belonging.source(&row, job.to) {
+            let job = Job { from, state: JobState::Ready, error: None, ..job.clone() };
+            unit.put_job(file, &job)?;
+        }
+    }
+    Ok(())
 }
 
 /// What files that nobody knew belong to. Most of a folder's belong to the same.

@@ -119,7 +119,13 @@ impl History<'_> {
         let mut knows = false;
         for machine in Machine::ALL {
             let known = &self.known[machine as usize];
-            let Some((_, row)) = known.files.iter().find(|(p, _)| p == path) else { continue };
+            let Some((_, row)) = known.files.iter().find(|(p, _)| p == path) else {
+                let has = |site: Site| state.stores[site as usize].files.contains_key(path);
+                if ground.sites(machine).into_iter().any(|at| at != Site::Cloud && has(at)) {
+                    return None;
+                }
+                continue;
+            };
             let mut sites = ground.sites(machine).into_iter();
             let as_it_is = sites.all(|site| {
                 let file = state.stores[site as usize].files.get(path);
