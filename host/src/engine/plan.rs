@@ -428,10 +428,9 @@ pub(super) fn apply(
 fn compare_anew(unit: &mut dyn Unit, pair: &Pair, file: FileId) -> Result<()> {
     let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
     for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
-        if let Some(from) = pair.belonging.source(&row, job.to) {
-            let job = Job { from, state: JobState::Ready, error: None, ..job.clone() };
-            unit.put_job(file, &job)?;
-        }
+        // Where it can't come from yet, it waits until what is new has come that far.
+        let from = pair.belonging.source(&row, job.to).unwrap_or(job.from);
+        unit.put_job(file, &Job { from, state: JobState::Ready, error: None, ..job.clone() })?;
     }
     Ok(())
 }
