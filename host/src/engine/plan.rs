@@ -203,7 +203,13 @@ impl Planner<'_> {
                 // Nothing new here. Is there something to do for the other end?
                 let newest = have.generation == row.generation;
                 let leaves = job_here.is_some_and(Job::removes);
-                if newest && !leaves && belonging.lacks(row, there) {
+                // Work that waits for a third site, which has something older: it comes from here.
+                let strays = job_there.is_some_and(|job| {
+                    let open = !matches!(job.state, JobState::InProgress | JobState::Conflict);
+                    let old = |from| at(row, from).is_none_or(|h| h.generation != row.generation);
+                    open && !job.removes() && job.from != here && old(job.from)
+                });
+                if newest && !leaves && (belonging.lacks(row, there) || strays) {
                     return set(None, None, follow(folded));
                 }
                 None
