@@ -203,7 +203,13 @@ impl Planner<'_> {
                 // Nothing new here. Is there something to do for the other end?
                 let newest = have.generation == row.generation;
                 let leaves = job_here.is_some_and(Job::removes);
-                if newest && !leaves && belonging.lacks(row, there) {
+                // Work that waits for a third site, which has something older: it comes from here.
+                let strays = job_there.is_some_and(|job| {
+                    let open = !matches!(job.state, JobState::InProgress | JobState::Conflict);
+                    let old = |from| at(row, from).is_none_or(|h| h.generation != row.generation);
+                    open && !job.removes() && job.from != here && old(job.from)
+                });
+                if newest && !leaves && (belonging.lacks(row, there) || strays) {
                     return set(None, None, follow(folded));
                 }
                 None
@@ -414,10 +420,25 @@ pub(super) fn apply(
                     }
                     unit.put_job(file, &job)?;
                 }
+                if content.is_some() && pair.belonging.goes_on() {
+                    compare_anew(unit, pair, file)?;
+                }
             }
         }
     }
     Ok(id)
+}
+
+/// A file is new: third sites that were in conflict with what it was may be like it now. Their pairs
+/// take it for known.
+fn compare_anew(unit: &mut dyn Unit, pair: &Pair, file: FileId) -> Result<()> {
+    let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
+    for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
+        // Where it can't come from yet, it waits until what is new has come that far.
+        let from = pair.belonging.source(&row, job.to).unwrap_or(job.from);
+        unit.put_job(file, &Job { from, state: JobState::Ready, error: None, ..job.clone() })?;
+    }
+    Ok(())
 }
 
 /// What files that nobody knew belong to. Most of a folder's belong to the same.

@@ -101,8 +101,8 @@ pub(crate) struct State {
     pub(crate) wrong: Vec<String>,
     /// By machine: what it may not do in this pass.
     pub(crate) limits: [Limits; 2],
-    /// Conflicts in which a person said which content is kept, by machine.
-    pub(crate) resolved: BTreeSet<(Machine, String)>,
+    /// Conflicts in which a person said which site's content is kept, by machine.
+    resolved: BTreeSet<(Machine, String, Site)>,
     /// Whether something was said not to be there that is,
     pub(crate) lied: bool,
     /// or to be other than it is, or whether a catalog was set back.
@@ -344,8 +344,8 @@ impl State {
     /// A person asked something of a machine.
     pub(crate) fn asked(&mut self, machine: Machine, order: Order, done: bool) {
         self.tell(format_args!("-- {machine:?} is asked: {order:?}: {done}"));
-        if let (Order::Resolve { path, .. }, true) = (order, done) {
-            self.resolved.insert((machine, path.to_owned()));
+        if let (Order::Resolve { path, keep }, true) = (order, done) {
+            self.resolved.insert((machine, path.to_owned(), keep));
         }
     }
 
@@ -491,7 +491,10 @@ impl State {
             Conflicts::RemoteWins => site != Site::Cloud,
             Conflicts::Newest => newer,
         };
-        by_rule || self.resolved.contains(&(machine, path.to_owned()))
+        let said = |(by, of, keep): &(Machine, String, Site)| {
+            *by == machine && of == path && *keep != site
+        };
+        by_rule || self.resolved.iter().any(said)
     }
 
     /// A host replaces or deletes a file, and must have said that it is to be kept.
