@@ -6,6 +6,7 @@ mod adopt;
 mod clear;
 mod config;
 mod doctor;
+mod ensure;
 mod ground;
 mod init;
 mod log;
@@ -27,6 +28,7 @@ mod status;
 mod sync;
 mod trash;
 mod validate;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,10 +90,14 @@ enum Command {
     Status(status::Arguments),
     /// Shows the Sync Queue: what waits, what is under way, what failed and why
     Queue(queue::Arguments),
+    /// Says of a file where it is, why it is not elsewhere, and what it waits for
+    Why(why::Arguments),
     /// Shows the sites, whether they can be reached, and why not
     Sites(sites::Arguments),
     /// Brings files to a site
     Request(request::Request),
+    /// Brings files to a site before all others, and waits until they are there
+    Ensure(ensure::Arguments),
     /// Sends files again
     Reset(request::Reset),
     /// Sets what comes first
@@ -159,8 +165,10 @@ pub fn main() -> ExitCode {
         Command::Sync(arguments) => sync::run(&cli.global, &arguments),
         Command::Status(arguments) => status::run(&cli.global, &arguments),
         Command::Queue(arguments) => queue::run(&cli.global, &arguments),
+        Command::Why(arguments) => why::run(&cli.global, &arguments),
         Command::Sites(arguments) => sites::run(&cli.global, &arguments),
         Command::Request(arguments) => request::request(&cli.global, &arguments),
+        Command::Ensure(arguments) => ensure::run(&cli.global, &arguments),
         Command::Reset(arguments) => request::reset(&cli.global, &arguments),
         Command::Priority(arguments) => request::priority(&cli.global, &arguments),
         Command::Resolve(arguments) => request::resolve(&cli.global, &arguments),

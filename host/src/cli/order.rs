@@ -99,7 +99,7 @@ fn alone(
     let (stop, stopped) = watch::channel(false);
     let ground = Ground::open_for(global, stopped, order.needs_sites())?;
     let (_settings, settings) = watch::channel(Arc::new(ground.settings.clone()));
-    let desk = Desk { engine: ground.engine.clone(), settings };
+    let desk = Desk { engine: ground.engine.clone(), settings, works: false };
     let (runtime, order) = (ground::runtime()?, order.clone());
     let answer = runtime.block_on(async {
         super::serve::stop_on_signals(stop, "what is under way is finished");

@@ -47,6 +47,8 @@ pub(super) enum Outcome {
     SourceChanged(Metadata),
     /// What was expected at the destination is gone.
     DestinationGone,
+    /// What was at the destination has another name now, so that the source's can have this one.
+    SetAside,
     /// At the destination is something of ours, outdated or torn.
     Stale(Metadata),
     /// At the destination is something else, that is not ours.
@@ -587,7 +589,7 @@ impl Route {
                 Progress::add(&self.progress.moved, len);
                 chunk = next?;
                 let paused = self.is_paused(claimed);
-                if sent - marked >= CHECKPOINT || (paused && token.is_some()) {
+                if sent - marked >= CHECKPOINT || (paused && size >= RESUMED) {
                     *token = writing.checkpoint().await?.map(|token| tag.close(&token));
                     self.keep_token(claimed, token.clone()).await;
                     marked = sent;

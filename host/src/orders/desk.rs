@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use super::request::Meant;
 use super::selection::Selection;
-use super::{Answer, Order, Refused, Report, adopt, pause, remove, request, resolve, validate};
+use super::{
+    Answer, Order, Refused, Report, adopt, ensure, pause, remove, request, resolve, validate,
+};
 use crate::catalog::{ProjectId, RootId, SiteId, Unit, View};
 use crate::engine::Engine;
 use crate::engine::belonging::Belonging;
@@ -23,6 +26,8 @@ pub struct Desk {
     pub engine: Engine,
     /// The settings that are in force.
     pub settings: watch::Receiver<Arc<Settings>>,
+    /// Somebody else has the engine work.
+    pub works: bool,
 }
 
 impl Desk {
@@ -35,6 +40,10 @@ impl Desk {
                 let (project, what, state) = (&project, &what, state.as_deref());
                 request::request(self, &Meant { project, what, site, state }, priority, &report)
                     .await
+            }
+            Order::Ensure { project, what, site, wait } => {
+                let wait = wait.map(Duration::from_secs);
+                ensure::ensure(self, (&project, &what, &site), wait, &report).await
             }
             Order::Reset { project, what, site, state } => {
                 let (site, state) = (site.as_deref(), state.as_deref());

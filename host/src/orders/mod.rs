@@ -10,6 +10,7 @@
 mod adopt;
 mod desk;
 pub mod door;
+mod ensure;
 mod pause;
 mod remove;
 mod request;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use desk::Desk;
+pub(crate) use desk::roots;
 
 /// What is asked for. `what` are selectors, as `publish::selector` reads them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,6 +42,8 @@ pub enum Order {
         state: Option<String>,
         priority: Option<i64>,
     },
+    /// Brings files to a site before all others and, for so many seconds, waits until they are there.
+    Ensure { project: String, what: Vec<String>, site: String, wait: Option<u64> },
     /// Sends files again that were given up; at a site, also what is there.
     Reset { project: String, what: Vec<String>, site: Option<String>, state: Option<String> },
     /// Sets what comes first: 1 to 1000, or 0 for the project's.
@@ -67,6 +71,7 @@ impl Order {
             | Order::Reset { .. }
             | Order::Priority { .. }
             | Order::Resolve { .. } => false,
+            Order::Ensure { wait, .. } => wait.is_some(),
             Order::Remove { .. }
             | Order::Clear { .. }
             | Order::Validate { .. }
@@ -137,6 +142,12 @@ pub struct Report {
     pub done: u64,
     /// Files in all, as far as is known.
     pub of: Option<u64>,
+    /// Their bytes,
+    #[serde(default)]
+    pub bytes: u64,
+    /// and those of all.
+    #[serde(default)]
+    pub of_bytes: u64,
     /// What it waits for, as a sentence.
     pub waits: Option<String>,
 }

@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sitesync::catalog::{FileRow, FileState, GONE, JobState, SiteId};
+use sitesync::catalog::{FileRow, FileState, GONE, Job, JobState, STALE, SiteId};
+use sitesync::settings::{Conflicts, Deletes};
 use sitesync_provider::Bytes;
 use tokio::runtime::{Builder, Runtime};
 
 use super::host::{Ended, Host, Known};
-use super::steps::{Machine, Script, Site, Step, Trouble, What};
-use super::world::World;
+use super::steps::{Deed, Machine, Script, Site, Step, Trouble, What};
+use super::world::{File, Limits, World};
 
 /// How long a call may hang where one does; else as good as for ever.
 const SOON: Duration = Duration::from_millis(60);
 const NEVER: Duration = Duration::from_secs(60);
 /// So many rounds of quiet passes are enough for any history to come to rest.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 12;
 
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 
@@ -56,7 +57,8 @@ pub(crate) fn play(ground: &mut Ground, script: &Script, trace: bool) -> Result<
     let world = World::new(number, &script.ground, trace);
     let hosts = Machine::ALL.map(|machine| Host::new(machine, number, script));
     let known = Default::default();
-    let mut history = History { world: world.clone(), hosts, known, ground, script };
+    let mut history =
+        History { world: world.clone(), hosts, known, ground, script, doomed: Vec::new() };
     let played = history.play();
     World::end(number);
     played.map_err(|what| {
@@ -72,6 +74,9 @@ struct History<'a> {
     known: [Known; 2],
     ground: &'a mut Ground,
     script: &'a Script,
+    /// What people deleted that every machine was to delete everywhere: paths, and how often people
+    /// had touched them by then.
+    doomed: Vec<(&'static str, u32)>,
 }
 
 type Checked = Result<(), String>;
@@ -82,24 +87,82 @@ impl History<'_> {
             self.world.lock().tell(format_args!("== step {at}"));
             let done = match step {
                 Step::Person(deed) => {
-                    self.world.lock().does(*deed);
+                    let doomed = self.dooms(*deed);
+                    let mut state = self.world.lock();
+                    state.does(*deed);
+                    self.doomed.extend(doomed.map(|path| (path, state.deeds[path])));
                     Ok(())
+                }
+                Step::Order(machine, order) => {
+                    let done = self.hosts[*machine as usize].asked(*order);
+                    self.world.lock().asked(*machine, *order, done);
+                    self.learn(*machine);
+                    self.sound(*machine)
                 }
                 Step::Pass { machines, troubles } => self.troubled(machines, troubles),
             };
             done.and_then(|()| self.nothing_lost()).map_err(|what| format!("step {at}: {what}"))?;
         }
-        self.rest().map_err(|what| format!("at rest: {what}"))
+        let rested = self.rest().and_then(|()| self.deletes_travelled());
+        rested.map_err(|what| format!("at rest: {what}"))
+    }
+
+    /// Whether a deletion is one that travels: all who know the file know it as it is everywhere, are
+    /// to delete it, and nobody asked for it anywhere.
+    fn dooms(&self, deed: Deed) -> Option<&'static str> {
+        let Deed::Delete { site, path } = deed else { return None };
+        let (state, ground) = (self.world.lock(), &self.script.ground);
+        // Who learns of the file in the meantime is to delete it as well.
+        if ground.deletes != [Deletes::Propagate; 2] {
+            return None;
+        }
+        let mut knows = false;
+        for machine in Machine::ALL {
+            let known = &self.known[machine as usize];
+            let Some((_, row)) = known.files.iter().find(|(p, _)| p == path) else { continue };
+            let mut sites = ground.sites(machine).into_iter();
+            let as_it_is = sites.all(|site| {
+                let file = state.stores[site as usize].files.get(path);
+                let have = synced(row, known.key(site));
+                file.is_some() && file.map(|file| &file.version) == have.map(|have| &have.version)
+            });
+            if !as_it_is || !row.wants.is_empty() {
+                return None;
+            }
+            knows |= ground.sites(machine).contains(&site);
+        }
+        knows.then_some(path)
+    }
+
+    /// What was deleted where it was known is gone everywhere, unless people did more to it.
+    fn deletes_travelled(&self) -> Checked {
+        let state = self.world.lock();
+        if state.lied || state.misled || self.script.wants_anything() {
+            return Ok(());
+        }
+        for (path, deeds) in self.doomed.iter().filter(|(path, n)| state.deeds[*path] == *n) {
+            let left = Site::ALL
+                .into_iter()
+                .find(|site| state.stores[*site as usize].files.contains_key(*path));
+            if let Some(site) = left {
+                let name = site.name();
+                return Err(format!("'{path}' was deleted, and is at {name} ({deeds} deeds)"));
+            }
+        }
+        Ok(())
     }
 
     /// A pass in which things go wrong.
     fn troubled(&mut self, machines: &[Machine], troubles: &[Trouble]) -> Checked {
+        machines.iter().for_each(|machine| self.limit(*machine));
         self.world.lock().arm(troubles);
         let ended = self.pass(machines, troubles);
         self.world.lock().calm();
         for (machine, ended) in machines.iter().zip(ended) {
-            if matches!(ended, Ended::Died) {
-                self.revive(*machine, troubles)?;
+            match &ended {
+                Ended::Died => self.revive(*machine, troubles)?,
+                Ended::Refused(error) => return Err(format!("{machine:?}: {error}")),
+                Ended::Whole(_) => {}
             }
             let before = self.learn(*machine);
             self.believed_absence(*machine, &before, troubles)?;
@@ -109,6 +172,39 @@ impl History<'_> {
             self.sound(*machine)?;
         }
         Ok(())
+    }
+
+    /// What a machine is told not to do in its next pass.
+    fn limit(&self, machine: Machine) {
+        let known = &self.known[machine as usize];
+        let (mut limits, ground) = (Limits::default(), &self.script.ground);
+        for (path, row) in &known.files {
+            for site in ground.sites(machine) {
+                let key = known.key(site);
+                let ends = [known.key(machine.own()), known.key(Site::Cloud)];
+                // What was on its way when somebody asked may arrive, and what is torn is mended.
+                let on_its_way =
+                    row.jobs.iter().any(|j| j.to == key && j.state == JobState::InProgress)
+                        || row.haves.iter().any(|h| h.site == key && h.generation == STALE);
+                if known.is_paused(row, ends, key) {
+                    limits.paused.insert((site, path.clone()));
+                }
+                if asked(row, key) == Some(false) && !on_its_way {
+                    limits.unwanted.insert((site, path.clone()));
+                }
+                // What somebody or something let go already is not kept back again, and what wins a
+                // conflict by rule is not counted.
+                let free = |job: &Job| job.to == key && job.state != JobState::Held;
+                if let Some(have) = row.haves.iter().find(|h| h.site == key && h.generation > 0)
+                    && !row.jobs.iter().any(free)
+                    && ground.guarded[machine as usize]
+                    && !ground.replaces(machine)
+                {
+                    limits.guarded.insert((site, format!("{path} {}", have.version)));
+                }
+            }
+        }
+        self.world.lock().limits[machine as usize] = limits;
     }
 
     /// Asks a catalog what it says by now. Returns what it said before.
@@ -212,11 +308,7 @@ impl History<'_> {
             return Err(wrong);
         }
         for (path, content) in &state.precious {
-            let has = |site: &Site| {
-                let file = state.stores[*site as usize].files.get(path);
-                file.is_some_and(|file| file.content == *content)
-            };
-            if !Site::ALL.iter().any(has) {
+            if !state.is_kept(path, content) {
                 return Err(format!("'{path}' lost '{}'", String::from_utf8_lossy(content)));
             }
         }
@@ -267,8 +359,13 @@ impl History<'_> {
         for round in 0..ROUNDS {
             self.world.lock().tell(format_args!("== rest {round}"));
             for machine in Machine::ALL {
+                self.hosts[machine as usize].let_all_go();
+                self.learn(machine);
+                self.limit(machine);
                 let ended = self.pass(&[machine], &[]);
-                let [Ended::Whole(summary)] = &ended[..] else { unreachable!("nothing dies") };
+                let [Ended::Whole(summary)] = &ended[..] else {
+                    return Err(format!("{machine:?}: {ended:?}"));
+                };
                 if !summary.offline.is_empty() {
                     return Err(format!("{machine:?}: {:?}", summary.offline));
                 }
@@ -292,7 +389,7 @@ impl History<'_> {
         Err("it does not come to rest".to_owned())
     }
 
-    fn contents(&self) -> [BTreeMap<String, String>; 3] {
+    fn contents(&self) -> [BTreeMap<String, String>; 4] {
         let state = self.world.lock();
         Site::ALL.map(|site| {
             let files = &state.stores[site as usize].files;
@@ -305,47 +402,71 @@ impl History<'_> {
         files.filter(|(_, row)| !row.jobs.is_empty()).map(|(path, _)| path.clone()).collect()
     }
 
-    /// Both ends are equal, but for conflicts and for what the rules keep apart; and the catalog
-    /// says what there is.
+    /// What belongs at a site is there in its newest content, but for conflicts and for what the
+    /// rules keep apart; and the catalog says what there is.
     fn converged(&self, machine: Machine) -> Checked {
         let known = &self.known[machine as usize];
         let state = self.world.lock();
-        let m = machine as usize;
-        let [own, cloud] = machine.sites().map(|site| &state.stores[site as usize].files);
+        let ground = &self.script.ground;
+        let sites = ground.sites(machine);
+        let at = |site: Site, path: &str| state.stores[site as usize].files.get(path);
         let ours = |path: &str| path.starts_with(sitesync_provider::OURS);
-        let mut paths: Vec<&String> = own.keys().chain(cloud.keys()).collect();
+        let mut paths: Vec<&String> =
+            sites.iter().flat_map(|site| state.stores[*site as usize].files.keys()).collect();
         paths.sort();
         paths.dedup();
         for path in paths.into_iter().filter(|path| !ours(path)) {
             let Some((_, row)) = known.files.iter().find(|(p, _)| p == path) else {
                 return Err(format!("'{path}' is not known"));
             };
-            for site in machine.sites() {
-                let key = known.key(site);
+            let mut there: Vec<&File> = Vec::new();
+            let mut newest = None;
+            for site in &sites {
+                let key = known.key(*site);
                 let have = row.haves.iter().find(|h| h.site == key && h.generation != GONE);
-                let there = state.stores[site as usize].files.get(path);
-                if have.map(|have| &have.version) != there.map(|file| &file.version) {
+                let file = at(*site, path);
+                if have.map(|have| &have.version) != file.map(|file| &file.version) {
                     let name = site.name();
-                    return Err(format!("'{path}' at {name} is {there:?}, and known as {have:?}"));
+                    return Err(format!("'{path}' at {name} is {file:?}, and known as {have:?}"));
+                }
+                there.extend(file);
+                if have.is_some_and(|have| have.generation == row.generation) {
+                    newest = file;
                 }
             }
             let conflict = row.jobs.iter().any(|job| job.state == JobState::Conflict);
-            let right = match (own.get(path), cloud.get(path)) {
-                (Some(a), Some(b)) => (a.content == b.content) != conflict,
-                (Some(_), None) => !self.script.ground.upload[m] && !conflict,
-                (None, _) => !self.script.ground.download[m] && !conflict,
+            let right = |site: &Site| {
+                let asked = asked(row, known.key(*site));
+                match at(*site, path) {
+                    Some(file) => {
+                        newest.is_some_and(|newest| newest.content == file.content)
+                            || asked == Some(false)
+                    }
+                    None => {
+                        !asked.unwrap_or(ground.rule(machine, *site))
+                            || ground.neighbours(machine, *site).all(|other| {
+                                let have = row.haves.iter().find(|h| h.site == known.key(other));
+                                have.is_none_or(|have| have.generation != row.generation)
+                            })
+                    }
+                }
+            };
+            let right = if conflict {
+                there.iter().any(|file| file.content != there[0].content)
+                    && !self.decides(machine, &there)
+            } else {
+                sites.iter().all(right)
             };
             if !right {
-                let ends = [own.get(path), cloud.get(path)];
-                return Err(format!("'{path}' did not converge: {ends:#?}, {row:#?}"));
+                return Err(format!("'{path}' did not converge: {there:#?}, {row:#?}"));
             }
-            if let Some(job) = row.jobs.iter().find(|job| job.state != JobState::Conflict) {
+            // What is to be compared with a side of a conflict waits for its end.
+            if let Some(job) = row.jobs.first().filter(|_| !conflict) {
                 return Err(format!("'{path}' is at rest, and has work: {job:?}"));
             }
         }
         for (path, row) in &known.files {
-            let there = |files: &BTreeMap<_, _>| files.contains_key(path);
-            if !there(own) && !there(cloud) {
+            if sites.iter().all(|site| at(*site, path).is_none()) {
                 return Err(format!("'{path}' is nowhere, and known: {row:?}"));
             }
         }
@@ -353,7 +474,37 @@ impl History<'_> {
     }
 }
 
+impl History<'_> {
+    /// Whether the settings say which of two contents is kept, or that both are.
+    fn decides(&self, machine: Machine, there: &[&File]) -> bool {
+        let ground = &self.script.ground;
+        let told = ground.sites(machine).iter().all(|site| ground.keeps_mtime[*site as usize]);
+        let mut times: Vec<i64> = there.iter().map(|file| file.mtime_ns).collect();
+        times.sort_unstable();
+        times.dedup();
+        match ground.conflicts[machine as usize] {
+            Conflicts::Ask => false,
+            Conflicts::ActiveWins | Conflicts::RemoteWins | Conflicts::KeepBoth => true,
+            Conflicts::Newest => told && times.len() == there.len(),
+        }
+    }
+}
+
+/// What people asked for a file at a site.
+fn asked(row: &FileRow, site: SiteId) -> Option<bool> {
+    row.wants.iter().find(|(at, _)| *at == site).map(|(_, wanted)| *wanted)
+}
+
 impl Known {
+    /// Whether work to a site is paused, on a way between two.
+    fn is_paused(&self, row: &FileRow, ends: [SiteId; 2], to: SiteId) -> bool {
+        self.pauses.iter().any(|scope| match (scope.representation, scope.site) {
+            (None, None) => true,
+            (None, Some(site)) => ends.contains(&site),
+            (Some(of), site) => of == row.representation && site.is_none_or(|site| site == to),
+        })
+    }
+
     fn in_progress(&self) -> Vec<String> {
         let working = |row: &FileRow| row.jobs.iter().any(|j| j.state == JobState::InProgress);
         let files = self.files.iter().filter(|(_, row)| working(row));
