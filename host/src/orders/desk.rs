@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::selection::Selection;
-use super::{Answer, Order, Refused, Report, pause};
+use super::{Answer, Order, Refused, Report, pause, publish};
 use crate::catalog::{ProjectId, RootId, SiteId, Unit, View};
 use crate::engine::Engine;
 use crate::engine::belonging::Belonging;
@@ -28,7 +28,6 @@ impl Desk {
     /// Carries out an order. `report` is told how far it is; once nobody listens to it any more, an
     /// order that only waits is given up.
     pub async fn carry_out(&self, order: Order, report: mpsc::Sender<Report>) -> Answer {
-        let _ = report;
         match order {
             Order::Pause { project, site, what, by } => {
                 pause::pause(self, &pause::Reach { project, site, what }, by).await
@@ -38,6 +37,9 @@ impl Desk {
             }
             Order::Resume { project, site, what, held: false } => {
                 pause::resume(self, &pause::Reach { project, site, what }).await
+            }
+            Order::Publish { project, site, items, by } => {
+                publish::publish(self, (&project, site.as_deref()), items, &by, &report).await
             }
         }
     }

@@ -10,12 +10,14 @@
 mod desk;
 pub mod door;
 mod pause;
+mod publish;
 pub mod selection;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use desk::Desk;
+pub use publish::{Item, Parts};
 
 /// What is asked for. `what` are selectors, as `publish::selector` reads them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,6 +29,8 @@ pub enum Order {
     Pause { project: Option<String>, site: Option<String>, what: Vec<String>, by: String },
     /// Lets them go on; with `held`, what a guard of the project stopped.
     Resume { project: Option<String>, site: Option<String>, what: Vec<String>, held: bool },
+    /// Records files as made at a site [the active one], and queues them at once.
+    Publish { project: String, site: Option<String>, items: Vec<Item>, by: String },
 }
 
 impl Order {
@@ -34,7 +38,8 @@ impl Order {
     #[must_use]
     pub fn needs_sites(&self) -> bool {
         match self {
-            Order::Pause { .. } | Order::Resume { .. } => false,
+            // What is published is looked at where it is, and nowhere else: one plug-in is loaded.
+            Order::Pause { .. } | Order::Resume { .. } | Order::Publish { .. } => false,
         }
     }
 }
