@@ -7,10 +7,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use sitesync_tests::bench::Bench;
+use sitesync_tests::bench::{Bench, until};
 
-/// Everything beneath a folder: an inode and a time tell whether a file was written.
-fn stamps(folder: &Path) -> BTreeMap<OsString, (u64, i64, i64)> {
+type Stamps = BTreeMap<OsString, (u64, i64, i64)>;
+
+/// Everything beneath a folder: an inode and a time tell whether it was written. In sitesync's own
+/// folder only files count.
+fn stamps(folder: &Path) -> Stamps {
     let mut found = BTreeMap::new();
     let mut left = vec![folder.to_owned()];
     while let Some(folder) = left.pop() {
@@ -19,12 +22,30 @@ fn stamps(folder: &Path) -> BTreeMap<OsString, (u64, i64, i64)> {
             let about = path.symlink_metadata().expect("metadata");
             if about.is_dir() {
                 left.push(path.clone());
+                if path.to_string_lossy().contains("/.sitesync") {
+                    continue;
+                }
             }
             let stamp = (about.ino(), about.mtime(), about.mtime_nsec());
             found.insert(path.into_os_string(), stamp);
         }
     }
     found
+}
+
+/// Asserts that nothing was written since.
+#[track_caller]
+fn assert_untouched(bench: &Bench, before: &Stamps) {
+    let after = both(bench);
+    let changed = |path: &&OsString| before.get(*path) != after.get(*path);
+    let written: Vec<_> = before.keys().chain(after.keys()).filter(changed).collect();
+    assert!(written.is_empty(), "something was written at a site: {written:?}");
+}
+
+fn both(bench: &Bench) -> Stamps {
+    let mut stamped = stamps(&bench.path("here"));
+    stamped.extend(stamps(&bench.path("there")));
+    stamped
 }
 
 /// Files of a project at both sites, and one that only the remote site has.
@@ -38,6 +59,14 @@ fn filled() -> Bench {
     }
     bench.write("there/from/elsewhere.txt", "elsewhere");
     bench.sync().ends(0).sums(200, 0, 0);
+    // What is lost of a catalog is not to be in its log still, which a process may leave as it ends.
+    until("the log is gone", || {
+        let left = bench.path("state/catalog.db-wal").exists();
+        if left {
+            bench.sync().ends(0).sums(0, 0, 0);
+        }
+        !left
+    });
     bench
 }
 
@@ -47,17 +76,15 @@ fn catalog(bench: &Bench) -> std::path::PathBuf {
 
 /// Repairs what was done to the catalog: everything is synced then, and nothing was written.
 fn repaired(bench: &Bench) -> String {
-    let sites = ["here", "there"].map(|site| bench.path(site));
-    let before = sites.each_ref().map(|site| stamps(site));
+    let before = both(bench);
     let run = bench.run(&["doctor", "--repair"]).ends(0);
-    let after = sites.each_ref().map(|site| stamps(site));
-    assert_eq!(after, before, "something was written at a site: {run:#?}");
+    assert_untouched(bench, &before);
     for site in ["here", "there"] {
         let synced = bench.counts(site).get("synced").copied();
         assert!(synced >= Some(200), "{site}: {:?}", bench.counts(site));
     }
     bench.sync().ends(0).sums(0, 0, 0);
-    assert_eq!(sites.each_ref().map(|site| stamps(site)), before);
+    assert_untouched(bench, &before);
     let sound = bench.run(&["doctor", "--repair"]).ends(0);
     assert!(sound.stderr.contains("nothing to repair"), "{sound:#?}");
     run.stderr
@@ -66,7 +93,8 @@ fn repaired(bench: &Bench) -> String {
 fn set_aside(bench: &Bench) -> Vec<String> {
     let entries = fs::read_dir(bench.path("state")).expect("the state folder");
     let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().unwrap());
-    names.filter(|name| name.starts_with("catalog.db.damaged-")).collect()
+    let log = |name: &String| name.ends_with("-wal") || name.ends_with("-shm");
+    names.filter(|name| name.starts_with("catalog.db.damaged-") && !log(name)).collect()
 }
 
 #[test]
@@ -145,15 +173,16 @@ fn a_rehearsal_changes_nothing() {
     bench.write("here/sh010/same.exr", "the same");
     bench.write("there/sh010/same.exr", "the same");
     bench.write("there/sh020/theirs.exr", "theirs");
-    let sites = ["here", "there"].map(|site| bench.path(site));
-    let before = sites.each_ref().map(|site| stamps(site));
+    let before = both(&bench);
     let rehearsed = |files: u64, compared: u64| {
         let run = bench.run(&["sync", "--dry-run", "--json"]).ends(0);
         assert_eq!((run.sum("files"), run.sum("compared")), (files, compared), "{run:#?}");
         run
     };
     let run = rehearsed(1, 1);
-    let way = run.last()["ways"][0].clone();
+    // Which end is compared with which depends on what is looked at first.
+    let ways = run.last()["ways"].as_array().cloned().unwrap_or_default();
+    let way = ways.into_iter().find(|way| way["files"] == 1).expect("a way");
     assert_eq!((&way["from"], &way["to"]), (&"here".into(), &"there".into()), "{way:#}");
     assert_eq!((&way["bytes"], &way["seconds"]), (&4096.into(), &4.0.into()), "{way:#}");
     let new = run.lines().into_iter().find(|line| line["path"] == "{root[work]}/sh010/new.exr");
@@ -163,7 +192,7 @@ fn a_rehearsal_changes_nothing() {
     assert!(table.contains("4s or more") && table.contains("nothing was changed"), "{table}");
 
     // No marker, no catalog: as if nobody had been there.
-    assert_eq!(sites.each_ref().map(|site| stamps(site)), before);
+    assert_untouched(&bench, &before);
     assert!(!catalog(&bench).exists());
 
     // It tells what is done then.
@@ -175,7 +204,7 @@ fn a_rehearsal_changes_nothing() {
     let run = rehearsed(1, 0);
     assert_eq!(run.last()["ways"][0]["replaced"], 1, "{run:#?}");
     let known_then = stamps(&bench.path("state"));
-    let of = |all: &BTreeMap<OsString, (u64, i64, i64)>| all[catalog(&bench).as_os_str()];
+    let of = |all: &Stamps| all[catalog(&bench).as_os_str()];
     assert_eq!(of(&known_then), of(&known), "the catalog was changed");
     assert_eq!(bench.read("there/sh010/new.exr").map(|text| text.len()), Some(4096));
     bench.sync().ends(0).sums(1, 0, 0);

@@ -177,7 +177,8 @@ fn a_kill_while_files_are_replaced_loses_nothing() {
     let kills: usize =
         std::env::var("SITESYNC_KILLS").map_or(3, |text| text.parse().expect("a number"));
     for streamed in [false, true] {
-        let bench = if streamed { Bench::streamed(&[]) } else { Bench::new() };
+        let no_guard = [("sync", "max_change = 0")];
+        let bench = if streamed { Bench::streamed(&no_guard) } else { Bench::with(&no_guard) };
         let content = |round: usize, n: usize| format!("{round}: {n} {}", "x".repeat(n));
         for n in 0..FILES {
             bench.write(&format!("here/d{}/{n}", n % 7), content(0, n));

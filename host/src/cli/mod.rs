@@ -2,8 +2,11 @@
 //!
 //! Results go to stdout, everything else to stderr. Exit codes are stable: see [`Exit`].
 
+mod adopt;
+mod clear;
 mod config;
 mod doctor;
+mod ensure;
 mod ground;
 mod init;
 mod log;
@@ -17,12 +20,16 @@ mod providers;
 mod publish;
 mod queue;
 mod rehearse;
+mod remove;
+mod request;
 mod scratch;
 mod serve;
 mod sites;
 mod status;
 mod sync;
 mod trash;
+mod validate;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,8 +93,20 @@ enum Command {
     Status(status::Arguments),
     /// Shows the Sync Queue: what waits, what is under way, what failed and why
     Queue(queue::Arguments),
+    /// Says of a file where it is, why it is not elsewhere, and what it waits for
+    Why(why::Arguments),
     /// Shows the sites, whether they can be reached, and why not
     Sites(sites::Arguments),
+    /// Brings files to a site
+    Request(request::Request),
+    /// Brings files to a site before all others, and waits until they are there
+    Ensure(ensure::Arguments),
+    /// Sends files again
+    Reset(request::Reset),
+    /// Sets what comes first
+    Priority(request::Priority),
+    /// Ends a conflict: keeps what one site has
+    Resolve(request::Resolve),
     /// Holds work back: of the host, a project, a site or representations, until it is resumed
     Pause(pause::Arguments),
     /// Lets go on what was paused, or what a guard stopped
@@ -95,6 +114,14 @@ enum Command {
     /// Shows what was deleted or replaced at sites, and puts it back
     #[command(subcommand)]
     Trash(trash::Command),
+    /// Takes files away from a site: none of which no other copy is found
+    Remove(remove::Arguments),
+    /// Takes everything of a project away from a site
+    Clear(clear::Arguments),
+    /// Compares the catalog with what sites have, and puts it right
+    Validate(validate::Arguments),
+    /// Records copies that are at a site already (on a disk that was carried there)
+    Adopt(adopt::Arguments),
     /// Shows the projects and their sync pairs
     Projects(Json),
     /// Shows the provider plug-ins: what they can do, which sites use them, why some are refused
@@ -142,10 +169,20 @@ pub fn main() -> ExitCode {
         Command::Publish(arguments) => publish::run(&cli.global, &arguments),
         Command::Status(arguments) => status::run(&cli.global, &arguments),
         Command::Queue(arguments) => queue::run(&cli.global, &arguments),
+        Command::Why(arguments) => why::run(&cli.global, &arguments),
         Command::Sites(arguments) => sites::run(&cli.global, &arguments),
+        Command::Request(arguments) => request::request(&cli.global, &arguments),
+        Command::Ensure(arguments) => ensure::run(&cli.global, &arguments),
+        Command::Reset(arguments) => request::reset(&cli.global, &arguments),
+        Command::Priority(arguments) => request::priority(&cli.global, &arguments),
+        Command::Resolve(arguments) => request::resolve(&cli.global, &arguments),
         Command::Pause(arguments) => pause::pause(&cli.global, &arguments),
         Command::Resume(arguments) => pause::resume(&cli.global, &arguments),
         Command::Trash(command) => trash::run(&cli.global, &command),
+        Command::Remove(arguments) => remove::run(&cli.global, &arguments),
+        Command::Clear(arguments) => clear::run(&cli.global, &arguments),
+        Command::Validate(arguments) => validate::run(&cli.global, &arguments),
+        Command::Adopt(arguments) => adopt::run(&cli.global, &arguments),
         Command::Projects(json) => projects::run(&cli.global, json.json),
         Command::Providers(arguments) => providers::run(&cli.global, &arguments),
         Command::Provider(command) => provider::run(&cli.global, &command),

@@ -1,5 +1,6 @@
 //! Orders: given to the service where one runs, else carried out here.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use clap::Args;
@@ -10,6 +11,10 @@ use super::ground::{self, Ground};
 use super::output::print_json;
 use super::{Exit, Failure, Global};
 use crate::orders::{Answer, Desk, Order, Refused, Report, door};
+use crate::publish::Selector;
+
+/// Bytes of selectors on stdin.
+const LONGEST: u64 = 128 << 20;
 
 /// Things that a command is about.
 #[derive(Debug, Clone, Args)]
@@ -23,18 +28,7 @@ pub(super) struct What {
 impl What {
     /// As they were given, with those on stdin in the place of `-`.
     pub(super) fn read(&self) -> Result<Vec<String>, Failure> {
-        let mut all = Vec::with_capacity(self.what.len());
-        for one in &self.what {
-            if one != "-" {
-                all.push(one.clone());
-                continue;
-            }
-            let text = std::io::read_to_string(std::io::stdin()).map_err(|error| {
-                Failure::new(Exit::Usage, format_args!("stdin can't be read: {error}"))
-            })?;
-            all.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into));
-        }
-        Ok(all)
+        selectors(&self.what)
     }
 
     /// Likewise, where nothing would be no sense.
@@ -48,6 +42,23 @@ impl What {
     }
 }
 
+/// The selectors of a command; `-` stands for those on stdin, one a line.
+pub(super) fn selectors(given: &[String]) -> Result<Vec<String>, Failure> {
+    let mut selectors = Vec::with_capacity(given.len());
+    for one in given {
+        if one != "-" {
+            selectors.push(one.clone());
+            continue;
+        }
+        let mut text = String::new();
+        let read = std::io::stdin().lock().take(LONGEST).read_to_string(&mut text);
+        read.map_err(|error| Failure::new(Exit::Usage, format_args!("stdin: {error}")))?;
+        let lines = Selector::lines(&text).map_err(|error| Failure::new(Exit::Usage, error))?;
+        selectors.extend(lines.iter().map(ToString::to_string));
+    }
+    Ok(selectors)
+}
+
 /// Who gives an order, for those who will see it.
 pub(super) fn by() -> String {
     let name = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
@@ -55,20 +66,20 @@ pub(super) fn by() -> String {
 }
 
 /// Has an order carried out, and waits for the answer.
-pub(super) fn give(global: &Global, order: Order) -> Result<Value, Failure> {
+pub(super) fn give(global: &Global, order: &Order) -> Result<Value, Failure> {
     give_and_hear(global, order, |_| {})
 }
 
 /// Likewise; `hear` is told how far it is.
 pub(super) fn give_and_hear(
     global: &Global,
-    order: Order,
+    order: &Order,
     hear: impl Fn(&Report) + Send + 'static,
 ) -> Result<Value, Failure> {
     // What is wrong with the settings is told here, not by a service that has others.
     ground::load_settings(global)?;
     let state = ground::state_path(global)?;
-    let answer = door::ask(&state, &order, &hear).map_err(|error| {
+    let answer = door::ask(&state, order, &hear).map_err(|error| {
         Failure::new(Exit::Blocked, format_args!("the service does not answer: {error}"))
             .hint("`sitesync status` says whether it runs")
     })?;
@@ -82,14 +93,14 @@ pub(super) fn give_and_hear(
 /// Carries an order out without a service.
 fn alone(
     global: &Global,
-    order: Order,
+    order: &Order,
     hear: impl Fn(&Report) + Send + 'static,
 ) -> Result<Answer, Failure> {
     let (stop, stopped) = watch::channel(false);
     let ground = Ground::open_for(global, stopped, order.needs_sites())?;
     let (_settings, settings) = watch::channel(Arc::new(ground.settings.clone()));
-    let desk = Desk { engine: ground.engine.clone(), settings };
-    let runtime = ground::runtime()?;
+    let desk = Desk { engine: ground.engine.clone(), settings, works: false };
+    let (runtime, order) = (ground::runtime()?, order.clone());
     let answer = runtime.block_on(async {
         super::serve::stop_on_signals(stop, "what is under way is finished");
         let (report, mut reports) = mpsc::channel(16);

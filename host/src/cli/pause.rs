@@ -38,7 +38,7 @@ pub(super) fn pause(global: &Global, arguments: &Arguments) -> Result<Exit, Fail
         what: arguments.what.read()?,
         by: order::by(),
     };
-    let answer = order::give(global, order)?;
+    let answer = order::give(global, &order)?;
     order::tell(&answer, arguments.json, |_| {
         print("paused; `sitesync resume` with the same words lets it go on\n");
     });
@@ -53,7 +53,7 @@ pub(super) fn resume(global: &Global, arguments: &ResumeArguments) -> Result<Exi
         what: reach.what.read()?,
         held: arguments.held,
     };
-    let answer = order::give(global, order)?;
+    let answer = order::give(global, &order)?;
     order::tell(&answer, reach.json, |answer| {
         if arguments.held {
             let files = counted(number(answer, "files"), "file");

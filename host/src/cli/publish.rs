@@ -41,8 +41,8 @@ pub(super) struct Arguments {
     /// In which form: `exr`
     #[arg(long)]
     name: Option<String>,
-    /// 1 to 1001, higher first [default: the project's]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1001))]
+    /// 1 to 1000, higher first [default: the project's]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     priority: Option<u16>,
     /// Who made it [default: you]
     #[arg(long)]
@@ -97,7 +97,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         items,
         by: arguments.by.clone().unwrap_or_else(order::by),
     };
-    let answer = order::give(global, order)?;
+    let answer = order::give(global, &order)?;
     order::tell(&answer, arguments.json, tell);
     Ok(if number(&answer, "left") > 0 { Exit::Trouble } else { Exit::Done })
 }

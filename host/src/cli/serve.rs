@@ -60,7 +60,7 @@ pub(in crate::cli) fn attend(
     ground: &Ground,
     settings: watch::Receiver<Arc<Settings>>,
 ) -> tokio::task::JoinHandle<()> {
-    let desk = Desk { engine: ground.engine.clone(), settings };
+    let desk = Desk { engine: ground.engine.clone(), settings, works: true };
     let state = ground.state.clone();
     tokio::spawn(async move {
         let door = match Door::open(&state) {

@@ -2,10 +2,13 @@
 
 use crate::catalog::{
     FileId, FileRow, GONE, Have, Job, JobState, Millis, ProjectId, RepresentationId, Result,
-    SiteId, Unit, View,
+    SiteId, UNKNOWN, Unit, View,
 };
 use crate::settings::{Project, Travel};
 use crate::sites::Sites;
+
+/// A site that the catalog does not know.
+const NOWHERE: SiteId = SiteId(-1);
 
 /// Where files of one project belong, and along which ways they get there.
 #[derive(Debug, Clone)]
@@ -32,30 +35,50 @@ pub struct Belonging {
 impl Belonging {
     /// Of a project, by its settings; makes the keys of the project and its sites.
     pub fn of(unit: &mut dyn Unit, sites: &Sites, project: &Project) -> Result<Self> {
-        let mut key = |name: &String| unit.put_site(sites.catalog_name(name));
-        let mut keys = |names: &mut dyn Iterator<Item = &String>| -> Result<Vec<SiteId>> {
-            names.map(&mut key).collect()
-        };
-        let active_and_remote =
-            keys(&mut [&project.active_site, &project.remote_site].into_iter())?;
-        let always = keys(&mut project.always_accessible_on.iter())?;
-        let ends = keys(&mut project.pairs.iter().flatten())?;
+        let id = unit.put_project(&project.name)?;
+        Belonging::with(id, project, &mut |site| unit.put_site(sites.catalog_name(site)))
+    }
+
+    /// Likewise, from a catalog that is only read; `None` where the project is not known. Where a site
+    /// is not, nothing is there. `catalog_name` says what the catalog calls a site of the settings.
+    pub fn known(
+        view: &dyn View,
+        catalog_name: &dyn Fn(&str) -> String,
+        project: &Project,
+    ) -> Result<Option<Self>> {
+        let Some(id) = view.project(&project.name)? else { return Ok(None) };
+        let mut key = |site: &str| Ok(view.site(&catalog_name(site))?.unwrap_or(NOWHERE));
+        Belonging::with(id, project, &mut key).map(Some)
+    }
+
+    fn with(
+        id: ProjectId,
+        project: &Project,
+        key: &mut dyn FnMut(&str) -> Result<SiteId>,
+    ) -> Result<Self> {
         let mut alike = Vec::new();
         for (name, site) in &project.sites {
             if !site.alternatives.is_empty() {
-                let one = keys(&mut std::iter::once(name))?;
-                alike.push((one[0], keys(&mut site.alternatives.iter())?));
+                let others: Result<Vec<SiteId>> =
+                    site.alternatives.iter().map(|site| key(site)).collect();
+                alike.push((key(name)?, others?));
             }
         }
+        let mut pairs = Vec::with_capacity(project.pairs.len());
+        for [one, other] in &project.pairs {
+            pairs.push([key(one)?, key(other)?]);
+        }
+        let always: Result<Vec<SiteId>> =
+            project.always_accessible_on.iter().map(|site| key(site)).collect();
         Ok(Belonging {
-            project: unit.put_project(&project.name)?,
-            active: active_and_remote[0],
-            remote: active_and_remote[1],
+            project: id,
+            active: key(&project.active_site)?,
+            remote: key(&project.remote_site)?,
             priority: i64::from(project.priority),
-            always,
+            always: always?,
             upload: project.upload == Travel::All,
             download: project.download == Travel::All,
-            pairs: ends.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect(),
+            pairs,
             alike,
         })
     }
@@ -147,7 +170,8 @@ impl Belonging {
 
     /// Makes the jobs that a file lacks: to each site where it belongs, is not, and can be brought.
     /// What is to be compared first, was given up or waits is left as it is; what somebody asked for
-    /// is not deleted elsewhere. Returns how many.
+    /// is not deleted elsewhere, and nothing is brought to where somebody asked that it be not.
+    /// Returns how many.
     pub fn settle(&self, unit: &mut dyn Unit, row: &FileRow, now: Millis) -> Result<u64> {
         let mut made = 0;
         if row.wants.iter().any(|(_, wanted)| *wanted) {
@@ -157,6 +181,7 @@ impl Belonging {
                 }
             }
         }
+        drop_unwanted(unit, row)?;
         for to in self.sites() {
             if !self.lacks(row, to) {
                 continue;
@@ -195,6 +220,23 @@ impl Belonging {
             error: None,
         })
     }
+}
+
+/// Drops work that would bring a file to where somebody asked that it be not. What is there and was
+/// never compared, or is torn, is still seen to; what is under way ends by itself.
+pub(super) fn drop_unwanted(unit: &mut dyn Unit, row: &FileRow) -> Result<()> {
+    for (site, _) in row.wants.iter().filter(|(_, wanted)| !wanted) {
+        let open = |job: &&Job| {
+            job.to == *site
+                && !job.removes()
+                && !matches!(job.state, JobState::InProgress | JobState::Conflict)
+        };
+        let known = here(row, *site).is_none_or(|have| have.generation > UNKNOWN);
+        if known && row.jobs.iter().any(|job| open(&job)) {
+            unit.drop_job(row.id, *site)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a site has of a file, if it is there.

@@ -77,7 +77,7 @@ pub(super) fn winner(
 }
 
 /// Where both are to be kept: gives the one at the destination another name, so that the other can
-/// have this one. What can't be renamed stays a conflict.
+/// have this one. What can never be renamed stays a conflict.
 pub(super) async fn set_aside(group: &mut [Arrived]) {
     for (route, finished) in group {
         if route.pair.settings.conflicts != Conflicts::KeepBoth {
@@ -92,14 +92,21 @@ pub(super) async fn set_aside(group: &mut [Arrived]) {
             match rename(route.destination(), &path, site).await {
                 Ok(aside) => {
                     tracing::info!(path, aside, site, "both were kept of a conflict");
-                    one.outcome = Outcome::DestinationGone;
+                    one.outcome = Outcome::SetAside;
                 }
-                Err(error) => {
+                Err(error) if lasts(error.kind()) => {
                     tracing::warn!(%error, path, "only one of a conflict can have its name");
                 }
+                // Nobody asks again about a conflict: it is tried again instead.
+                Err(error) => one.outcome = Outcome::Failed(error),
             }
         }
     }
+}
+
+/// Whether another try to rename would fail likewise.
+fn lasts(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unsupported | ErrorKind::AlreadyExists)
 }
 
 /// Renames `a/plate.exr` to `a/plate (from SITE).exr`, or a name with a number if that is taken.

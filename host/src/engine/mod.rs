@@ -14,6 +14,7 @@
 //! - Clock and randomness are injected.
 
 pub mod adopt;
+pub mod barriers;
 pub mod belonging;
 pub mod clock;
 mod compare;

@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sitesync_provider::{Error, ErrorKind, Metadata};
 use tokio::sync::{Notify, mpsc};
 
+use super::barriers::{Barriers, Failure};
+use super::belonging::drop_unwanted;
 use super::clock::{Dice, HostTime};
 use super::conflicts;
 use super::pair::Pair;
@@ -80,8 +82,7 @@ pub(super) struct Recorder {
     pub in_flight: Arc<InFlight>,
     /// Told of every file before it is recorded.
     pub recorded: Arc<Recorded>,
-    /// The last barrier of each destination that failed.
-    pub failures: Vec<Failure>,
+    pub barriers: Arc<Barriers>,
 }
 
 impl Recorder {
@@ -184,24 +185,19 @@ impl Recorder {
     /// A barrier that fails is told once: what was under way at that moment, and comes in a later
     /// group, is as doubtful as the group itself.
     async fn make_durable(&mut self, group: &mut [Arrived]) {
-        let mut flushed: Vec<Arc<OpenRoot>> = Vec::new();
+        let mut flushed: Vec<(Arc<OpenRoot>, Option<Failure>)> = Vec::new();
         for (route, finished) in group.iter() {
             let wrote = finished.iter().any(|f| matches!(f.outcome, Outcome::Done { .. }));
             let destination = route.destination();
-            if !wrote || flushed.iter().any(|root| Arc::ptr_eq(root, destination)) {
+            if !wrote || flushed.iter().any(|(root, _)| Arc::ptr_eq(root, destination)) {
                 continue;
             }
-            if let Err(error) = destination.flush().await {
-                let failure = Failure { root: destination.clone(), at: Instant::now(), error };
-                self.failures.retain(|old| !Arc::ptr_eq(&old.root, destination));
-                self.failures.push(failure);
-            }
-            flushed.push(destination.clone());
+            flushed.push((destination.clone(), self.barriers.flush(destination).await));
         }
         for (route, finished) in group {
-            let failure = self.failures.iter().find(|failure| {
-                Arc::ptr_eq(&failure.root, route.destination()) && route.begun <= failure.at
-            });
+            let flushed = flushed.iter().find(|(root, _)| Arc::ptr_eq(root, route.destination()));
+            let failure = flushed.and_then(|(_, failure)| failure.as_ref());
+            let failure = failure.filter(|failure| route.begun <= failure.at);
             let Some(Failure { error, .. }) = failure else { continue };
             for one in finished {
                 if let Outcome::Done { destination, .. } = &one.outcome {
@@ -211,14 +207,6 @@ impl Recorder {
             }
         }
     }
-}
-
-/// A barrier that failed.
-#[derive(Debug)]
-pub(super) struct Failure {
-    root: Arc<OpenRoot>,
-    at: Instant,
-    error: Error,
 }
 
 struct Writing<'a> {
@@ -231,6 +219,17 @@ struct Writing<'a> {
 
 impl Writing<'_> {
     fn write(&self, unit: &mut dyn Unit, finished: Finished) -> Result<()> {
+        let file = finished.claimed.file;
+        let over = matches!(finished.outcome, Outcome::Done { .. } | Outcome::Removed);
+        self.record(unit, finished)?;
+        if !over && let Some(row) = unit.file_by_id(file)? {
+            // It may not be wanted any more: whoever said so found it under way.
+            drop_unwanted(unit, &row)?;
+        }
+        Ok(())
+    }
+
+    fn record(&self, unit: &mut dyn Unit, finished: Finished) -> Result<()> {
         let Finished { claimed, outcome, token } = finished;
         let to = self.pair.site(self.route.to);
         match outcome {
@@ -288,6 +287,12 @@ impl Writing<'_> {
                 } else {
                     unit.drop_job(claimed.file, to)
                 }
+            }
+            Outcome::SetAside => {
+                unit.drop_have(claimed.file, to)?;
+                // Whatever the rule says: who finds nothing under this name brings back what was
+                // there, and that would be set aside again.
+                unit.put_job(claimed.file, &self.surprised(&claimed))
             }
             Outcome::Stale(destination) => {
                 unit.put_have(claimed.file, &have(to, STALE, &destination))?;

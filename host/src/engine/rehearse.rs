@@ -11,9 +11,10 @@ use sitesync_provider::join;
 use tokio::sync::Semaphore;
 
 use super::belonging::{Belonging, here};
-use super::pair::Pair;
+use super::pair::{Pair, Side};
 use super::run::{End, Run};
-use super::schedule::{Engine, Mode, with_siblings};
+use super::schedule::{Engine, Mode};
+use super::siblings::Siblings;
 use crate::catalog::{
     self, FileId, FileRow, FileState, Job, JobState, ProjectId, RootId, SiteId, UNKNOWN, View,
 };
@@ -88,39 +89,39 @@ impl Engine {
     ) -> Result<Rehearsal, catalog::Error> {
         let mut rehearsal = Rehearsal::default();
         for project in projects {
-            match self.look_at(project).await {
-                Ok(()) => {}
-                Err(End::Offline(fault)) => rehearsal.offline.push((project.name.clone(), fault)),
-                Err(End::Catalog(error)) => return Err(error),
+            for pair in &project.pairs {
+                match self.look_at(project, pair).await {
+                    Ok(()) => {}
+                    Err(End::Offline(fault)) => {
+                        rehearsal.offline.push((project.name.clone(), fault));
+                    }
+                    Err(End::Catalog(error)) => return Err(error),
+                }
             }
             self.sum_up(project, named, &mut rehearsal).await?;
         }
         Ok(rehearsal)
     }
 
-    /// Looks at both ends of a project, and plans.
-    async fn look_at(&self, project: &Project) -> Result<(), End> {
-        for site in project.pairs.iter().flatten() {
+    /// Looks at both ends of a pair, and plans.
+    async fn look_at(&self, project: &Project, names: &[String; 2]) -> Result<(), End> {
+        for site in names {
             self.note_identities(project, site).await?;
         }
         let surveys = Arc::new(Semaphore::new(8));
-        for (names, sibling) in with_siblings(project) {
-            let (sites, catalog) = (&self.sites, &self.catalog);
-            let pair = Pair::open(sites, catalog, &self.dice, project, &names, &self.ours).await?;
-            // As a run begins.
-            let (id, sites) = (pair.project, pair.sites());
-            let begin = move |unit: &mut dyn catalog::Unit| {
-                for (to, from) in sites.iter().flat_map(|to| sites.map(|from| (*to, from))) {
-                    unit.release(id, to, from, &[])?;
-                }
-                unit.reset_failed(id)
-            };
-            self.catalog.write(begin).await?;
-            Run::new(self.clone(), pair, Mode::Once, surveys.clone(), Arc::new(sibling))
-                .watch()
-                .await?;
-        }
-        Ok(())
+        let Engine { sites, catalog, dice, ours, .. } = self;
+        let pair = Pair::open(sites, catalog, dice, project, names, ours).await?;
+        // As a run begins.
+        let (id, sites) = (pair.project, Side::BOTH.map(|side| pair.site(side)));
+        let begin = move |unit: &mut dyn catalog::Unit| {
+            for (to, from) in sites.iter().flat_map(|to| sites.map(|from| (*to, from))) {
+                unit.release(id, to, from, &[])?;
+            }
+            unit.reset_failed(id)
+        };
+        self.catalog.write(begin).await?;
+        let sibling = Arc::new(Arc::<Siblings>::default().join());
+        Run::new(self.clone(), pair, Mode::Once, surveys, sibling).watch().await
     }
 
     /// Has the catalog know roots that were never used by what they are now: they are not marked.

@@ -13,7 +13,7 @@ use sitesync_provider::{DeleteOptions, ErrorKind, Kind, join};
 use super::belonging::{Belonging, here};
 use super::place::{Place, RootAt, Trouble, for_each, one_storage};
 use super::schedule::Engine;
-use super::trash::keeps;
+use super::trash::keeps_for;
 use crate::catalog::{self, FileRow, GONE, Have, JobState, Millis, RootId, SiteId, UNKNOWN, Unit};
 use crate::settings::Project;
 use crate::sites::{Fault, is_site_fault};
@@ -339,24 +339,21 @@ impl Remover {
         take: Vec<(Target, Have)>,
         removed: &mut Removed,
     ) -> Result<(), Trouble> {
-        let take: Vec<(Target, Have, RootAt)> = take
+        let take: Vec<(Target, Have, RootAt, bool)> = take
             .into_iter()
             .filter_map(|(target, have)| {
                 let root = self.place.root(target.root)?.clone();
-                Some((target, have, root))
+                let to_trash = keeps_for(&self.project, &root.root);
+                Some((target, have, root, to_trash))
             })
             .collect();
-        let settings = &self.project;
-        let deleted = for_each(take, |(target, have, at)| {
-            let keep = keeps(settings, &at.root);
-            async move {
-                let how = DeleteOptions::if_version(&have.version).to_trash(keep);
-                let deleted = match at.root.delete(&target.path(), how).await {
-                    Err(error) if error.kind() == ErrorKind::NotFound => at.still_there().await,
-                    deleted => deleted,
-                };
-                (target, have, deleted)
-            }
+        let deleted = for_each(take, |(target, have, at, to_trash)| async move {
+            let how = DeleteOptions::if_version(&have.version).to_trash(to_trash);
+            let deleted = match at.root.delete(&target.path(), how).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => at.still_there().await,
+                deleted => deleted,
+            };
+            (target, have, deleted)
         });
         let (mut gone, mut kept, mut fault) = (Vec::new(), Vec::new(), None);
         for (target, have, deleted) in deleted.await? {

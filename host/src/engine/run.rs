@@ -9,6 +9,7 @@ use sitesync_provider::{Error, ErrorKind, Kind, Metadata, SweepOptions};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::barriers::Failure;
 use super::feed::Following;
 use super::pair::{Pair, RootPair, Side};
 use super::pauses;
@@ -172,7 +173,8 @@ impl Run {
             // is told once: the next one would say nothing of it.
             let mut durable = true;
             for root in &roots {
-                if let Err(error) = root.end(side).flush().await {
+                let failure = self.engine.barriers.flush(root.end(side)).await;
+                if let Some(Failure { error, .. }) = failure {
                     tracing::warn!(%error, "what arrived before an interruption is written anew");
                     durable = false;
                 }
@@ -300,7 +302,7 @@ impl Run {
             progress: self.engine.progress.clone(),
             in_flight: self.in_flight.clone(),
             recorded: self.engine.recorded.clone(),
-            failures: Vec::new(),
+            barriers: self.engine.barriers.clone(),
         }
     }
 

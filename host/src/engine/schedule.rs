@@ -10,6 +10,7 @@ use sitesync_provider::ErrorKind;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::barriers::Barriers;
 use super::clock::{Dice, HostTime};
 use super::guards::Guards;
 use super::pair::Pair;
@@ -90,6 +91,7 @@ pub struct Engine {
     /// What is not to be worked on.
     pub pauses: Arc<Pauses>,
     pub(super) nudges: Arc<watch::Sender<u64>>,
+    pub(super) barriers: Arc<Barriers>,
     /// What guards let go lately.
     pub guards: Arc<Guards>,
 }
@@ -117,6 +119,7 @@ impl Engine {
             recorded: Arc::default(),
             pauses: Arc::default(),
             nudges: Arc::default(),
+            barriers: Arc::default(),
             guards: Arc::default(),
         }
     }

@@ -47,6 +47,8 @@ pub(super) enum Outcome {
     SourceChanged(Metadata),
     /// What was expected at the destination is gone.
     DestinationGone,
+    /// What was at the destination has another name now, so that the source's can have this one.
+    SetAside,
     /// At the destination is something of ours, outdated or torn.
     Stale(Metadata),
     /// At the destination is something else, that is not ours.
@@ -199,7 +201,7 @@ impl Route {
     }
 
     async fn remove(&self, claimed: &Claimed, path: &str) -> Result<Outcome> {
-        let (root, keep) = (self.destination(), keeps(&self.pair.settings, self.destination()));
+        let (root, keep) = (self.destination(), keeps(&self.pair, self.destination()));
         let how = DeleteOptions::if_version(&claimed.source.version).to_trash(keep);
         let surprise = match root.delete(path, how).await {
             Ok(()) => return Ok(Outcome::Removed),
@@ -260,7 +262,7 @@ impl Route {
         let slots = slots.source.into_iter().chain([slots.destination]).collect();
         let (mut operation, op) =
             Operation::new(slots, move |bytes| Progress::add(&moved.moved, bytes));
-        let (to, keep) = (self.destination(), keeps(&self.pair.settings, self.destination()));
+        let (to, keep) = (self.destination(), keeps(&self.pair, self.destination()));
         let copied = {
             let call = self.source().server_copy(to, &copies, keep, &operation, op);
             tokio::pin!(call);
@@ -496,7 +498,7 @@ impl Route {
                 Err(error) if is_surprise(&error) => self.meet(&claimed, &path, error).await,
                 Err(error) => {
                     let to = self.destination();
-                    let kept = keeps(&self.pair.settings, to) && replaces(&claimed);
+                    let kept = keeps(&self.pair, to) && replaces(&claimed);
                     if error.kind() == ErrorKind::Unsupported && kept {
                         to.cannot(Capability::KeepReplaced);
                     }
@@ -536,7 +538,7 @@ impl Route {
             .mtime_ns(meta.mtime_ns)
             .mode(meta.mode)
             .resume(resume)
-            .keep_replaced(keeps(&self.pair.settings, destination))
+            .keep_replaced(keeps(&self.pair, destination))
             .op(op);
         let mut writing = match destination.open_write(path, how, operation).await {
             Ok(writing) => writing,
@@ -587,7 +589,7 @@ impl Route {
                 Progress::add(&self.progress.moved, len);
                 chunk = next?;
                 let paused = self.is_paused(claimed);
-                if sent - marked >= CHECKPOINT || (paused && token.is_some()) {
+                if sent - marked >= CHECKPOINT || (paused && size >= RESUMED) {
                     *token = writing.checkpoint().await?.map(|token| tag.close(&token));
                     self.keep_token(claimed, token.clone()).await;
                     marked = sent;

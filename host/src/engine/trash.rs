@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::pair::Side;
+use super::pair::{Pair, Side};
 use super::run::Run;
 use super::schedule::Mode;
-use crate::settings::Project;
+use crate::settings;
 use crate::sites::{Capability, OpenRoot, trash};
 
 /// How often a service looks for what is older.
@@ -14,8 +14,13 @@ const EVERY: Duration = Duration::from_secs(3600);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Whether what a project replaces in this root goes to its trash.
-pub(super) fn keeps(settings: &Project, root: &OpenRoot) -> bool {
-    !settings.keep_replaced.is_zero() && root.can(Capability::KeepReplaced)
+pub(super) fn keeps(pair: &Pair, root: &OpenRoot) -> bool {
+    keeps_for(&pair.settings, root)
+}
+
+/// Likewise, where there is no pair.
+pub(super) fn keeps_for(project: &settings::Project, root: &OpenRoot) -> bool {
+    !project.keep_replaced.is_zero() && root.can(Capability::KeepReplaced)
 }
 
 impl Run {

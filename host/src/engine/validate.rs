@@ -88,16 +88,12 @@ impl Engine {
             let hint = Some("`sitesync projects` shows between which sites files travel".into());
             return Err(Fault { site: site.to_owned(), kind, message: why, hint }.into());
         };
-        let (sites, catalog) = (&self.sites, &self.catalog);
-        let pair = Pair::open(sites, catalog, &self.dice, project, names, &self.ours).await?;
+        let Engine { sites, catalog, dice, ours, .. } = self;
+        let pair = Pair::open(sites, catalog, dice, project, names, ours).await?;
         let side = if pair.site_name(Side::Active) == site { Side::Active } else { Side::Remote };
-        let run = Run::new(
-            self.clone(),
-            pair,
-            Mode::Once,
-            Arc::new(Semaphore::new(1)),
-            Arc::new(Arc::<Siblings>::default().join()),
-        );
+        let sibling = Arc::new(Arc::<Siblings>::default().join());
+        let surveys = Arc::new(Semaphore::new(1));
+        let run = Run::new(self.clone(), pair, Mode::Once, surveys, sibling);
         let here = run.pair.site(side);
         let mut count = Count { here, only, validated: Validated::default(), missing: Vec::new() };
         let before = unlisted(self);

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::request::Meant;
 use super::selection::Selection;
-use super::{Answer, Order, Refused, Report, pause, publish};
+use super::{
+    Answer, Order, Refused, Report, adopt, ensure, pause, publish, remove, request, resolve,
+    validate,
+};
 use crate::catalog::{ProjectId, RootId, SiteId, Unit, View};
 use crate::engine::Engine;
 use crate::engine::belonging::Belonging;
@@ -22,6 +27,8 @@ pub struct Desk {
     pub engine: Engine,
     /// The settings that are in force.
     pub settings: watch::Receiver<Arc<Settings>>,
+    /// Somebody else has the engine work.
+    pub works: bool,
 }
 
 impl Desk {
@@ -29,6 +36,28 @@ impl Desk {
     /// order that only waits is given up.
     pub async fn carry_out(&self, order: Order, report: mpsc::Sender<Report>) -> Answer {
         match order {
+            Order::Request { project, what, site, state, priority } => {
+                let site = Some(site.as_str());
+                let (project, what, state) = (&project, &what, state.as_deref());
+                request::request(self, &Meant { project, what, site, state }, priority, &report)
+                    .await
+            }
+            Order::Ensure { project, what, site, wait } => {
+                let wait = wait.map(Duration::from_secs);
+                ensure::ensure(self, (&project, &what, &site), wait, &report).await
+            }
+            Order::Reset { project, what, site, state } => {
+                let (site, state) = (site.as_deref(), state.as_deref());
+                request::reset(self, &Meant { project: &project, what: &what, site, state }).await
+            }
+            Order::Priority { project, what, priority } => {
+                let (project, what) = (&project, &what);
+                let meant = Meant { project, what, site: None, state: None };
+                request::prioritise(self, &meant, priority).await
+            }
+            Order::Resolve { project, what, keep } => {
+                resolve::resolve(self, &project, &what, &keep).await
+            }
             Order::Pause { project, site, what, by } => {
                 pause::pause(self, &pause::Reach { project, site, what }, by).await
             }
@@ -40,6 +69,18 @@ impl Desk {
             }
             Order::Publish { project, site, items, by } => {
                 publish::publish(self, (&project, site.as_deref()), items, &by, &report).await
+            }
+            Order::Remove { project, what, site, force } => {
+                remove::remove(self, &project, &what, (site.as_deref(), force), &report).await
+            }
+            Order::Clear { project, site, force } => {
+                remove::clear(self, &project, (&site, force), &report).await
+            }
+            Order::Validate { project, what, site } => {
+                validate::validate(self, &project, site.as_deref(), &what, &report).await
+            }
+            Order::Adopt { project, site, root, folder } => {
+                adopt::adopt(self, &project, (&site, root.as_deref()), &folder, &report).await
             }
         }
     }
@@ -115,9 +156,7 @@ impl Desk {
 
     /// Has the engine see pauses that are new or gone.
     pub(super) fn pauses_changed(&self) -> Result<(), Refused> {
-        self.engine.pauses.reload(&self.engine.catalog)?;
-        self.wake();
-        Ok(())
+        Ok(self.engine.pauses.reload(&self.engine.catalog)?)
     }
 
     /// Has the engine see at once what is new in the catalog.

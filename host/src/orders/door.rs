@@ -29,7 +29,7 @@ const LONGEST: u64 = 256 << 20;
 /// How long an order may take to come in.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Callers that are served at once.
-const CALLERS: usize = 32;
+const CALLERS: usize = 256;
 /// How often a caller hears that its order is still worked on,
 const PULSE: Duration = Duration::from_secs(1);
 /// and how long it waits for that.
@@ -145,6 +145,10 @@ where
         };
         if listens {
             listens = say(&mut writing, &line).await.is_ok();
+            if !listens {
+                // Whoever only waits for somebody gives up.
+                reports.close();
+            }
         }
     };
     let line = match answer {

@@ -7,16 +7,23 @@
 //! Orders name projects and sites as the settings do. What they change is in the catalog when they are
 //! answered, so that it outlives the host.
 
+mod adopt;
 mod desk;
 pub mod door;
+mod ensure;
 mod pause;
 mod publish;
+mod remove;
+mod request;
+mod resolve;
 pub mod selection;
+mod validate;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use desk::Desk;
+pub(crate) use desk::roots;
 pub use publish::{Item, Parts};
 
 /// What is asked for. `what` are selectors, as `publish::selector` reads them.
@@ -31,6 +38,30 @@ pub enum Order {
     Resume { project: Option<String>, site: Option<String>, what: Vec<String>, held: bool },
     /// Records files as made at a site [the active one], and queues them at once.
     Publish { project: String, site: Option<String>, items: Vec<Item>, by: String },
+    /// Brings files to a site. Those that are in a state there, if one is named.
+    Request {
+        project: String,
+        what: Vec<String>,
+        site: String,
+        state: Option<String>,
+        priority: Option<i64>,
+    },
+    /// Brings files to a site before all others and, for so many seconds, waits until they are there.
+    Ensure { project: String, what: Vec<String>, site: String, wait: Option<u64> },
+    /// Sends files again that were given up; at a site, also what is there.
+    Reset { project: String, what: Vec<String>, site: Option<String>, state: Option<String> },
+    /// Sets what comes first: 1 to 1000, or 0 for the project's.
+    Priority { project: String, what: Vec<String>, priority: i64 },
+    /// Keeps the content that a site has of files in conflict.
+    Resolve { project: String, what: Vec<String>, keep: String },
+    /// Deletes files of a site, and has nothing bring them back by itself.
+    Remove { project: String, what: Vec<String>, site: Option<String>, force: bool },
+    /// Deletes everything of a project at a site.
+    Clear { project: String, site: String, force: bool },
+    /// Compares the catalog with what sites have, and puts it right.
+    Validate { project: String, what: Vec<String>, site: Option<String> },
+    /// Records copies that are at a site already.
+    Adopt { project: String, site: String, root: Option<String>, folder: String },
 }
 
 impl Order {
@@ -39,7 +70,18 @@ impl Order {
     pub fn needs_sites(&self) -> bool {
         match self {
             // What is published is looked at where it is, and nowhere else: one plug-in is loaded.
-            Order::Pause { .. } | Order::Resume { .. } | Order::Publish { .. } => false,
+            Order::Publish { .. }
+            | Order::Pause { .. }
+            | Order::Resume { .. }
+            | Order::Request { .. }
+            | Order::Reset { .. }
+            | Order::Priority { .. }
+            | Order::Resolve { .. } => false,
+            Order::Ensure { wait, .. } => wait.is_some(),
+            Order::Remove { .. }
+            | Order::Clear { .. }
+            | Order::Validate { .. }
+            | Order::Adopt { .. } => true,
         }
     }
 }
@@ -106,6 +148,12 @@ pub struct Report {
     pub done: u64,
     /// Files in all, as far as is known.
     pub of: Option<u64>,
+    /// Their bytes,
+    #[serde(default)]
+    pub bytes: u64,
+    /// and those of all.
+    #[serde(default)]
+    pub of_bytes: u64,
     /// What it waits for, as a sentence.
     pub waits: Option<String>,
 }

@@ -11,11 +11,12 @@ use tokio::sync::mpsc;
 use super::desk::PAGE;
 use super::{Answer, Desk, Refused, Report};
 use crate::catalog::RootId;
-use crate::engine::Trouble;
 use crate::engine::publish::{Made, Published, Publisher};
 use crate::publish::{Naming, sequences};
 use crate::settings::Project;
 
+/// More is for what somebody waits for.
+const MOST_URGENT: u16 = 1000;
 /// Paths that are wrong, or were left, told by name.
 const NAMED: usize = 10;
 /// Likewise in an answer that programs read.
@@ -32,7 +33,7 @@ pub struct Item {
     /// What they belong to; what is not said comes from the templates.
     #[serde(flatten)]
     pub parts: Parts,
-    /// 1 to 1001, higher first; else what it had, or the project's.
+    /// 1 to 1000, higher first; else what it had, or the project's.
     pub priority: Option<u16>,
 }
 
@@ -97,12 +98,14 @@ pub(super) async fn publish(
     let project = desk.project(project)?;
     let site = site.unwrap_or(&project.active_site).to_owned();
     may_publish(desk, &project, &site)?;
-    if let Some(wrong) = items.iter().filter_map(|item| item.priority).find(|n| *n > 1001) {
-        return Err(Refused::wrong(format!("{wrong} is no priority: 1 to 1001, higher first")));
+    if let Some(wrong) = items.iter().filter_map(|item| item.priority).find(|n| *n > MOST_URGENT) {
+        return Err(Refused::wrong(format!(
+            "{wrong} is no priority: 1 to {MOST_URGENT}, higher first"
+        )));
     }
     let publisher = open(desk, &project, &site, &items).await?;
     let (made, mut left) = find(&publisher, &items).await?;
-    publisher.still_there().await.map_err(refused)?;
+    publisher.still_there().await?;
     let mut sums = Published::default();
     let mut told: BTreeMap<Naming, Told> = BTreeMap::new();
     let of = made.len() as u64;
@@ -180,7 +183,7 @@ async fn open(
         (None, _) => return Err(Refused::wrong("nothing is named that is to be published")),
         _ => None,
     };
-    desk.engine.publisher(project, site, one).await.map_err(refused)
+    Ok(desk.engine.publisher(project, site, one).await?)
 }
 
 /// The files that items stand for, in the order of their folders, and what was left out.
@@ -206,7 +209,7 @@ async fn find(
     let (mut made, mut left) = (Vec::new(), Vec::new());
     for (root, targets) in targets {
         let paths: Vec<String> = targets.iter().map(|target| target.path.clone()).collect();
-        let found = publisher.look(root, &paths).await.map_err(refused)?;
+        let found = publisher.look(root, &paths).await?;
         for (target, found) in targets.into_iter().zip(found) {
             let found = match found {
                 Ok(found) => found,
@@ -358,11 +361,4 @@ fn answer(
         "queued": sums.queued, "representations": representations.collect::<Vec<_>>(),
         "left": left.len(), "left_out": named.collect::<Vec<_>>(),
     })
-}
-
-fn refused(trouble: Trouble) -> Refused {
-    match trouble {
-        Trouble::Site(fault) => fault.into(),
-        Trouble::Catalog(error) => error.into(),
-    }
 }

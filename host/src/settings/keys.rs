@@ -214,7 +214,7 @@ pub(super) const SYNC: Table = Table {
             "always_accessible_on",
             Kind::Sites,
             Toml("[]"),
-            "Checked (the sites must exist, and have the project's roots). **Not acted upon yet.**",
+            "Sites that get everything, whoever made it. They must exist, and have the project's roots.",
         ),
         key(
             "representations",

@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sitesync::catalog::{FileRow, FileState, GONE, JobState, SiteId};
+use sitesync::catalog::{FileRow, FileState, GONE, Job, JobState, STALE, SiteId};
+use sitesync::settings::Conflicts;
 use sitesync_provider::Bytes;
 use tokio::runtime::{Builder, Runtime};
 
 use super::host::{Ended, Host, Known};
 use super::steps::{Machine, Script, Site, Step, Trouble, What};
-use super::world::World;
+use super::world::{File, Limits, World};
 
 /// How long a call may hang where one does; else as good as for ever.
 const SOON: Duration = Duration::from_millis(60);
 const NEVER: Duration = Duration::from_secs(60);
 /// So many rounds of quiet passes are enough for any history to come to rest.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 12;
 
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 
@@ -85,6 +86,12 @@ impl History<'_> {
                     self.world.lock().does(*deed);
                     Ok(())
                 }
+                Step::Order(machine, order) => {
+                    let done = self.hosts[*machine as usize].asked(*order);
+                    self.world.lock().asked(*machine, *order, done);
+                    self.learn(*machine);
+                    self.sound(*machine)
+                }
                 Step::Pass { machines, troubles } => self.troubled(machines, troubles),
             };
             done.and_then(|()| self.nothing_lost()).map_err(|what| format!("step {at}: {what}"))?;
@@ -94,12 +101,15 @@ impl History<'_> {
 
     /// A pass in which things go wrong.
     fn troubled(&mut self, machines: &[Machine], troubles: &[Trouble]) -> Checked {
+        machines.iter().for_each(|machine| self.limit(*machine));
         self.world.lock().arm(troubles);
         let ended = self.pass(machines, troubles);
         self.world.lock().calm();
         for (machine, ended) in machines.iter().zip(ended) {
-            if matches!(ended, Ended::Died) {
-                self.revive(*machine, troubles)?;
+            match &ended {
+                Ended::Died => self.revive(*machine, troubles)?,
+                Ended::Refused(error) => return Err(format!("{machine:?}: {error}")),
+                Ended::Whole(_) => {}
             }
             let before = self.learn(*machine);
             self.believed_absence(*machine, &before, troubles)?;
@@ -109,6 +119,39 @@ impl History<'_> {
             self.sound(*machine)?;
         }
         Ok(())
+    }
+
+    /// What a machine is told not to do in its next pass.
+    fn limit(&self, machine: Machine) {
+        let known = &self.known[machine as usize];
+        let (mut limits, ground) = (Limits::default(), &self.script.ground);
+        for (path, row) in &known.files {
+            for site in machine.sites() {
+                let key = known.key(site);
+                let ends = machine.sites().map(|site| known.key(site));
+                // What was on its way when somebody asked may arrive, and what is torn is mended.
+                let on_its_way =
+                    row.jobs.iter().any(|j| j.to == key && j.state == JobState::InProgress)
+                        || row.haves.iter().any(|h| h.site == key && h.generation == STALE);
+                if known.is_paused(row, ends, key) {
+                    limits.paused.insert((site, path.clone()));
+                }
+                if asked(row, key) == Some(false) && !on_its_way {
+                    limits.unwanted.insert((site, path.clone()));
+                }
+                // What somebody or something let go already is not kept back again, and what wins a
+                // conflict by rule is not counted.
+                let free = |job: &Job| job.to == key && job.state != JobState::Held;
+                if let Some(have) = row.haves.iter().find(|h| h.site == key && h.generation > 0)
+                    && !row.jobs.iter().any(free)
+                    && ground.guarded[machine as usize]
+                    && !ground.replaces(machine)
+                {
+                    limits.guarded.insert((site, format!("{path} {}", have.version)));
+                }
+            }
+        }
+        self.world.lock().limits[machine as usize] = limits;
     }
 
     /// Asks a catalog what it says by now. Returns what it said before.
@@ -212,11 +255,7 @@ impl History<'_> {
             return Err(wrong);
         }
         for (path, content) in &state.precious {
-            let has = |site: &Site| {
-                let file = state.stores[*site as usize].files.get(path);
-                file.is_some_and(|file| file.content == *content)
-            };
-            if !Site::ALL.iter().any(has) {
+            if !state.is_kept(path, content) {
                 return Err(format!("'{path}' lost '{}'", String::from_utf8_lossy(content)));
             }
         }
@@ -267,8 +306,13 @@ impl History<'_> {
         for round in 0..ROUNDS {
             self.world.lock().tell(format_args!("== rest {round}"));
             for machine in Machine::ALL {
+                self.hosts[machine as usize].let_all_go();
+                self.learn(machine);
+                self.limit(machine);
                 let ended = self.pass(&[machine], &[]);
-                let [Ended::Whole(summary)] = &ended[..] else { unreachable!("nothing dies") };
+                let [Ended::Whole(summary)] = &ended[..] else {
+                    return Err(format!("{machine:?}: {ended:?}"));
+                };
                 if !summary.offline.is_empty() {
                     return Err(format!("{machine:?}: {:?}", summary.offline));
                 }
@@ -330,10 +374,17 @@ impl History<'_> {
                 }
             }
             let conflict = row.jobs.iter().any(|job| job.state == JobState::Conflict);
+            let ground = &self.script.ground;
+            let [at_own, at_cloud] = machine.sites().map(|site| asked(row, known.key(site)));
             let right = match (own.get(path), cloud.get(path)) {
-                (Some(a), Some(b)) => (a.content == b.content) != conflict,
-                (Some(_), None) => !self.script.ground.upload[m] && !conflict,
-                (None, _) => !self.script.ground.download[m] && !conflict,
+                (Some(a), Some(b)) if conflict => {
+                    a.content != b.content && !self.decides(machine, [a, b])
+                }
+                (Some(a), Some(b)) => {
+                    a.content == b.content || [at_own, at_cloud].contains(&Some(false))
+                }
+                (Some(_), None) => !at_cloud.unwrap_or(ground.upload[m]) && !conflict,
+                (None, _) => !at_own.unwrap_or(ground.download[m]) && !conflict,
             };
             if !right {
                 let ends = [own.get(path), cloud.get(path)];
@@ -353,7 +404,34 @@ impl History<'_> {
     }
 }
 
+impl History<'_> {
+    /// Whether the settings say which of two contents is kept, or that both are.
+    fn decides(&self, machine: Machine, [a, b]: [&File; 2]) -> bool {
+        let ground = &self.script.ground;
+        let told = machine.sites().iter().all(|site| ground.keeps_mtime[*site as usize]);
+        match ground.conflicts[machine as usize] {
+            Conflicts::Ask => false,
+            Conflicts::ActiveWins | Conflicts::RemoteWins | Conflicts::KeepBoth => true,
+            Conflicts::Newest => told && a.mtime_ns != b.mtime_ns,
+        }
+    }
+}
+
+/// What people asked for a file at a site.
+fn asked(row: &FileRow, site: SiteId) -> Option<bool> {
+    row.wants.iter().find(|(at, _)| *at == site).map(|(_, wanted)| *wanted)
+}
+
 impl Known {
+    /// Whether work to a site is paused, on a way between two.
+    fn is_paused(&self, row: &FileRow, ends: [SiteId; 2], to: SiteId) -> bool {
+        self.pauses.iter().any(|scope| match (scope.representation, scope.site) {
+            (None, None) => true,
+            (None, Some(site)) => ends.contains(&site),
+            (Some(of), site) => of == row.representation && site.is_none_or(|site| site == to),
+        })
+    }
+
     fn in_progress(&self) -> Vec<String> {
         let working = |row: &FileRow| row.jobs.iter().any(|j| j.state == JobState::InProgress);
         let files = self.files.iter().filter(|(_, row)| working(row));

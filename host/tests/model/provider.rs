@@ -13,7 +13,7 @@ use sitesync_provider::{
 };
 
 use super::steps::{Call, Machine, Site};
-use super::world::{Answer, State, Twist, World, described};
+use super::world::{Answer, Sent, State, Twist, World, described};
 
 /// Whose connection it is.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -129,7 +129,9 @@ impl WriteStream for Writer {
             if content.len() as u64 != how.size {
                 return Err(Error::new(ErrorKind::Corrupt, "other bytes came than were promised"));
             }
-            state.publish(site, &path, content.into(), how.mtime_ns, &how.expect)?;
+            let (content, mtime_ns) = (content.into(), how.mtime_ns);
+            let sent = Sent { content, mtime_ns, expect: &how.expect, keep: how.keep_replaced };
+            state.publish(link.machine, site, &path, sent)?;
             state.metadata(ground, site, &path, Twist::None)
         })
         .await
@@ -228,6 +230,8 @@ impl Provider for Link {
             info.can.recursive_list = ground.recursive;
             info.can.server_copy = ground.server_copy;
             info.can.flush = store.flush;
+            info.can.trash = ground.keeps;
+            info.can.keeps_replaced = ground.keeps;
             if site == Site::Cloud && ground.feed {
                 info.can.changes = Changes::Complete;
             }
@@ -286,8 +290,19 @@ impl Provider for Link {
         Ok(())
     }
 
-    async fn delete(&self, _: At<'_>, _: DeleteOptions) -> Result<()> {
-        Err(Error::unsupported("delete"))
+    async fn delete(&self, at: At<'_>, how: DeleteOptions) -> Result<()> {
+        let site = site(at.root)?;
+        let delete = |state: &mut State, _| state.delete(self.machine, site, at.path, &how);
+        self.call((site, Call::Delete), at.path, delete).await
+    }
+
+    async fn rename(&self, from: At<'_>, to: At<'_>) -> Result<Metadata> {
+        let (site, ground) = (site(from.root)?, &self.world.ground);
+        self.call((site, Call::Rename), from.path, |state, _| {
+            state.rename(self.machine, site, from.path, to.path)?;
+            state.metadata(ground, site, to.path, Twist::None)
+        })
+        .await
     }
 
     async fn sweep(&self, root: &str, _: SweepOptions) -> Result<Swept> {
@@ -309,8 +324,13 @@ impl Provider for Link {
                             return Err(Error::new(ErrorKind::Precondition, "another version"));
                         }
                         let said = described(ground, from, source, Twist::None);
-                        let (content, mtime) = (source.content.clone(), Some(source.mtime_ns));
-                        state.publish(to, one.to.path, content, mtime, &one.expect)?;
+                        let sent = Sent {
+                            content: source.content.clone(),
+                            mtime_ns: Some(source.mtime_ns),
+                            expect: &one.expect,
+                            keep: one.keep_replaced,
+                        };
+                        state.publish(self.machine, to, one.to.path, sent)?;
                         let made = state.metadata(ground, to, one.to.path, Twist::None)?;
                         Ok(Copied::new(said, made))
                     })

@@ -2,9 +2,11 @@
 //!
 //! A new kind of step is a variant of [`Step`] (what people and machines do between passes), of
 //! [`Deed`] (what people do to files, also in the middle of a pass) or of [`What`] (what goes wrong
-//! in one), with its weight in the functions below and its effect in `world` or `history`.
+//! in one), with its weight in the functions below and its effect in `world` or `history`. What people
+//! ask of a host is an [`Order`], between passes or in the middle of one.
 
 use sitesync::engine::clock::Dice;
+use sitesync::settings::{Conflicts, Deletes};
 use sitesync_provider::ErrorKind;
 
 /// A place where files are.
@@ -77,8 +79,48 @@ pub(crate) enum Deed {
     },
 }
 
-/// The calls of a provider that troubles choose among.
+/// What a person asks of a machine. A file is one path, or all that is published with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// It is wanted at a site, or is not, or as the rule says.
+    Want {
+        path: &'static str,
+        all: bool,
+        site: Site,
+        wanted: Option<bool>,
+    },
+    /// Work that was given up begins anew.
+    Reset {
+        path: &'static str,
+        all: bool,
+    },
+    Priority {
+        path: &'static str,
+        priority: i64,
+    },
+    Pause(Reach),
+    Resume(Reach),
+    /// One content of a conflict is kept.
+    Resolve {
+        path: &'static str,
+        keep: Site,
+    },
+    /// What guards stopped is meant.
+    GoOn,
+}
+
+/// What a pause reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    Host,
+    Project,
+    Site(Site),
+    /// What is published with a file; at one site, or wherever it goes.
+    Published(&'static str, Option<Site>),
+}
+
+/// The calls of a provider that troubles choose among.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Call {
     OpenRoot,
     Stat,
@@ -93,9 +135,12 @@ pub(crate) enum Call {
     ServerCopy,
     Changes,
     Sweep,
+    Delete,
+    Rename,
 }
 
 impl Call {
+    /// Those that any trouble may choose. The others have troubles of their own.
     const ALL: [Call; 13] = [
         Call::OpenRoot,
         Call::Stat,
@@ -134,6 +179,8 @@ pub(crate) enum What {
     Replaces { site: Site },
     /// A person does something at that very moment.
     Person { site: Site, call: Call, deed: Deed },
+    /// A person asks something of the machine that makes the call, at that very moment.
+    Asked { machine: Machine, order: Order },
     /// From that call on all calls to the site fail.
     Offline { site: Site, kind: ErrorKind },
     /// From that call on an empty folder is where the root was.
@@ -149,6 +196,8 @@ pub(crate) enum What {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     Person(Deed),
+    /// A person asks something of a machine between two passes.
+    Order(Machine, Order),
     /// A pass of one machine, or of both at once.
     Pass {
         machines: Vec<Machine>,
@@ -178,6 +227,24 @@ pub(crate) struct Ground {
     pub(crate) lasting: [bool; 3],
     /// What was written is durable only after a flush. Never the cloud.
     pub(crate) flush: [bool; 3],
+    /// By machine: who wins where both ends changed, and whether deletes travel.
+    pub(crate) conflicts: [Conflicts; 2],
+    pub(crate) deletes: [Deletes; 2],
+    /// By machine: its guards stop a pass that would replace or delete more than one file.
+    pub(crate) guarded: [bool; 2],
+    /// Whether people ask anything of machines.
+    pub(crate) asked: bool,
+    /// What hosts replace or delete goes to a trash. Always, where they may do so with what people
+    /// made.
+    pub(crate) keeps: bool,
+}
+
+impl Ground {
+    /// Whether this machine may put what people made into a trash, where it meets other content.
+    pub(crate) fn replaces(&self, machine: Machine) -> bool {
+        let conflicts = self.conflicts[machine as usize];
+        matches!(conflicts, Conflicts::ActiveWins | Conflicts::RemoteWins | Conflicts::Newest)
+    }
 }
 
 /// A history: what it stands on, and its steps.
@@ -194,6 +261,7 @@ impl std::fmt::Display for Script {
         for (at, step) in self.steps.iter().enumerate() {
             match step {
                 Step::Person(deed) => writeln!(f, "{at:3}  {deed:?}")?,
+                Step::Order(machine, order) => writeln!(f, "{at:3}  {machine:?}: {order:?}")?,
                 Step::Pass { machines, troubles } => {
                     writeln!(f, "{at:3}  pass of {machines:?}")?;
                     for trouble in troubles {
@@ -236,7 +304,96 @@ impl Script {
         ground.vague_feed = ground.feed && seed.is_multiple_of(3);
         let steps = 8 + chance.below(11);
         let steps = (0..steps).map(|at| step(&chance, at, &ground)).collect();
-        Script { seed, ground, steps }
+        let mut script = Script { seed, ground, steps };
+        // Came later as well, with a chance of their own.
+        script.decide(&Chance(Dice::seeded(seed.rotate_left(32) ^ 0x5eed)));
+        script
+    }
+}
+
+impl Script {
+    /// What people decided: the settings of each machine, and what they ask of it on the way.
+    fn decide(&mut self, chance: &Chance) {
+        let ground = &mut self.ground;
+        let policies =
+            [Conflicts::ActiveWins, Conflicts::RemoteWins, Conflicts::Newest, Conflicts::KeepBoth];
+        for m in 0..2 {
+            if chance.one_in(2) {
+                ground.conflicts[m] = chance.of(&policies);
+            }
+            if chance.one_in(2) {
+                ground.deletes[m] = Deletes::Propagate;
+            }
+            ground.guarded[m] = chance.one_in(4);
+        }
+        ground.asked = chance.one_in(2);
+        let propagates = ground.deletes.contains(&Deletes::Propagate);
+        let replaces = ground.asked || Machine::ALL.iter().any(|m| ground.replaces(*m));
+        ground.keeps = propagates || replaces || chance.one_in(2);
+        let (asked, keeps) = (ground.asked, ground.keeps);
+        for step in &mut self.steps {
+            let Step::Pass { machines, troubles } = step else { continue };
+            // Where a trash turns out to be none, what is replaced by rule is lost by rule.
+            for trouble in troubles.iter_mut().filter(|_| keeps) {
+                if let What::Fails { kind: kind @ ErrorKind::Unsupported, call, .. } =
+                    &mut trouble.what
+                    && *call != Call::Flush
+                {
+                    *kind = ErrorKind::Interrupted;
+                }
+            }
+            for call in [Call::Delete, Call::Rename] {
+                if chance.one_in(16) {
+                    let site = chance.of(&chance.of(machines).sites());
+                    let kind = chance.of(ErrorKind::ALL);
+                    // What can never be renamed stays a conflict.
+                    let never = call == Call::Rename
+                        && matches!(kind, ErrorKind::Unsupported | ErrorKind::AlreadyExists);
+                    let kind = if never { ErrorKind::Interrupted } else { kind };
+                    let lost = matches!(kind, ErrorKind::Interrupted | ErrorKind::Unexpected);
+                    let after = lost && chance.one_in(2);
+                    let what = What::Fails { site, call, kind, after };
+                    troubles.push(Trouble { nth: 1, what });
+                }
+            }
+            if asked && chance.one_in(3) {
+                let machine = chance.of(machines);
+                let what = What::Asked { machine, order: order(chance, machine) };
+                troubles.push(Trouble { nth: chance.nth(60), what });
+            }
+        }
+        let orders = if asked { 1 + chance.below(8) } else { 0 };
+        for _ in 0..orders {
+            let at = 1 + chance.below(self.steps.len());
+            let machine = chance.of(&Machine::ALL);
+            self.steps.insert(at, Step::Order(machine, order(chance, machine)));
+        }
+    }
+}
+
+fn order(chance: &Chance, machine: Machine) -> Order {
+    let (path, all, site) = (chance.of(&PATHS), chance.one_in(2), chance.of(&machine.sites()));
+    match chance.below(16) {
+        0..5 => {
+            let wanted = chance.of(&[Some(true), Some(true), Some(false), Some(false), None]);
+            Order::Want { path, all, site, wanted }
+        }
+        5 => Order::Reset { path, all },
+        6 => Order::Priority { path, priority: 1 + chance.below(1000) as i64 },
+        7..10 => Order::Pause(reach(chance, path, site)),
+        10..12 => Order::Resume(reach(chance, path, site)),
+        12..15 => Order::Resolve { path, keep: site },
+        _ => Order::GoOn,
+    }
+}
+
+fn reach(chance: &Chance, path: &'static str, site: Site) -> Reach {
+    match chance.below(8) {
+        0 => Reach::Host,
+        1 => Reach::Project,
+        2 => Reach::Site(site),
+        3 => Reach::Published(path, Some(site)),
+        _ => Reach::Published(path, None),
     }
 }
 
@@ -256,6 +413,11 @@ fn ground(chance: &Chance) -> Ground {
         mixed_reads: [0; 3].map(|_| chance.one_in(2)),
         lasting: [0; 3].map(|_| chance.one_in(3)),
         flush,
+        conflicts: [Conflicts::Ask; 2],
+        deletes: [Deletes::Keep; 2],
+        guarded: [false; 2],
+        asked: false,
+        keeps: false,
     }
 }
 

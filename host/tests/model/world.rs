@@ -8,21 +8,34 @@ use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use md5::{Digest, Md5};
-use sitesync_provider::{Bytes, Checksum, Error, ErrorKind, Expect, Metadata, Result};
+use sitesync::settings::{Conflicts, Deletes};
+use sitesync_provider::{
+    Bytes, Checksum, DeleteOptions, Error, ErrorKind, Expect, Metadata, Result,
+};
 use tokio::sync::Notify;
 
-use super::steps::{Call, Deed, Ground, Machine, PATHS, Site, Trouble, What};
+use super::steps::{Call, Deed, Ground, Machine, Order, PATHS, Site, Trouble, What};
 
 /// All worlds, by the number that settings name.
 static WORLDS: LazyLock<Mutex<HashMap<u64, Arc<World>>>> = LazyLock::new(Mutex::default);
 
+/// Where people ask something of a machine while it works.
+pub(crate) type Desk = Box<dyn Fn(Order) -> bool + Send + Sync>;
+
 /// The sites of one history.
-#[derive(Debug)]
 pub(crate) struct World {
     pub(crate) ground: Ground,
     /// By machine: told when it dies.
     pub(crate) died: [Notify; 2],
+    /// By machine: whom to ask.
+    pub(crate) desks: [Mutex<Option<Desk>>; 2],
     state: Mutex<State>,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("ground", &self.ground).finish_non_exhaustive()
+    }
 }
 
 /// A file at a site.
@@ -48,12 +61,24 @@ struct Before {
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     pub(crate) files: BTreeMap<String, File>,
+    /// What hosts replaced or deleted, by path: and whether that was theirs to do. What was not is
+    /// as good as lost.
+    trash: Vec<(String, Bytes, bool)>,
     /// Paths in the order in which they changed.
     pub(crate) changes: Vec<String>,
     pub(crate) mounted: bool,
     pub(crate) flush: bool,
     offline: Option<ErrorKind>,
     full: bool,
+}
+
+/// What a host puts at a site, and what it says of what is there.
+#[derive(Debug)]
+pub(crate) struct Sent<'a> {
+    pub(crate) content: Bytes,
+    pub(crate) mtime_ns: Option<i64>,
+    pub(crate) expect: &'a Expect,
+    pub(crate) keep: bool,
 }
 
 /// What one call is to do besides, or instead of, what it says.
@@ -74,12 +99,32 @@ pub(crate) struct State {
     /// What people made, and nobody replaced or deleted where they saw it, by path.
     pub(crate) precious: BTreeSet<(String, Bytes)>,
     pub(crate) wrong: Vec<String>,
+    /// By machine: what it may not do in this pass.
+    pub(crate) limits: [Limits; 2],
+    /// Conflicts in which a person said which content is kept, by machine.
+    pub(crate) resolved: BTreeSet<(Machine, String)>,
+    /// Whether something was said not to be there that is.
+    pub(crate) lied: bool,
+    ground: Ground,
     /// By machine: which life of it may act. Calls of an earlier one never answer.
     lives: [u64; 2],
     troubles: Vec<Trouble>,
     pub(crate) trace: Option<String>,
     contents: u64,
     made: i64,
+}
+
+/// What a machine may not do in a pass, as its catalog said before it.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    /// It is paused there.
+    pub(crate) paused: BTreeSet<(Site, String)>,
+    /// Somebody asked that it be not there.
+    pub(crate) unwanted: BTreeSet<(Site, String)>,
+    /// What its guards watch: versions that are known, and that nobody has let go yet.
+    pub(crate) guarded: BTreeSet<(Site, String)>,
+    /// Of those: how many it has replaced, and how many deleted, by site.
+    touched: BTreeMap<(Site, Call), u32>,
 }
 
 /// What comes of a call.
@@ -101,6 +146,10 @@ impl World {
             whole: BTreeSet::new(),
             precious: BTreeSet::new(),
             wrong: Vec::new(),
+            limits: Default::default(),
+            resolved: BTreeSet::new(),
+            lied: false,
+            ground: ground.clone(),
             lives: [0; 2],
             troubles: Vec::new(),
             trace: trace.then(String::new),
@@ -110,6 +159,7 @@ impl World {
         let world = Arc::new(World {
             ground: ground.clone(),
             died: Default::default(),
+            desks: Default::default(),
             state: Mutex::new(state),
         });
         WORLDS.lock().unwrap().insert(number, world.clone());
@@ -145,13 +195,27 @@ impl World {
         for what in state.due(machine, site, call) {
             state.tell(format_args!("!! {what:?}"));
             match what {
-                What::Fails { kind, after: false, .. } => before = Some(kind),
+                What::Fails { kind, after: false, .. } => {
+                    state.lied |= kind == ErrorKind::NotFound;
+                    before = Some(kind);
+                }
                 What::Fails { kind, .. } => after = Some(Some(kind)),
                 What::Hangs { after: false, .. } => hangs = true,
                 What::Hangs { .. } => after = Some(None),
                 What::Truncates { .. } => twist = Twist::Truncate,
                 What::Lies { larger, .. } => twist = Twist::Lie { larger },
                 What::Person { deed, .. } => state.does(deed),
+                What::Asked { machine, order } => {
+                    // What it does in the rest of this pass may be as before, or as it was told.
+                    state.limits[machine as usize] = Limits::default();
+                    let desk = self.desks[machine as usize].lock().unwrap();
+                    let Some(desk) = &*desk else { continue };
+                    // Nothing that it needs waits for this world. A thread of its own may block.
+                    let done = std::thread::scope(|scope| {
+                        scope.spawn(|| desk(order)).join().expect("it is carried out")
+                    });
+                    state.asked(machine, order, done);
+                }
                 What::Replaces { .. } => {
                     let path = PATHS.into_iter().find(|known| *known == path);
                     let edit = |path| Deed::Edit { site, path, same_size: true };
@@ -268,6 +332,14 @@ impl State {
         self.lives[machine as usize]
     }
 
+    /// A person asked something of a machine.
+    pub(crate) fn asked(&mut self, machine: Machine, order: Order, done: bool) {
+        self.tell(format_args!("-- {machine:?} is asked: {order:?}: {done}"));
+        if let (Order::Resolve { path, .. }, true) = (order, done) {
+            self.resolved.insert((machine, path.to_owned()));
+        }
+    }
+
     pub(crate) fn arm(&mut self, troubles: &[Trouble]) {
         self.troubles = troubles.to_vec();
     }
@@ -275,6 +347,7 @@ impl State {
     /// All is well again.
     pub(crate) fn calm(&mut self) {
         self.troubles.clear();
+        self.limits = Default::default();
         for store in &mut self.stores {
             (store.mounted, store.full, store.offline) = (true, false, None);
         }
@@ -300,7 +373,7 @@ impl State {
                 What::Offline { site: s, .. }
                 | What::Unmounted { site: s }
                 | What::Full { site: s } => s == site,
-                What::Crash { machine: m, .. } => m == machine,
+                What::Crash { machine: m, .. } | What::Asked { machine: m, .. } => m == machine,
             };
             trouble.nth -= u32::from(waits_for_it);
             if trouble.nth == 0 {
@@ -344,11 +417,10 @@ impl State {
     /// A host makes a file visible. Returns what is there then.
     pub(crate) fn publish(
         &mut self,
+        machine: Machine,
         site: Site,
         path: &str,
-        content: Bytes,
-        mtime_ns: Option<i64>,
-        expect: &Expect,
+        Sent { content, mtime_ns, expect, keep }: Sent<'_>,
     ) -> Result<()> {
         self.stores[site as usize].room()?;
         let there = self.stores[site as usize].files.get(path);
@@ -366,6 +438,21 @@ impl State {
             let text = String::from_utf8_lossy(&content).into_owned();
             self.wrong.push(format!("torn content at {}: '{path}' is '{text}'", site.name()));
         }
+        let (limits, key) = (&self.limits[machine as usize], (site, path.to_owned()));
+        let why = match (limits.paused.contains(&key), limits.unwanted.contains(&key)) {
+            (true, _) => Some("paused"),
+            (_, true) => Some("not wanted"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            let name = site.name();
+            self.wrong.push(format!("{machine:?} brought '{path}' to {name}, where it is {why}"));
+        }
+        if let Some(there) = there.filter(|_| !ours).cloned() {
+            self.touches((machine, Call::Finish), site, path, &there);
+            let allowed = self.may_replace(machine, site, path, &there, mtime_ns);
+            self.trash(site, path, there.content, (keep, allowed));
+        }
         let before = self.take(site, path);
         let lasting = ours || !self.stores[site as usize].flush;
         // What was not durable before is what a power cut leaves of it.
@@ -375,6 +462,102 @@ impl State {
         };
         let file = self.put(site, path, content, mtime_ns);
         file.before = (!lasting).then_some(Before { file: before, doomed: false, doubtful: false });
+        Ok(())
+    }
+
+    /// Whether it is for a host to replace this, which no content follows.
+    fn may_replace(
+        &self,
+        machine: Machine,
+        site: Site,
+        path: &str,
+        old: &File,
+        mtime_ns: Option<i64>,
+    ) -> bool {
+        let newest = || {
+            let told = machine.sites().iter().all(|site| self.ground.keeps_mtime[*site as usize]);
+            told && mtime_ns.is_some_and(|mtime| mtime > old.mtime_ns)
+        };
+        let by_rule = match self.ground.conflicts[machine as usize] {
+            Conflicts::Ask | Conflicts::KeepBoth => false,
+            Conflicts::ActiveWins => site != machine.own(),
+            Conflicts::RemoteWins => site == machine.own(),
+            Conflicts::Newest => newest(),
+        };
+        by_rule || self.resolved.contains(&(machine, path.to_owned()))
+    }
+
+    /// A host replaces or deletes a file, and must have said that it is to be kept.
+    fn trash(&mut self, site: Site, path: &str, content: Bytes, (keep, allowed): (bool, bool)) {
+        if keep != self.ground.keeps {
+            let name = site.name();
+            self.wrong.push(format!("'{path}' at {name} was to be kept: {}, not {keep}", !keep));
+        }
+        if keep {
+            self.stores[site as usize].trash.push((path.to_owned(), content, allowed));
+        }
+    }
+
+    /// A host replaces or deletes a file: too many of those that are known are not for it to decide.
+    fn touches(&mut self, by: (Machine, Call), site: Site, path: &str, old: &File) {
+        let limits = &mut self.limits[by.0 as usize];
+        let key = (site, format!("{path} {}", old.version));
+        if !limits.guarded.remove(&key) {
+            return;
+        }
+        let touched = limits.touched.entry((site, by.1)).or_default();
+        *touched += 1;
+        if *touched > 1 {
+            self.wrong.push(format!("{:?} let go of too many files at {}", by.0, site.name()));
+        }
+    }
+
+    /// A host deletes a file.
+    pub(crate) fn delete(
+        &mut self,
+        machine: Machine,
+        site: Site,
+        path: &str,
+        how: &DeleteOptions,
+    ) -> Result<()> {
+        let file = self.stores[site as usize].find(path)?.clone();
+        if how.if_version.as_ref().is_some_and(|version| *version != file.version) {
+            return Err(Error::new(ErrorKind::Precondition, "it is another version"));
+        }
+        if self.ground.deletes[machine as usize] != Deletes::Propagate || how.if_version.is_none() {
+            self.wrong.push(format!("{machine:?} deleted '{path}' at {}: {how:?}", site.name()));
+        }
+        if self.limits[machine as usize].paused.contains(&(site, path.to_owned())) {
+            self.wrong.push(format!("{machine:?} deleted '{path}' at {}, paused", site.name()));
+        }
+        self.touches((machine, Call::Delete), site, path, &file);
+        // Who was told twice that it is nowhere could not know better.
+        self.trash(site, path, file.content, (how.to_trash, self.lied));
+        self.take(site, path);
+        Ok(())
+    }
+
+    /// A host gives a file another name.
+    pub(crate) fn rename(
+        &mut self,
+        machine: Machine,
+        site: Site,
+        from: &str,
+        to: &str,
+    ) -> Result<()> {
+        let file = self.stores[site as usize].find(from)?.clone();
+        if self.stores[site as usize].files.contains_key(to) {
+            return Err(Error::new(ErrorKind::AlreadyExists, "something is there"));
+        }
+        if self.ground.conflicts[machine as usize] != Conflicts::KeepBoth {
+            self.wrong.push(format!("{machine:?} renamed '{from}' at {}", site.name()));
+        }
+        self.take(site, from);
+        let content = file.content.clone();
+        if self.precious.remove(&(from.to_owned(), content.clone())) {
+            self.precious.insert((to.to_owned(), content.clone()));
+        }
+        self.put(site, to, content, Some(file.mtime_ns)).before = file.before;
         Ok(())
     }
 
@@ -432,12 +615,21 @@ impl State {
         }
     }
 
+    /// Whether a content is still at a site, or in a trash to which it was for a host to put it.
+    pub(crate) fn is_kept(&self, path: &str, content: &Bytes) -> bool {
+        self.stores.iter().any(|store| {
+            store.files.get(path).is_some_and(|file| file.content == *content)
+                || store.trash.iter().any(|(p, c, allowed)| *allowed && p == path && c == content)
+        })
+    }
+
     /// Everything precious of this path is still somewhere.
     fn look(&mut self, site: Site, path: &str) {
-        let lost = self.precious.iter().filter(|(p, _)| p == path).find(|(path, content)| {
-            let has = |store: &Store| store.files.get(path).is_some_and(|f| f.content == *content);
-            !self.stores.iter().any(has)
-        });
+        let lost = self
+            .precious
+            .iter()
+            .filter(|(p, _)| p == path)
+            .find(|(path, content)| !self.is_kept(path, content));
         if let Some((path, content)) = lost.cloned() {
             let content = String::from_utf8_lossy(&content).into_owned();
             self.wrong.push(format!("'{path}' lost '{content}', at {}", site.name()));

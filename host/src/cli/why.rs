@@ -1,0 +1,432 @@
+//! `sitesync why`: where a file is, why it is not elsewhere, and what it waits for.
+
+use std::collections::HashMap;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::ground::{self, SiteNames};
+use super::order::What;
+use super::output::{counted, plain, print, print_json, say, size};
+use super::{Exit, Failure, Global};
+use crate::catalog::{
+    FileRow, Hold, HoldKind, Job, JobState, Millis, Pause, Representation, SiteId, View,
+};
+use crate::engine::belonging::{Belonging, here};
+use crate::orders::selection::{Place, Selected, Selection};
+use crate::running::Running;
+use crate::settings::units::format_duration;
+use crate::settings::{Project, Travel};
+use crate::state_dir;
+
+/// Files that are told of one by one.
+const TOLD: usize = 20;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    project: String,
+    #[command(flatten)]
+    what: What,
+    /// Only about this site
+    #[arg(long)]
+    site: Option<String>,
+    /// As JSON, a line for each file
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
+    let (_, loaded) = ground::load_settings(global)?;
+    let settings = loaded.settings;
+    ground::names(&settings, Some(&arguments.project))?;
+    if let Some(site) = &arguments.site {
+        ground::known_site(&settings, site)?;
+    }
+    let what = arguments.what.some()?;
+    let Some(catalog) = ground::catalog_to_read(global)? else {
+        return Err(Failure::new(Exit::Trouble, "nothing is known yet: nothing was synced so far")
+            .hint("`sitesync sync` looks at both ends"));
+    };
+    let state = ground::state_path(global)?;
+    let names = SiteNames::of(global, &settings);
+    let project = &settings.projects[&arguments.project];
+    let catalog_name = |site: &str| match (site, &names.own) {
+        (crate::sites::LOCAL, Some(own)) => own.clone(),
+        (site, _) => site.to_owned(),
+    };
+    let asked = Asked {
+        project,
+        idle: ground::idle_because(&settings, project),
+        works: state_dir::holder(&state).is_some(),
+        running: Running::ask(&state),
+        names: &names,
+        only: arguments.site.as_deref(),
+    };
+    let told = catalog.read(|view| {
+        let Some(belonging) = Belonging::known(view, &catalog_name, project)? else {
+            return Ok(Err(Failure::new(
+                Exit::Trouble,
+                format_args!("nothing is known of project '{}' yet", project.name),
+            )));
+        };
+        let roots = crate::orders::roots(view, project)?;
+        let selection = match Selection::of(view, belonging.project, &roots, &what) {
+            Ok(selection) => selection,
+            Err(refused) => return Ok(Err(refused.into())),
+        };
+        let sites: HashMap<SiteId, String> = view.site_names()?.into_iter().collect();
+        let mut known = Known {
+            pauses: view.pauses()?,
+            holds: view.holds(belonging.project)?,
+            now: view.last_time()?,
+            roots: roots.into_iter().collect(),
+            sites,
+            belonging,
+        };
+        known.pauses.retain(|pause| {
+            pause.scope.project.is_none_or(|project| project == known.belonging.project)
+        });
+        let (mut told, mut more) = (Vec::new(), 0_u64);
+        let mut place = Place::default();
+        loop {
+            let page = selection.page(view, &mut place, 1000)?;
+            if page.is_empty() {
+                return Ok(Ok((told, more)));
+            }
+            for file in page {
+                if told.len() < TOLD || arguments.json {
+                    told.push(asked.tell(&known, view, &file)?);
+                } else {
+                    more += 1;
+                }
+            }
+        }
+    })?;
+    let (told, more) = told?;
+    if arguments.json {
+        told.iter().for_each(print_json);
+        return Ok(Exit::Done);
+    }
+    for (nth, file) in told.iter().enumerate() {
+        if nth > 0 {
+            print("\n");
+        }
+        show(file);
+    }
+    if more > 0 {
+        say(format_args!("... and {more} more files: see --json"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints what is told of a file.
+fn show(file: &Value) {
+    let text = |value: &Value| plain(value.as_str().unwrap_or_default());
+    print(format_args!(
+        "{}  ({}, of {})\n",
+        text(&file["path"]),
+        size(file["size"].as_u64().unwrap_or(0)),
+        text(&file["representation"])
+    ));
+    for site in file["sites"].as_array().into_iter().flatten() {
+        print(format_args!("  {}: {}\n", text(&site["shown"]), text(&site["standing"])));
+        for (name, head) in [("rule", "it belongs there"), ("waits", "it waits"), ("help", "help")]
+        {
+            let words = text(&site[name]);
+            if !words.is_empty() {
+                print(format_args!("    {head}: {words}\n"));
+            }
+        }
+    }
+}
+
+/// What is asked, beside the catalog.
+struct Asked<'a> {
+    project: &'a Project,
+    idle: Option<String>,
+    /// A process of this host works.
+    works: bool,
+    running: Option<Running>,
+    names: &'a SiteNames,
+    only: Option<&'a str>,
+}
+
+/// What the catalog says that is no file's.
+struct Known {
+    belonging: Belonging,
+    pauses: Vec<Pause>,
+    holds: Vec<Hold>,
+    now: Millis,
+    roots: HashMap<crate::catalog::RootId, String>,
+    sites: HashMap<SiteId, String>,
+}
+
+/// How a file stands at a site, in words.
+#[derive(Default)]
+struct Words {
+    standing: String,
+    rule: String,
+    waits: String,
+    help: String,
+}
+
+impl Asked<'_> {
+    fn tell(
+        &self,
+        known: &Known,
+        view: &dyn View,
+        file: &Selected,
+    ) -> crate::catalog::Result<Value> {
+        let row = &file.row;
+        let of = view.representation(row.representation)?;
+        let mut sites = Vec::new();
+        for site in known.belonging.sites() {
+            let name = known.sites.get(&site).map_or("?", String::as_str);
+            let configured = self.names.configured(name);
+            if self.only.is_some_and(|only| only != configured) {
+                continue;
+            }
+            let words = self.words(known, row, of.as_ref(), site, configured);
+            let job = row.jobs.iter().find(|job| job.to == site);
+            let state = crate::orders::selection::state_at(row, site);
+            sites.push(json!({
+                "site": configured, "shown": self.names.shown(name), "state": state.name(),
+                "standing": words.standing, "rule": words.rule, "waits": words.waits,
+                "help": words.help, "tries": job.map(|job| job.tries),
+                "error": job.and_then(|job| job.error.as_ref()).map(|error| &error.message),
+                "kind": job.and_then(|job| job.error.as_ref()).map(|error| &error.kind),
+                "priority": job.map(|job| job.priority),
+                "next_try_ms": job.filter(|job| job.state == JobState::Waiting)
+                    .map(|job| (job.not_before - known.now).max(0)),
+            }));
+        }
+        let root = known.roots.get(&file.root).map_or("?", String::as_str);
+        Ok(json!({
+            "path": format!("{{root[{root}]}}/{}", file.path()), "size": row.size,
+            "representation": of.map(|of| of.naming.to_string()), "sites": sites,
+        }))
+    }
+
+    fn words(
+        &self,
+        known: &Known,
+        row: &FileRow,
+        of: Option<&Representation>,
+        site: SiteId,
+        name: &str,
+    ) -> Words {
+        let mut words = Words::default();
+        let job = row.jobs.iter().find(|job| job.to == site);
+        let newest = here(row, site).is_some_and(|have| have.generation == row.generation);
+        let same =
+            known.belonging.alike(site).iter().find(|other| {
+                here(row, **other).is_some_and(|have| have.generation == row.generation)
+            });
+        let site_name =
+            |id: &SiteId| self.names.configured(known.sites.get(id).map_or("?", |n| n)).to_owned();
+        if let Some(job) = job {
+            self.of_job(known, row, of, job, &mut words);
+            words.rule = self.rule(known, row, site, name);
+            return words;
+        }
+        if newest {
+            words.standing = "there".into();
+            if row.wants.contains(&(site, false)) {
+                words.waits = "it was removed here, and came back by somebody's hand".into();
+            }
+            return words;
+        }
+        if let Some(same) = same {
+            words.standing = format!("there: '{}' is the same storage", site_name(same));
+            return words;
+        }
+        words.standing = match here(row, site) {
+            Some(_) => "an older content is there".into(),
+            None => "not there".into(),
+        };
+        let asked = row.wants.iter().find(|(at, _)| *at == site).map(|(_, wanted)| *wanted);
+        if asked == Some(false) {
+            words.standing.push_str(": it was removed there, and nothing brings it back by itself");
+            words.help = self.request(row, known, name);
+        } else if !known.belonging.wanted(row, site) {
+            let way = if site == known.belonging.active { "download" } else { "upload" };
+            words.standing.push_str(&format!(": nobody asked for it (`{way} = \"requested\"`)"));
+            words.help = self.request(row, known, name);
+        } else if known.belonging.source(row, site).is_none() {
+            words.rule = self.rule(known, row, site, name);
+            words.waits =
+                "for a site that has its newest content, and from which this host brings \
+                           files there"
+                    .into();
+        } else {
+            words.rule = self.rule(known, row, site, name);
+            words.waits = match &self.idle {
+                Some(idle) => idle.clone(),
+                None if self.works => "for the next look at the sites".into(),
+                None => "for `sitesync serve` or `sitesync sync`: nothing runs".into(),
+            };
+        }
+        words
+    }
+
+    fn request(&self, _row: &FileRow, _known: &Known, site: &str) -> String {
+        format!("`sitesync request {} FILE --site {site}` brings it there", self.project.name)
+    }
+
+    /// Why a file belongs at a site.
+    fn rule(&self, known: &Known, row: &FileRow, site: SiteId, name: &str) -> String {
+        let asked = row.wants.iter().find(|(at, _)| *at == site).map(|(_, wanted)| *wanted);
+        match asked {
+            Some(true) => return "somebody asked for it".into(),
+            Some(false) => return String::new(),
+            None => {}
+        }
+        if self.project.always_accessible_on.iter().any(|always| always == name) {
+            return format!("`always_accessible_on` names '{name}'");
+        }
+        if site == known.belonging.remote && self.project.upload == Travel::All {
+            return "`upload = \"all\"`".into();
+        }
+        if site == known.belonging.active && self.project.download == Travel::All {
+            return "`download = \"all\"`".into();
+        }
+        if here(row, site).is_some() {
+            "an older content of it is there".into()
+        } else {
+            String::new()
+        }
+    }
+
+    /// What becomes of a job, and what it waits for.
+    fn of_job(
+        &self,
+        known: &Known,
+        row: &FileRow,
+        of: Option<&Representation>,
+        job: &Job,
+        words: &mut Words,
+    ) {
+        let project = &self.project.name;
+        let site_name =
+            |id: SiteId| self.names.configured(known.sites.get(&id).map_or("?", |n| n)).to_owned();
+        let (to, from) = (site_name(job.to), site_name(job.from));
+        let error = job.error.as_ref();
+        let failed =
+            error.map_or(String::new(), |error| format!("{} ({})", error.message, error.kind));
+        words.standing = match job.state {
+            JobState::InProgress if job.removes() => "is being deleted there".into(),
+            JobState::InProgress => format!("on its way from '{from}' right now"),
+            JobState::Failed => format!("given up after {}: {failed}", counted(u64::from(job.tries), "try").replace("trys", "tries")),
+            JobState::Conflict => format!("in conflict: {failed}"),
+            _ if job.removes() => {
+                "it is to be deleted there, for it was deleted elsewhere (`deletes = \"propagate\"`)"
+                    .into()
+            }
+            _ => format!("queued, from '{from}', priority {}", job.priority),
+        };
+        if job.tries > 0 && !matches!(job.state, JobState::Failed | JobState::Conflict) {
+            words.standing.push_str(&format!("; tried {} times, last: {failed}", job.tries));
+        }
+        match job.state {
+            JobState::Failed => {
+                words.help =
+                    format!("`sitesync reset {project} FILE` tries it again, when it is mended");
+            }
+            JobState::Conflict => {
+                words.help = format!(
+                    "`sitesync resolve {project} FILE --keep {to}`, or --keep {from}: the other goes \
+                     to the trash"
+                );
+            }
+            JobState::Held => self.of_held(known, row, of, job, words),
+            JobState::Waiting => {
+                let left = u64::try_from((job.not_before - known.now).max(0)).unwrap_or(0);
+                let left =
+                    format_duration(std::time::Duration::from_secs(left.div_ceil(1000).max(1)));
+                words.waits = if error.is_some() {
+                    format!("until it is tried again, within {left}")
+                } else {
+                    format!("until it has been quiet for `settle`, within {left}")
+                };
+            }
+            JobState::Ready | JobState::InProgress => {}
+        }
+        if matches!(job.state, JobState::Ready | JobState::Waiting)
+            && let Some(waits) = self.of_sites(known, job, [&to, &from])
+        {
+            words.waits = waits;
+        } else if job.state == JobState::Ready {
+            words.waits = "for its turn".into();
+        }
+    }
+
+    /// What keeps work between two sites from going on at all.
+    fn of_sites(&self, known: &Known, job: &Job, names: [&String; 2]) -> Option<String> {
+        let reaches = |pause: &&Pause| {
+            pause.scope.representation.is_none()
+                && pause.scope.site.is_none_or(|site| site == job.to || site == job.from)
+        };
+        if let Some(pause) = known.pauses.iter().find(reaches) {
+            return Some(self.paused(known, pause));
+        }
+        if let Some(idle) = &self.idle {
+            return Some(idle.clone());
+        }
+        if !self.works {
+            return Some("for `sitesync serve` or `sitesync sync`: nothing runs".into());
+        }
+        let running = self.running.as_ref()?;
+        names.into_iter().find_map(|name| {
+            running.parked(name).map(|parked| format!("for site '{name}': {parked}"))
+        })
+    }
+
+    fn of_held(
+        &self,
+        known: &Known,
+        row: &FileRow,
+        of: Option<&Representation>,
+        job: &Job,
+        words: &mut Words,
+    ) {
+        let own = |pause: &&Pause| {
+            pause.scope.representation == Some(row.representation)
+                && pause.scope.site.is_none_or(|site| site == job.to)
+        };
+        if let Some(pause) = known.pauses.iter().find(own) {
+            words.waits = self.paused(known, pause);
+            let naming = of.map_or_else(String::new, |of| of.naming.to_string());
+            words.help = format!("`sitesync resume {} {naming}`", self.project.name);
+            return;
+        }
+        let kind = if job.removes() { HoldKind::Delete } else { HoldKind::Change };
+        let hold = known.holds.iter().find(|hold| hold.kind == kind && hold.site == job.to);
+        let Some(hold) = hold else {
+            words.waits = "until the look that found it has ended: it is counted then".into();
+            return;
+        };
+        let (done, guard) = match kind {
+            HoldKind::Delete => ("deleted", "max_delete"),
+            HoldKind::Change => ("replaced", "max_change"),
+        };
+        let files = counted(hold.files, "file");
+        words.waits = format!("for somebody: {files} would be {done} there at once (`{guard}`)");
+        words.help = format!("if that is meant: `sitesync resume {} --held`", self.project.name);
+    }
+
+    fn paused(&self, known: &Known, pause: &Pause) -> String {
+        let what = match (pause.scope.representation, pause.scope.site, pause.scope.project) {
+            (Some(_), _, _) => "its representation".to_owned(),
+            (_, Some(site), _) => {
+                let name = known.sites.get(&site).map_or("?", String::as_str);
+                format!("site '{}'", self.names.configured(name))
+            }
+            (_, _, Some(_)) => "the project".to_owned(),
+            _ => "this host".to_owned(),
+        };
+        let since = std::time::Duration::from_millis(u64::try_from(pause.since).unwrap_or(0));
+        let since = state_dir::rfc3339(std::time::UNIX_EPOCH + since);
+        let by = if pause.by.is_empty() { String::new() } else { format!(" by {}", pause.by) };
+        format!("{what} is paused since {since}{by}; `sitesync resume` with the same words")
+    }
+}
