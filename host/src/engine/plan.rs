@@ -447,9 +447,16 @@ struct Newcomers<'a> {
     root: &'a RootPair,
     folder: &'a str,
     moment: Moment,
-    /// The last one's representation, its priority, and, once it was asked for, what
-    /// is wanted of it.
-    known: Option<(Naming, RepresentationId, i64, Option<Vec<(SiteId, bool)>>)>,
+    /// That of the last one.
+    known: Option<Known>,
+}
+
+struct Known {
+    naming: Naming,
+    id: RepresentationId,
+    priority: i64,
+    /// What is wanted of it, once that was asked.
+    wants: Option<Vec<(SiteId, bool)>>,
 }
 
 impl Newcomers<'_> {
@@ -459,15 +466,13 @@ impl Newcomers<'_> {
         name: &str,
     ) -> Result<(RepresentationId, i64)> {
         let naming = self.pair.templates.naming(&join(self.folder, name));
-        if let Some((known, id, priority, _)) = &self.known
-            && *known == naming
-        {
-            return Ok((*id, *priority));
+        if let Some(known) = self.known.as_ref().filter(|known| known.naming == naming) {
+            return Ok((known.id, known.priority));
         }
         let found_at = self.moment.wall_ns / 1_000_000;
         let id = unit.put_representation(self.pair.project, &naming, 0, found_at, "", false)?;
         let priority = self.pair.belonging.priority_of(unit, id)?;
-        self.known = Some((naming, id, priority, None));
+        self.known = Some(Known { naming, id, priority, wants: None });
         Ok((id, priority))
     }
 
@@ -480,14 +485,14 @@ impl Newcomers<'_> {
         here: SiteId,
         to: SiteId,
     ) -> Result<bool> {
-        let Some((_, _, _, wants)) = self.known.as_mut().filter(|known| known.1 == of) else {
+        let Some(known) = self.known.as_mut().filter(|known| known.id == of) else {
             return Ok(self.pair.belonging.rule(to));
         };
-        if wants.is_none() {
+        if known.wants.is_none() {
             let row = unit.file(self.root.id, self.folder, name)?;
-            *wants = Some(row.map(|row| row.wants).unwrap_or_default());
+            known.wants = Some(row.map(|row| row.wants).unwrap_or_default());
         }
-        let asked = wants.iter().flatten().find(|(site, _)| *site == to);
+        let asked = known.wants.iter().flatten().find(|(site, _)| *site == to);
         let wanted = asked.map_or_else(|| self.pair.belonging.rule(to), |(_, wanted)| *wanted);
         Ok(wanted && !self.pair.belonging.alike(to).contains(&here))
     }
