@@ -17,6 +17,7 @@ mod progress;
 mod projects;
 mod provider;
 mod providers;
+mod publish;
 mod queue;
 mod rehearse;
 mod remove;
@@ -86,6 +87,8 @@ enum Command {
     Serve,
     /// Syncs once: scans both ends, brings everything where it belongs, and ends
     Sync(sync::Arguments),
+    /// Records files that were made, and has them travel at once
+    Publish(publish::Arguments),
     /// Shows counts and bytes per site and state
     Status(status::Arguments),
     /// Shows the Sync Queue: what waits, what is under way, what failed and why
@@ -163,6 +166,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve => serve::run(&cli.global),
         Command::Sync(arguments) => sync::run(&cli.global, &arguments),
+        Command::Publish(arguments) => publish::run(&cli.global, &arguments),
         Command::Status(arguments) => status::run(&cli.global, &arguments),
         Command::Queue(arguments) => queue::run(&cli.global, &arguments),
         Command::Why(arguments) => why::run(&cli.global, &arguments),
