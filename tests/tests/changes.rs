@@ -57,12 +57,22 @@ fn the_newest_wins() {
     ends_as(&bench, "ours");
 }
 
+/// Whichever was met second gets another name, where it is.
 #[test]
 fn both_are_kept() {
-    let bench = conflicting(&[("sync", "conflicts = \"keep_both\"")]);
-    bench.sync().ends(0).sums(1, 0, 0);
-    ends_as(&bench, "ours");
-    assert_eq!(bench.read("there/a/plate (from there).exr").as_deref(), Some("theirs"));
+    let bench =
+        conflicting(&[("sync", "conflicts = \"keep_both\""), ("sync", "download = \"all\"")]);
+    bench.sync().ends(0);
+    bench.sync().ends(0);
+    let names = ["plate.exr", "plate (from here).exr", "plate (from there).exr"];
+    for site in ["here", "there"] {
+        let mut contents: Vec<_> =
+            names.iter().filter_map(|name| bench.read(&format!("{site}/a/{name}"))).collect();
+        contents.sort();
+        assert_eq!(contents, ["ours", "theirs"], "{site}");
+    }
+    bench.assert_equal_sites();
+    bench.sync().ends(0).sums(0, 0, 0);
 }
 
 #[test]

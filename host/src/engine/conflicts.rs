@@ -40,18 +40,54 @@ pub fn resolve(
     }
     let Some(kept) = here(row, keep) else { return Ok(Resolved::NotThere) };
     for job in &conflicts {
-        unit.drop_job(row.id, job.to)?;
-        if let Some(other) = here(row, job.to).filter(|_| job.to != keep) {
-            unit.put_have(row.id, &Have { generation: STALE, ..other.clone() })?;
+        outdate(unit, row, job.to, keep)?;
+    }
+    follow(unit, belonging, row, kept, now)?;
+    Ok(Resolved::Kept)
+}
+
+/// Keeps one content of the two between which a job found a conflict. A third site that is in
+/// conflict is compared with that one then.
+pub(super) fn resolve_between(
+    unit: &mut dyn Unit,
+    belonging: &Belonging,
+    row: &FileRow,
+    (keep, to): (SiteId, SiteId),
+    now: Millis,
+) -> Result<()> {
+    let Some(kept) = here(row, keep) else { return Ok(()) };
+    outdate(unit, row, to, keep)?;
+    if kept.generation != row.generation {
+        for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
+            unit.drop_job(row.id, job.to)?;
         }
     }
+    follow(unit, belonging, row, kept, now)
+}
+
+/// What one site has is no conflict any more, and may be replaced unless it is what is kept.
+fn outdate(unit: &mut dyn Unit, row: &FileRow, site: SiteId, keep: SiteId) -> Result<()> {
+    unit.drop_job(row.id, site)?;
+    match here(row, site).filter(|_| site != keep) {
+        Some(other) => unit.put_have(row.id, &Have { generation: STALE, ..other.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// What a site has is the file now.
+fn follow(
+    unit: &mut dyn Unit,
+    belonging: &Belonging,
+    row: &FileRow,
+    kept: &Have,
+    now: Millis,
+) -> Result<()> {
     if kept.generation != row.generation {
         let generation = row.generation + 1;
         unit.set_generation(row.id, generation, kept.size)?;
         unit.put_have(row.id, &Have { generation, ..kept.clone() })?;
     }
-    belonging.settle_file(unit, row.id, now)?;
-    Ok(Resolved::Kept)
+    belonging.settle_file(unit, row.id, now).map(|_| ())
 }
 
 /// The end whose content is kept by the project's settings; `None` if a person is to say.
@@ -64,6 +100,10 @@ pub(super) fn winner(
     match pair.settings.conflicts {
         Conflicts::Ask | Conflicts::KeepBoth => None,
         Conflicts::ActiveWins => Some(Side::Active),
+        // A third site is neither: it follows the end from which it has everything.
+        Conflicts::RemoteWins if pair.site(Side::Remote) != pair.belonging.remote => {
+            Some(Side::Active)
+        }
         Conflicts::RemoteWins => Some(Side::Remote),
         Conflicts::Newest => {
             let (source, there) = (claimed.source.mtime_ns?, destination.mtime_ns?);

@@ -203,7 +203,13 @@ impl Planner<'_> {
                 // Nothing new here. Is there something to do for the other end?
                 let newest = have.generation == row.generation;
                 let leaves = job_here.is_some_and(Job::removes);
-                if newest && !leaves && belonging.lacks(row, there) {
+                // Work that waits for a third site, which has something older: it comes from here.
+                let strays = job_there.is_some_and(|job| {
+                    let open = !matches!(job.state, JobState::InProgress | JobState::Conflict);
+                    let old = |from| at(row, from).is_none_or(|h| h.generation != row.generation);
+                    open && !job.removes() && job.from != here && old(job.from)
+                });
+                if newest && !leaves && (belonging.lacks(row, there) || strays) {
                     return set(None, None, follow(folded));
                 }
                 None
@@ -414,10 +420,25 @@ pub(super) fn apply(
                     }
                     unit.put_job(file, &job)?;
                 }
+                if content.is_some() && pair.belonging.goes_on() {
+                    compare_anew(unit, pair, file)?;
+                }
             }
         }
     }
     Ok(id)
+}
+
+/// A file is new: third sites that were in conflict with what it was may be like it now. Their pairs
+/// take it for known.
+fn compare_anew(unit: &mut dyn Unit, pair: &Pair, file: FileId) -> Result<()> {
+    let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
+    for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
+        // Where it can't come from yet, it waits until what is new has come that far.
+        let from = pair.belonging.source(&row, job.to).unwrap_or(job.from);
+        unit.put_job(file, &Job { from, state: JobState::Ready, error: None, ..job.clone() })?;
+    }
+    Ok(())
 }
 
 /// What files that nobody knew belong to. Most of a folder's belong to the same.
@@ -472,11 +493,38 @@ impl Newcomers<'_> {
     }
 }
 
+/// Whether no site has a file any more, and nothing is under way that may still bring it somewhere.
+pub(super) fn is_nowhere(row: &FileRow) -> bool {
+    row.haves.iter().all(|have| have.generation == GONE)
+        && row.jobs.iter().all(|job| job.state != JobState::InProgress)
+}
+
 /// A file that no site has any more: nothing is left to know of it.
 pub(super) fn forget(unit: &mut dyn Unit, row: &FileRow) -> Result<()> {
     row.haves.iter().try_for_each(|have| unit.drop_have(row.id, have.site))?;
     row.jobs.iter().try_for_each(|job| unit.drop_job(row.id, job.to))?;
     unit.forget_file(row.id)
+}
+
+/// If no site has the newest content of a file any more, what is left is the file now. Of contents
+/// that nobody compared it is one.
+pub(super) fn promote(unit: &mut dyn Unit, file: FileId) -> Result<()> {
+    let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
+    let left = || row.haves.iter().filter(|have| have.generation != GONE);
+    let Some(best) = left().map(|have| have.generation).max() else { return Ok(()) };
+    if best == row.generation {
+        return Ok(());
+    }
+    let mut left: Vec<&Have> = left().filter(|have| have.generation == best).collect();
+    if best <= UNKNOWN {
+        left.truncate(1);
+    }
+    unit.set_generation(row.id, row.generation, left[0].size)?;
+    for have in left {
+        unit.put_have(row.id, &Have { generation: row.generation, ..have.clone() })?;
+        unit.drop_job(row.id, have.site)?;
+    }
+    Ok(())
 }
 
 /// A file is confirmed to be gone from one end. What the other has is the file now. False if it is
@@ -514,7 +562,9 @@ pub(super) fn gone(
     let deletes = pair.settings.deletes == Deletes::Propagate && asked.is_none();
     if best == row.generation && was_newest && deletes {
         // What is the same elsewhere goes with it; once the look has ended, if it is not too much.
-        for other in others.iter().filter(|other| other.generation == best) {
+        // What somebody asked for stays there.
+        let asked = |other: &Have| row.wants.contains(&(other.site, true));
+        for other in others.iter().filter(|other| other.generation == best && !asked(other)) {
             let ways = (other.site, other.site);
             let job = belonging.job(unit, &row, ways, moment.now)?;
             let guarded = pair.settings.max_delete.files > 0;
@@ -523,18 +573,7 @@ pub(super) fn gone(
         }
         return Ok(true);
     }
-    if best != row.generation {
-        // What the newest content was is lost. Of contents that nobody compared, one is the file.
-        let mut left: Vec<&&Have> = others.iter().filter(|o| o.generation == best).collect();
-        if best <= UNKNOWN {
-            left.truncate(1);
-        }
-        unit.set_generation(row.id, row.generation, left[0].size)?;
-        for other in left {
-            unit.put_have(row.id, &Have { generation: row.generation, ..(*other).clone() })?;
-            unit.drop_job(row.id, other.site)?;
-        }
-    }
+    promote(unit, row.id)?;
     let brought = asked.unwrap_or_else(|| belonging.rule(here));
     let alike = others.iter().any(|other| belonging.alike(here).contains(&other.site));
     if brought && !alike {

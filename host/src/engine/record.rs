@@ -21,7 +21,7 @@ use super::recorded::Recorded;
 use super::transfer::{Finished, Outcome, Route};
 use super::twins;
 use crate::catalog::{
-    Claimed, GONE, Job, JobError, JobState, Millis, Result, STALE, Sqlite, UNKNOWN, Unit,
+    Claimed, Job, JobError, JobState, Millis, Result, STALE, Sqlite, UNKNOWN, Unit,
 };
 use crate::sites::OpenRoot;
 
@@ -220,13 +220,20 @@ struct Writing<'a> {
 impl Writing<'_> {
     fn write(&self, unit: &mut dyn Unit, finished: Finished) -> Result<()> {
         let file = finished.claimed.file;
-        let over = matches!(finished.outcome, Outcome::Done { .. } | Outcome::Removed);
+        let done = matches!(finished.outcome, Outcome::Done { .. });
+        let generation = finished.claimed.generation;
         self.record(unit, finished)?;
-        if !over && let Some(row) = unit.file_by_id(file)? {
-            // It may not be wanted any more: whoever said so found it under way.
-            drop_unwanted(unit, &row)?;
+        if done && unit.generation(file)? == Some(generation) {
+            return Ok(());
         }
-        Ok(())
+        let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
+        if plan::is_nowhere(&row) {
+            return plan::forget(unit, &row);
+        }
+        // Whoever found it under way left it as it was: it may not be wanted any more, or be newer
+        // elsewhere.
+        self.pair.belonging.reroute(unit, &row)?;
+        drop_unwanted(unit, &row)
     }
 
     fn record(&self, unit: &mut dyn Unit, finished: Finished) -> Result<()> {
@@ -315,7 +322,7 @@ impl Writing<'_> {
                 let winner = conflicts::winner(self.pair, &claimed, self.route.to, &destination);
                 if let (Some(side), Some(row)) = (winner, unit.file_by_id(claimed.file)?) {
                     let (keep, now) = (self.pair.site(side), self.moment.now);
-                    conflicts::resolve(unit, &self.pair.belonging, &row, keep, now)?;
+                    conflicts::resolve_between(unit, &self.pair.belonging, &row, (keep, to), now)?;
                 }
                 Ok(())
             }
@@ -335,11 +342,9 @@ impl Writing<'_> {
     fn removed(&self, unit: &mut dyn Unit, claimed: &Claimed) -> Result<()> {
         unit.drop_job(claimed.file, claimed.job.to)?;
         unit.drop_have(claimed.file, claimed.job.to)?;
-        let Some(row) = unit.file_by_id(claimed.file)? else { return Ok(()) };
-        if row.haves.iter().any(|have| have.generation != GONE) {
-            return Ok(());
-        }
-        plan::forget(unit, &row)
+        // Elsewhere may be what is none of this content, and stays.
+        plan::promote(unit, claimed.file)?;
+        self.pair.belonging.settle_file(unit, claimed.file, self.moment.now).map(|_| ())
     }
 
     /// The source has new content, unless a survey has told so already.

@@ -12,6 +12,7 @@ use sitesync_provider::{DeleteOptions, ErrorKind, Kind, join};
 
 use super::belonging::{Belonging, here};
 use super::place::{Place, RootAt, Trouble, for_each, one_storage};
+use super::plan;
 use super::schedule::Engine;
 use super::trash::keeps_for;
 use crate::catalog::{self, FileRow, GONE, Have, JobState, Millis, RootId, SiteId, UNKNOWN, Unit};
@@ -464,23 +465,13 @@ fn forgotten(
             unit.drop_have(row.id, have.site)?;
         }
     }
-    let Some(best) = best else {
+    if best.is_none() {
         row.haves.iter().try_for_each(|have| unit.drop_have(row.id, have.site))?;
-        row.jobs.iter().try_for_each(|job| unit.drop_job(row.id, job.to))?;
-        return unit.forget_file(row.id);
-    };
-    if best != row.generation {
-        // What the newest content was is lost. Of contents that nobody compared, one is the file.
-        let mut left: Vec<&&Have> = others.iter().filter(|have| have.generation == best).collect();
-        if best <= UNKNOWN {
-            left.truncate(1);
-        }
-        unit.set_generation(row.id, row.generation, left[0].size)?;
-        for other in left {
-            unit.put_have(row.id, &Have { generation: row.generation, ..(*other).clone() })?;
-            unit.drop_job(row.id, other.site)?;
-        }
+        // What is under way ends first, and finds that it is nowhere.
+        let left = find(unit)?.filter(plan::is_nowhere);
+        return left.map_or(Ok(()), |row| plan::forget(unit, &row));
     }
+    plan::promote(unit, row.id)?;
     if let Some(row) = find(unit)? {
         belonging.settle(unit, &row, now)?;
     }

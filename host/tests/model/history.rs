@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sitesync::catalog::{FileRow, FileState, GONE, Job, JobState, STALE, SiteId};
-use sitesync::settings::Conflicts;
+use sitesync::settings::{Conflicts, Deletes};
 use sitesync_provider::Bytes;
 use tokio::runtime::{Builder, Runtime};
 
 use super::host::{Ended, Host, Known};
-use super::steps::{Machine, Script, Site, Step, Trouble, What};
+use super::steps::{Deed, Machine, Script, Site, Step, Trouble, What};
 use super::world::{File, Limits, World};
 
 /// How long a call may hang where one does; else as good as for ever.
@@ -57,7 +57,8 @@ pub(crate) fn play(ground: &mut Ground, script: &Script, trace: bool) -> Result<
     let world = World::new(number, &script.ground, trace);
     let hosts = Machine::ALL.map(|machine| Host::new(machine, number, script));
     let known = Default::default();
-    let mut history = History { world: world.clone(), hosts, known, ground, script };
+    let mut history =
+        History { world: world.clone(), hosts, known, ground, script, doomed: Vec::new() };
     let played = history.play();
     World::end(number);
     played.map_err(|what| {
@@ -73,6 +74,9 @@ struct History<'a> {
     known: [Known; 2],
     ground: &'a mut Ground,
     script: &'a Script,
+    /// What people deleted that every machine was to delete everywhere: paths, and how often people
+    /// had touched them by then.
+    doomed: Vec<(&'static str, u32)>,
 }
 
 type Checked = Result<(), String>;
@@ -83,7 +87,10 @@ impl History<'_> {
             self.world.lock().tell(format_args!("== step {at}"));
             let done = match step {
                 Step::Person(deed) => {
-                    self.world.lock().does(*deed);
+                    let doomed = self.dooms(*deed);
+                    let mut state = self.world.lock();
+                    state.does(*deed);
+                    self.doomed.extend(doomed.map(|path| (path, state.deeds[path])));
                     Ok(())
                 }
                 Step::Order(machine, order) => {
@@ -96,7 +103,59 @@ impl History<'_> {
             };
             done.and_then(|()| self.nothing_lost()).map_err(|what| format!("step {at}: {what}"))?;
         }
-        self.rest().map_err(|what| format!("at rest: {what}"))
+        let rested = self.rest().and_then(|()| self.deletes_travelled());
+        rested.map_err(|what| format!("at rest: {what}"))
+    }
+
+    /// Whether a deletion is one that travels: all who know the file know it as it is everywhere, are
+    /// to delete it, and nobody asked for it anywhere.
+    fn dooms(&self, deed: Deed) -> Option<&'static str> {
+        let Deed::Delete { site, path } = deed else { return None };
+        let (state, ground) = (self.world.lock(), &self.script.ground);
+        // Who learns of the file in the meantime is to delete it as well.
+        if ground.deletes != [Deletes::Propagate; 2] {
+            return None;
+        }
+        let mut knows = false;
+        for machine in Machine::ALL {
+            let known = &self.known[machine as usize];
+            let Some((_, row)) = known.files.iter().find(|(p, _)| p == path) else {
+                let has = |site: Site| state.stores[site as usize].files.contains_key(path);
+                if ground.sites(machine).into_iter().any(|at| at != Site::Cloud && has(at)) {
+                    return None;
+                }
+                continue;
+            };
+            let mut sites = ground.sites(machine).into_iter();
+            let as_it_is = sites.all(|site| {
+                let file = state.stores[site as usize].files.get(path);
+                let have = synced(row, known.key(site));
+                file.is_some() && file.map(|file| &file.version) == have.map(|have| &have.version)
+            });
+            if !as_it_is || !row.wants.is_empty() {
+                return None;
+            }
+            knows |= ground.sites(machine).contains(&site);
+        }
+        knows.then_some(path)
+    }
+
+    /// What was deleted where it was known is gone everywhere, unless people did more to it.
+    fn deletes_travelled(&self) -> Checked {
+        let state = self.world.lock();
+        if state.lied || state.misled || self.script.wants_anything() {
+            return Ok(());
+        }
+        for (path, deeds) in self.doomed.iter().filter(|(path, n)| state.deeds[*path] == *n) {
+            let left = Site::ALL
+                .into_iter()
+                .find(|site| state.stores[*site as usize].files.contains_key(*path));
+            if let Some(site) = left {
+                let name = site.name();
+                return Err(format!("'{path}' was deleted, and is at {name} ({deeds} deeds)"));
+            }
+        }
+        Ok(())
     }
 
     /// A pass in which things go wrong.
@@ -126,9 +185,9 @@ impl History<'_> {
         let known = &self.known[machine as usize];
         let (mut limits, ground) = (Limits::default(), &self.script.ground);
         for (path, row) in &known.files {
-            for site in machine.sites() {
+            for site in ground.sites(machine) {
                 let key = known.key(site);
-                let ends = machine.sites().map(|site| known.key(site));
+                let ends = [known.key(machine.own()), known.key(Site::Cloud)];
                 // What was on its way when somebody asked may arrive, and what is torn is mended.
                 let on_its_way =
                     row.jobs.iter().any(|j| j.to == key && j.state == JobState::InProgress)
@@ -336,7 +395,7 @@ impl History<'_> {
         Err("it does not come to rest".to_owned())
     }
 
-    fn contents(&self) -> [BTreeMap<String, String>; 3] {
+    fn contents(&self) -> [BTreeMap<String, String>; 4] {
         let state = self.world.lock();
         Site::ALL.map(|site| {
             let files = &state.stores[site as usize].files;
@@ -349,54 +408,68 @@ impl History<'_> {
         files.filter(|(_, row)| !row.jobs.is_empty()).map(|(path, _)| path.clone()).collect()
     }
 
-    /// Both ends are equal, but for conflicts and for what the rules keep apart; and the catalog
-    /// says what there is.
+    /// What belongs at a site is there in its newest content, but for conflicts and for what the
+    /// rules keep apart; and the catalog says what there is.
     fn converged(&self, machine: Machine) -> Checked {
         let known = &self.known[machine as usize];
         let state = self.world.lock();
-        let m = machine as usize;
-        let [own, cloud] = machine.sites().map(|site| &state.stores[site as usize].files);
+        let ground = &self.script.ground;
+        let sites = ground.sites(machine);
+        let at = |site: Site, path: &str| state.stores[site as usize].files.get(path);
         let ours = |path: &str| path.starts_with(sitesync_provider::OURS);
-        let mut paths: Vec<&String> = own.keys().chain(cloud.keys()).collect();
+        let mut paths: Vec<&String> =
+            sites.iter().flat_map(|site| state.stores[*site as usize].files.keys()).collect();
         paths.sort();
         paths.dedup();
         for path in paths.into_iter().filter(|path| !ours(path)) {
             let Some((_, row)) = known.files.iter().find(|(p, _)| p == path) else {
                 return Err(format!("'{path}' is not known"));
             };
-            for site in machine.sites() {
-                let key = known.key(site);
+            let mut there: Vec<&File> = Vec::new();
+            let mut newest = None;
+            for site in &sites {
+                let key = known.key(*site);
                 let have = row.haves.iter().find(|h| h.site == key && h.generation != GONE);
-                let there = state.stores[site as usize].files.get(path);
-                if have.map(|have| &have.version) != there.map(|file| &file.version) {
+                let file = at(*site, path);
+                if have.map(|have| &have.version) != file.map(|file| &file.version) {
                     let name = site.name();
-                    return Err(format!("'{path}' at {name} is {there:?}, and known as {have:?}"));
+                    return Err(format!("'{path}' at {name} is {file:?}, and known as {have:?}"));
+                }
+                there.extend(file);
+                if have.is_some_and(|have| have.generation == row.generation) {
+                    newest = file;
                 }
             }
             let conflict = row.jobs.iter().any(|job| job.state == JobState::Conflict);
-            let ground = &self.script.ground;
-            let [at_own, at_cloud] = machine.sites().map(|site| asked(row, known.key(site)));
-            let right = match (own.get(path), cloud.get(path)) {
-                (Some(a), Some(b)) if conflict => {
-                    a.content != b.content && !self.decides(machine, [a, b])
+            let right = |site: &Site| {
+                let asked = asked(row, known.key(*site));
+                // What lies behind a site where it is not wanted can't be brought.
+                let far = ground.neighbours(machine, *site).all(|other| {
+                    let have = row.haves.iter().find(|h| h.site == known.key(other));
+                    have.is_none_or(|have| have.generation != row.generation)
+                });
+                match at(*site, path) {
+                    Some(file) if newest.is_some_and(|new| new.content == file.content) => true,
+                    Some(_) => asked == Some(false) || far,
+                    None => !asked.unwrap_or(ground.rule(machine, *site)) || far,
                 }
-                (Some(a), Some(b)) => {
-                    a.content == b.content || [at_own, at_cloud].contains(&Some(false))
-                }
-                (Some(_), None) => !at_cloud.unwrap_or(ground.upload[m]) && !conflict,
-                (None, _) => !at_own.unwrap_or(ground.download[m]) && !conflict,
+            };
+            let right = if conflict {
+                there.iter().any(|file| file.content != there[0].content)
+                    && !self.decides(machine, &there)
+            } else {
+                sites.iter().all(right)
             };
             if !right {
-                let ends = [own.get(path), cloud.get(path)];
-                return Err(format!("'{path}' did not converge: {ends:#?}, {row:#?}"));
+                return Err(format!("'{path}' did not converge: {there:#?}, {row:#?}"));
             }
-            if let Some(job) = row.jobs.iter().find(|job| job.state != JobState::Conflict) {
-                return Err(format!("'{path}' is at rest, and has work: {job:?}"));
+            // What is to be compared with a side of a conflict waits for its end.
+            if let Some(job) = row.jobs.first().filter(|_| !conflict) {
+                return Err(format!("'{path}' is at rest, and has work: {job:?}, {row:#?}"));
             }
         }
         for (path, row) in &known.files {
-            let there = |files: &BTreeMap<_, _>| files.contains_key(path);
-            if !there(own) && !there(cloud) {
+            if sites.iter().all(|site| at(*site, path).is_none()) {
                 return Err(format!("'{path}' is nowhere, and known: {row:?}"));
             }
         }
@@ -406,13 +479,16 @@ impl History<'_> {
 
 impl History<'_> {
     /// Whether the settings say which of two contents is kept, or that both are.
-    fn decides(&self, machine: Machine, [a, b]: [&File; 2]) -> bool {
+    fn decides(&self, machine: Machine, there: &[&File]) -> bool {
         let ground = &self.script.ground;
-        let told = machine.sites().iter().all(|site| ground.keeps_mtime[*site as usize]);
+        let told = ground.sites(machine).iter().all(|site| ground.keeps_mtime[*site as usize]);
+        let mut times: Vec<i64> = there.iter().map(|file| file.mtime_ns).collect();
+        times.sort_unstable();
+        times.dedup();
         match ground.conflicts[machine as usize] {
             Conflicts::Ask => false,
             Conflicts::ActiveWins | Conflicts::RemoteWins | Conflicts::KeepBoth => true,
-            Conflicts::Newest => told && a.mtime_ns != b.mtime_ns,
+            Conflicts::Newest => told && times.len() == there.len(),
         }
     }
 }

@@ -128,7 +128,10 @@ impl Host {
             if script.ground.guarded[m] { LOW_GUARDS } else { "" },
             machine.own().name(),
         );
-        for site in machine.sites() {
+        if script.ground.sites(machine).contains(&Site::Nas) {
+            text += "always_accessible_on = [\"nas\"]\n";
+        }
+        for site in script.ground.sites(machine) {
             let name = site.name();
             text += &format!(
                 "[sites.{name}]\nprovider = \"world\"\nworld = {number}\n\

@@ -15,13 +15,17 @@ pub(crate) enum Site {
     Studio,
     Cloud,
     Local,
+    /// Where everything of the studio's is to be as well, in some histories.
+    Nas,
 }
 
 impl Site {
-    pub(crate) const ALL: [Site; 3] = [Site::Studio, Site::Cloud, Site::Local];
+    pub(crate) const ALL: [Site; 4] = [Site::Studio, Site::Cloud, Site::Local, Site::Nas];
+    /// Those of every history.
+    const FIRST: [Site; 3] = [Site::Studio, Site::Cloud, Site::Local];
 
     pub(crate) fn name(self) -> &'static str {
-        ["studio", "cloud", "local"][self as usize]
+        ["studio", "cloud", "local", "nas"][self as usize]
     }
 }
 
@@ -39,7 +43,8 @@ impl Machine {
         [Site::Studio, Site::Local][self as usize]
     }
 
-    pub(crate) fn sites(self) -> [Site; 2] {
+    /// The ends of its first pair.
+    fn ends(self) -> [Site; 2] {
         [self.own(), Site::Cloud]
     }
 }
@@ -219,14 +224,14 @@ pub(crate) struct Ground {
     /// It names the folders of what changed, as if it had changed with all beneath.
     pub(crate) vague_feed: bool,
     /// By site.
-    pub(crate) md5: [bool; 3],
-    pub(crate) keeps_mtime: [bool; 3],
+    pub(crate) md5: [bool; 4],
+    pub(crate) keeps_mtime: [bool; 4],
     /// A reader sees what is in the file now, not what was when it was opened.
-    pub(crate) mixed_reads: [bool; 3],
+    pub(crate) mixed_reads: [bool; 4],
     /// The root is known by an id of its service's, and has no marker.
-    pub(crate) lasting: [bool; 3],
+    pub(crate) lasting: [bool; 4],
     /// What was written is durable only after a flush. Never the cloud.
-    pub(crate) flush: [bool; 3],
+    pub(crate) flush: [bool; 4],
     /// By machine: who wins where both ends changed, and whether deletes travel.
     pub(crate) conflicts: [Conflicts; 2],
     pub(crate) deletes: [Deletes; 2],
@@ -237,9 +242,39 @@ pub(crate) struct Ground {
     /// What hosts replace or delete goes to a trash. Always, where they may do so with what people
     /// made.
     pub(crate) keeps: bool,
+    /// Everything of machine A's is to be at a third site as well.
+    pub(crate) third: bool,
 }
 
 impl Ground {
+    /// The sites that a machine works with: where its people are, the cloud, and maybe a third.
+    pub(crate) fn sites(&self, machine: Machine) -> Vec<Site> {
+        let mut sites = machine.ends().to_vec();
+        if self.third && machine == Machine::A {
+            sites.push(Site::Nas);
+        }
+        sites
+    }
+
+    /// The sites from which a machine brings files to one of its sites.
+    pub(crate) fn neighbours(&self, machine: Machine, site: Site) -> impl Iterator<Item = Site> {
+        let beside = self.download[machine as usize];
+        self.sites(machine).into_iter().filter(move |other| {
+            // What is not to come where people work goes from the cloud to the third site.
+            let past = [site, *other].contains(&Site::Nas) && [site, *other].contains(&Site::Cloud);
+            *other != site && !(past && beside)
+        })
+    }
+
+    /// Whether everything comes to a site of a machine's by itself.
+    pub(crate) fn rule(&self, machine: Machine, site: Site) -> bool {
+        match site {
+            Site::Nas => true,
+            Site::Cloud => self.upload[machine as usize],
+            Site::Studio | Site::Local => self.download[machine as usize],
+        }
+    }
+
     /// Whether this machine may put what people made into a trash, where it meets other content.
     pub(crate) fn replaces(&self, machine: Machine) -> bool {
         let conflicts = self.conflicts[machine as usize];
@@ -312,6 +347,19 @@ impl Script {
 }
 
 impl Script {
+    /// Whether somebody asks for a file at a site, or that it be not there.
+    pub(crate) fn wants_anything(&self) -> bool {
+        let wants = |order: &Order| matches!(order, Order::Want { .. });
+        self.steps.iter().any(|step| match step {
+            Step::Person(_) => false,
+            Step::Order(_, order) => wants(order),
+            Step::Pass { troubles, .. } => troubles.iter().any(|trouble| match &trouble.what {
+                What::Asked { order, .. } => wants(order),
+                _ => false,
+            }),
+        })
+    }
+
     /// What people decided: the settings of each machine, and what they ask of it on the way.
     fn decide(&mut self, chance: &Chance) {
         let ground = &mut self.ground;
@@ -327,9 +375,16 @@ impl Script {
             ground.guarded[m] = chance.one_in(4);
         }
         ground.asked = chance.one_in(2);
+        ground.third = chance.one_in(3);
+        if ground.third {
+            let nas = Site::Nas as usize;
+            ground.keeps_mtime[nas] = !chance.one_in(5);
+            ground.flush[nas] = chance.one_in(2);
+        }
         let propagates = ground.deletes.contains(&Deletes::Propagate);
         let replaces = ground.asked || Machine::ALL.iter().any(|m| ground.replaces(*m));
         ground.keeps = propagates || replaces || chance.one_in(2);
+        let ground = &*ground;
         let (asked, keeps) = (ground.asked, ground.keeps);
         for step in &mut self.steps {
             let Step::Pass { machines, troubles } = step else { continue };
@@ -342,9 +397,18 @@ impl Script {
                     *kind = ErrorKind::Interrupted;
                 }
             }
+            // A lie has what is there written once more. With a power cut that nobody remembers, what
+            // is torn then looks like news: of two things that no storage does, one is enough.
+            if troubles.iter().any(|trouble| matches!(trouble.what, What::Lies { .. })) {
+                for trouble in troubles.iter_mut() {
+                    if let What::Crash { power_cut, .. } = &mut trouble.what {
+                        *power_cut = None;
+                    }
+                }
+            }
             for call in [Call::Delete, Call::Rename] {
                 if chance.one_in(16) {
-                    let site = chance.of(&chance.of(machines).sites());
+                    let site = chance.of(&ground.sites(chance.of(machines)));
                     let kind = chance.of(ErrorKind::ALL);
                     // What can never be renamed stays a conflict.
                     let never = call == Call::Rename
@@ -356,23 +420,33 @@ impl Script {
                     troubles.push(Trouble { nth: 1, what });
                 }
             }
+            if ground.third && machines.contains(&Machine::A) {
+                self::nas(chance, troubles);
+            }
             if asked && chance.one_in(3) {
                 let machine = chance.of(machines);
-                let what = What::Asked { machine, order: order(chance, machine) };
+                let what = What::Asked { machine, order: order(chance, machine, ground) };
                 troubles.push(Trouble { nth: chance.nth(60), what });
+            }
+        }
+        if ground.third {
+            for _ in 0..chance.below(4) {
+                let deed = at_nas(deed(chance, true));
+                self.steps.insert(1 + chance.below(self.steps.len()), Step::Person(deed));
             }
         }
         let orders = if asked { 1 + chance.below(8) } else { 0 };
         for _ in 0..orders {
             let at = 1 + chance.below(self.steps.len());
             let machine = chance.of(&Machine::ALL);
-            self.steps.insert(at, Step::Order(machine, order(chance, machine)));
+            self.steps.insert(at, Step::Order(machine, order(chance, machine, ground)));
         }
     }
 }
 
-fn order(chance: &Chance, machine: Machine) -> Order {
-    let (path, all, site) = (chance.of(&PATHS), chance.one_in(2), chance.of(&machine.sites()));
+fn order(chance: &Chance, machine: Machine, ground: &Ground) -> Order {
+    let (path, all, site) =
+        (chance.of(&PATHS), chance.one_in(2), chance.of(&ground.sites(machine)));
     match chance.below(16) {
         0..5 => {
             let wanted = chance.of(&[Some(true), Some(true), Some(false), Some(false), None]);
@@ -387,6 +461,37 @@ fn order(chance: &Chance, machine: Machine) -> Order {
     }
 }
 
+/// What goes wrong at the third site.
+fn nas(chance: &Chance, troubles: &mut Vec<Trouble>) {
+    let site = Site::Nas;
+    let kind = chance.of(&[ErrorKind::RootUnavailable, ErrorKind::Unexpected, ErrorKind::Timeout]);
+    let what = match chance.below(8) {
+        0 => What::Offline { site, kind },
+        1 => What::Unmounted { site },
+        2 => What::Fails { site, call: chance.of(&Call::ALL), kind, after: false },
+        3 => {
+            let deed = at_nas(deed(chance, false));
+            What::Person { site, call: chance.of(&Call::ALL), deed }
+        }
+        _ => return,
+    };
+    troubles.push(Trouble { nth: if chance.one_in(2) { 1 } else { chance.nth(30) }, what });
+}
+
+/// The same, at the third site.
+fn at_nas(deed: Deed) -> Deed {
+    let site = Site::Nas;
+    match deed {
+        Deed::Publish { path, bytes, .. } => Deed::Publish { site, path, bytes },
+        Deed::PublishTwice { sites, path, bytes } => {
+            Deed::PublishTwice { sites: [sites[0], site], path, bytes }
+        }
+        Deed::Edit { path, same_size, .. } => Deed::Edit { site, path, same_size },
+        Deed::Delete { path, .. } => Deed::Delete { site, path },
+        Deed::Rename { from, to, .. } => Deed::Rename { site, from, to },
+    }
+}
+
 fn reach(chance: &Chance, path: &'static str, site: Site) -> Reach {
     match chance.below(8) {
         0 => Reach::Host,
@@ -397,8 +502,14 @@ fn reach(chance: &Chance, path: &'static str, site: Site) -> Reach {
     }
 }
 
+/// The fourth site came later, and is of the plainest kind.
+fn of_three(mut draw: impl FnMut() -> bool) -> [bool; 4] {
+    let three = [0; 3].map(|_| draw());
+    [three[0], three[1], three[2], false]
+}
+
 fn ground(chance: &Chance) -> Ground {
-    let mut flush = [0; 3].map(|_| !chance.one_in(3));
+    let mut flush = of_three(|| !chance.one_in(3));
     flush[Site::Cloud as usize] = false;
     Ground {
         upload: [0; 2].map(|_| !chance.one_in(4)),
@@ -408,16 +519,17 @@ fn ground(chance: &Chance) -> Ground {
         recursive: chance.one_in(2),
         feed: chance.one_in(3),
         vague_feed: false,
-        md5: [0; 3].map(|_| chance.one_in(3)),
-        keeps_mtime: [0; 3].map(|_| !chance.one_in(5)),
-        mixed_reads: [0; 3].map(|_| chance.one_in(2)),
-        lasting: [0; 3].map(|_| chance.one_in(3)),
+        md5: of_three(|| chance.one_in(3)),
+        keeps_mtime: of_three(|| !chance.one_in(5)),
+        mixed_reads: of_three(|| chance.one_in(2)),
+        lasting: of_three(|| chance.one_in(3)),
         flush,
         conflicts: [Conflicts::Ask; 2],
         deletes: [Deletes::Keep; 2],
         guarded: [false; 2],
         asked: false,
         keeps: false,
+        third: false,
     }
 }
 
@@ -436,10 +548,10 @@ fn step(chance: &Chance, at: usize, ground: &Ground) -> Step {
 }
 
 fn deed(chance: &Chance, early: bool) -> Deed {
-    let (site, path, bytes) = (chance.of(&Site::ALL), chance.of(&PATHS), 8 + chance.below(17));
+    let (site, path, bytes) = (chance.of(&Site::FIRST), chance.of(&PATHS), 8 + chance.below(17));
     match chance.below(if early { 5 } else { 12 }) {
         0..4 => Deed::Publish { site, path, bytes },
-        4 => Deed::PublishTwice { sites: [site, chance.of(&Site::ALL)], path, bytes },
+        4 => Deed::PublishTwice { sites: [site, chance.of(&Site::FIRST)], path, bytes },
         5..8 => Deed::Edit { site, path, same_size: chance.one_in(2) },
         8..10 => Deed::Delete { site, path },
         _ => Deed::Rename { site, from: path, to: chance.of(&PATHS) },
@@ -448,7 +560,7 @@ fn deed(chance: &Chance, early: bool) -> Deed {
 
 fn trouble(chance: &Chance, machines: &[Machine], ground: &Ground) -> Trouble {
     let machine = chance.of(machines);
-    let site = chance.of(&machine.sites());
+    let site = chance.of(&machine.ends());
     let after = chance.one_in(2);
     let what = match chance.below(26) {
         0..6 => {

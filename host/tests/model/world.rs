@@ -91,7 +91,7 @@ pub(crate) enum Twist {
 
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) stores: [Store; 3],
+    pub(crate) stores: [Store; 4],
     /// Every version that there ever was: where, and of what content.
     pub(crate) versions: HashMap<String, (Site, String, Bytes)>,
     /// Everything that was ever whole.
@@ -101,10 +101,14 @@ pub(crate) struct State {
     pub(crate) wrong: Vec<String>,
     /// By machine: what it may not do in this pass.
     pub(crate) limits: [Limits; 2],
-    /// Conflicts in which a person said which content is kept, by machine.
-    pub(crate) resolved: BTreeSet<(Machine, String)>,
-    /// Whether something was said not to be there that is.
+    /// Conflicts in which a person said which site's content is kept, by machine.
+    resolved: BTreeSet<(Machine, String, Site)>,
+    /// Whether something was said not to be there that is,
     pub(crate) lied: bool,
+    /// or to be other than it is, or whether a catalog was set back.
+    pub(crate) misled: bool,
+    /// How often people did something to a path.
+    pub(crate) deeds: BTreeMap<String, u32>,
     ground: Ground,
     /// By machine: which life of it may act. Calls of an earlier one never answer.
     lives: [u64; 2],
@@ -149,6 +153,8 @@ impl World {
             limits: Default::default(),
             resolved: BTreeSet::new(),
             lied: false,
+            misled: false,
+            deeds: BTreeMap::new(),
             ground: ground.clone(),
             lives: [0; 2],
             troubles: Vec::new(),
@@ -203,7 +209,10 @@ impl World {
                 What::Hangs { after: false, .. } => hangs = true,
                 What::Hangs { .. } => after = Some(None),
                 What::Truncates { .. } => twist = Twist::Truncate,
-                What::Lies { larger, .. } => twist = Twist::Lie { larger },
+                What::Lies { larger, .. } => {
+                    state.misled = true;
+                    twist = Twist::Lie { larger };
+                }
                 What::Person { deed, .. } => state.does(deed),
                 What::Asked { machine, order } => {
                     // What it does in the rest of this pass may be as before, or as it was told.
@@ -335,8 +344,8 @@ impl State {
     /// A person asked something of a machine.
     pub(crate) fn asked(&mut self, machine: Machine, order: Order, done: bool) {
         self.tell(format_args!("-- {machine:?} is asked: {order:?}: {done}"));
-        if let (Order::Resolve { path, .. }, true) = (order, done) {
-            self.resolved.insert((machine, path.to_owned()));
+        if let (Order::Resolve { path, keep }, true) = (order, done) {
+            self.resolved.insert((machine, path.to_owned(), keep));
         }
     }
 
@@ -474,17 +483,18 @@ impl State {
         old: &File,
         mtime_ns: Option<i64>,
     ) -> bool {
-        let newest = || {
-            let told = machine.sites().iter().all(|site| self.ground.keeps_mtime[*site as usize]);
-            told && mtime_ns.is_some_and(|mtime| mtime > old.mtime_ns)
-        };
+        let told = self.ground.keeps_mtime[site as usize];
+        let newer = told && mtime_ns.is_some_and(|mtime| mtime > old.mtime_ns);
         let by_rule = match self.ground.conflicts[machine as usize] {
             Conflicts::Ask | Conflicts::KeepBoth => false,
             Conflicts::ActiveWins => site != machine.own(),
-            Conflicts::RemoteWins => site == machine.own(),
-            Conflicts::Newest => newest(),
+            Conflicts::RemoteWins => site != Site::Cloud,
+            Conflicts::Newest => newer,
         };
-        by_rule || self.resolved.contains(&(machine, path.to_owned()))
+        let said = |(by, of, keep): &(Machine, String, Site)| {
+            *by == machine && of == path && *keep != site
+        };
+        by_rule || self.resolved.iter().any(said)
     }
 
     /// A host replaces or deletes a file, and must have said that it is to be kept.
@@ -502,7 +512,9 @@ impl State {
     fn touches(&mut self, by: (Machine, Call), site: Site, path: &str, old: &File) {
         let limits = &mut self.limits[by.0 as usize];
         let key = (site, format!("{path} {}", old.version));
-        if !limits.guarded.remove(&key) {
+        // What was let go on its way to where people work goes on from there.
+        let goes_on = self.ground.third && by.1 == Call::Finish && site != by.0.own();
+        if !limits.guarded.remove(&key) || goes_on {
             return;
         }
         let touched = limits.touched.entry((site, by.1)).or_default();
@@ -603,6 +615,7 @@ impl State {
     }
 
     fn place(&mut self, site: Site, path: &str, content: Bytes) {
+        *self.deeds.entry(path.to_owned()).or_default() += 1;
         self.release(site, path);
         self.precious.insert((path.to_owned(), content.clone()));
         self.put(site, path, content, None);
@@ -610,6 +623,7 @@ impl State {
 
     /// A person deletes or replaces what is there, which is precious no more.
     fn release(&mut self, site: Site, path: &str) {
+        *self.deeds.entry(path.to_owned()).or_default() += 1;
         if let Some(file) = self.take(site, path) {
             self.precious.remove(&(path.to_owned(), file.content));
         }
@@ -640,6 +654,7 @@ impl State {
     /// The site's machine loses power: what is not durable is as before, or torn. Returns the
     /// versions that are no more.
     pub(crate) fn power_cut(&mut self, site: Site) -> Vec<String> {
+        self.misled = true;
         let doubtful: Vec<String> = self.stores[site as usize]
             .files
             .iter()

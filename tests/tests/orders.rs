@@ -1,0 +1,182 @@
+//! Asking for files, waiting for them, and asking why they are not there: with a service and without.
+
+use std::process::Child;
+
+use serde_json::Value;
+use sitesync_tests::bench::{Bench, Run, until};
+
+/// The remote site has a published sequence; it comes to the active site on request only.
+fn published_there() -> Bench {
+    let bench = Bench::with(&[("sync", "retry_count = 1")]);
+    for frame in 1001..=1004 {
+        let path = format!("there/shots/sh010/publish/render/beauty/v001/b.{frame}.exr");
+        bench.write(&path, format!("frame {frame}"));
+    }
+    bench.write("there/notes/todo.txt", "buy milk");
+    bench.sync().ends(0).sums(0, 0, 0);
+    bench
+}
+
+const BEAUTY: &str = "shots/sh010/beauty/v001/exr";
+
+fn frames_here(bench: &Bench) -> usize {
+    let path = |frame: &u32| format!("here/shots/sh010/publish/render/beauty/v001/b.{frame}.exr");
+    (1001..=1004).filter(|frame| bench.read(&path(frame)).is_some()).count()
+}
+
+fn serve(bench: &Bench) -> Child {
+    let service = bench.start(&["serve"]);
+    until("the door is open", || bench.path("state/door").exists());
+    service
+}
+
+fn end(mut service: Child) {
+    service.kill().unwrap();
+    service.wait().unwrap();
+}
+
+fn why(bench: &Bench, file: &str, site: &str) -> Value {
+    let told = bench.run(&["why", "demo", file, "--site", site, "--json"]).ends(0);
+    told.last()["sites"][0].clone()
+}
+
+fn says(site: &Value, key: &str, words: &str) {
+    let text = site[key].as_str().unwrap_or_default();
+    assert!(text.contains(words), "{key}: {text:?} does not say {words:?}");
+}
+
+#[test]
+fn what_is_asked_for_comes_and_nothing_else() {
+    let bench = published_there();
+    bench.run(&["request", "demo", BEAUTY, "--site", "here"]).ends(0);
+    bench.sync().ends(0).sums(4, 0, 0);
+    assert_eq!(frames_here(&bench), 4);
+    assert_eq!(bench.read("here/notes/todo.txt"), None);
+    // What comes later belongs to it too.
+    bench.write("there/shots/sh010/publish/render/beauty/v001/b.1005.exr", "frame 1005");
+    bench.sync().ends(0).sums(1, 0, 0);
+}
+
+#[test]
+fn a_service_brings_what_is_asked_for_at_once() {
+    let bench = published_there();
+    let service = serve(&bench);
+    let asked = bench.run(&["request", "demo", BEAUTY, "--site", "here", "--json"]).ends(0);
+    assert_eq!(asked.last()["files"], 4);
+    until("the frames come", || frames_here(&bench) == 4);
+    end(service);
+}
+
+#[test]
+fn ensure_waits_with_a_service_and_works_without_one() {
+    let bench = published_there();
+    let ensured = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "60s"];
+    bench.run(&ensured).ends(0);
+    assert_eq!(frames_here(&bench), 4);
+    let service = serve(&bench);
+    let todo = ["ensure", "demo", "notes/todo.txt", "--site", "here", "--wait", "--timeout", "60s"];
+    bench.run(&todo).ends(0);
+    assert_eq!(bench.read("here/notes/todo.txt").as_deref(), Some("buy milk"));
+    end(service);
+}
+
+#[test]
+fn ensure_ends_with_4_when_it_takes_too_long() {
+    let bench = published_there();
+    bench.run(&["pause", "demo"]).ends(0);
+    let service = serve(&bench);
+    let ensured = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "1s"];
+    let late = bench.run(&ensured);
+    assert_eq!(late.code, 4, "{}", late.stderr);
+    says(&why(&bench, BEAUTY, "here"), "waits", "the project is paused since");
+    bench.run(&["resume", "demo"]).ends(0);
+    until("the frames come", || frames_here(&bench) == 4);
+    end(service);
+}
+
+#[test]
+fn ensure_ends_with_1_when_a_file_can_not_come() {
+    let bench = published_there();
+    // A folder stands where the file is to be.
+    std::fs::create_dir_all(bench.path("here/notes/todo.txt/in the way")).unwrap();
+    let todo = ["ensure", "demo", "notes/todo.txt", "--site", "here", "--wait", "--timeout", "60s"];
+    let failed = bench.run(&todo);
+    assert_eq!(failed.code, 1, "{}", failed.stderr);
+    assert!(failed.stderr.contains("notes/todo.txt"), "{}", failed.stderr);
+    says(&why(&bench, "notes/todo.txt", "here"), "standing", "given up");
+}
+
+#[test]
+fn why_tells_what_a_file_waits_for() {
+    let bench = published_there();
+    let here = why(&bench, "notes/todo.txt", "here");
+    says(&here, "standing", "nobody asked for it");
+    says(&here, "help", "sitesync request demo");
+    says(&why(&bench, "notes/todo.txt", "there"), "standing", "there");
+    bench.run(&["request", "demo", "notes/todo.txt", "--site", "here"]).ends(0);
+    let here = why(&bench, "notes/todo.txt", "here");
+    says(&here, "standing", "queued, from 'there'");
+    says(&here, "rule", "somebody asked for it");
+    says(&here, "waits", "nothing runs");
+    bench.run(&["remove", "demo", "notes/todo.txt", "--site", "here"]);
+    says(&why(&bench, "notes/todo.txt", "here"), "standing", "nothing brings it back by itself");
+}
+
+#[test]
+fn a_conflict_is_resolved_as_a_person_says() {
+    for (keep, content) in [("here", "ours"), ("there", "theirs")] {
+        let bench = Bench::new();
+        bench.write("here/a/plate.exr", "ours");
+        bench.write("there/a/plate.exr", "theirs");
+        bench.sync().ends(1).sums(0, 0, 1);
+        let conflict = bench.run(&["why", "demo", "a/plate.exr"]).ends(0);
+        assert!(conflict.stdout.contains("--keep"), "{}", conflict.stdout);
+        bench.run(&["resolve", "demo", "a/plate.exr", "--keep", keep]).ends(0);
+        bench.sync().ends(0).sums(1, 0, 0);
+        for site in ["here", "there"] {
+            let there = bench.read(&format!("{site}/a/plate.exr"));
+            assert_eq!(there.as_deref(), Some(content), "{keep} is kept, at {site}");
+        }
+        let again: Run = bench.run(&["resolve", "demo", "a/plate.exr", "--keep", keep]);
+        assert_eq!(again.code, 1, "it is in no conflict any more");
+    }
+}
+
+#[test]
+fn what_was_given_up_is_sent_again() {
+    let bench = Bench::new();
+    bench.write("here/a/b.exr", "b");
+    bench.write("there/a", "a file where a folder is to be");
+    bench.sync().ends(1).sums(0, 1, 0);
+    bench.remove("there/a");
+    let reset = ["reset", "demo", "--site", "there", "--state", "failed", "--json"];
+    assert_eq!(bench.run(&reset).ends(0).last()["files"], 1);
+    let ensured = ["ensure", "demo", "a/b.exr", "--site", "there", "--wait", "--timeout", "60s"];
+    bench.run(&ensured).ends(0);
+    // What is there is sent again where a site is named.
+    let again = bench.run(&["reset", "demo", "a/b.exr", "--site", "there", "--json"]).ends(0);
+    assert_eq!(again.last()["files"], 1);
+    bench.sync().ends(0).sums(1, 0, 0);
+}
+
+#[test]
+fn what_is_urgent_comes_first() {
+    let bench = published_there();
+    bench.run(&["request", "demo", "**", "--site", "here"]).ends(0);
+    bench.run(&["priority", "demo", "notes/todo.txt", "--to", "900"]).ends(0);
+    let first = bench.run(&["queue", "demo", "--limit", "1", "--json"]).ends(0).last();
+    assert_eq!(first["path"], "{root[work]}/notes/todo.txt");
+}
+
+#[test]
+fn what_does_not_exist_is_told_by_name() {
+    let bench = published_there();
+    let wrong = bench.run(&["request", "demo", "shots/**", "no/such/one", "--site", "here"]);
+    assert_ne!(wrong.code, 0);
+    assert!(wrong.stderr.contains("no/such/one"), "{}", wrong.stderr);
+    let queue = bench.run(&["queue", "demo", "--json"]).ends(0);
+    assert!(queue.lines().is_empty(), "nothing was done: {}", queue.stdout);
+    let site = bench.run(&["request", "demo", "shots/**", "--site", "hare"]);
+    assert_eq!(site.code, 2);
+    assert!(site.stderr.contains("did you mean 'here'?"), "{}", site.stderr);
+}
