@@ -68,7 +68,7 @@ fn a_sequence_with_a_hole_is_told_and_queued() {
     let run = publish(&bench, &[&format!("here/{RENDER}"), "--priority", "80"]).ends(0);
     assert_eq!(
         run.stdout,
-        "shots/sh010/renderMain/v003/exr: 99 files, 1.0 KB\n  \
+        "shots/sh010/renderMain/v003/exr: 99 files, 990 B\n  \
          demo_sh010_renderMain_v003.####.exr 1001-1100, 1057 missing\n\
          99 files published at 'here' (99 new); 99 transfers queued\n"
     );
@@ -90,7 +90,9 @@ fn a_sequence_with_a_hole_is_told_and_queued() {
 #[test]
 fn a_service_brings_it_at_once() {
     let bench = Bench::with(SLOW);
+    bench.write("here/found.ma", "one");
     let service = Service::start(&bench);
+    until("its first look has ended", || bench.counts("there").get("queued") == Some(&1));
     bench.write("here/scenes/a.ma", "one");
     std::fs::write(bench.path("here/scenes/b.ma"), "still warm").unwrap();
     let run = publish(&bench, &["here/scenes/*.ma"]).ends(0);
@@ -215,7 +217,7 @@ fn what_is_elsewhere_too_is_compared_first() {
 
 #[test]
 fn what_failed_or_was_held_back_goes() {
-    let bench = Bench::with(&[("sync", "max_change = \"2\"")]);
+    let bench = Bench::with(&[("sync", "max_change = 2")]);
     let all: Vec<String> = (0..10).map(|n| format!("scenes/{n}.ma")).collect();
     all.iter().for_each(|path| bench.write(&format!("here/{path}"), "one"));
     bench.sync().ends(0).sums(10, 0, 0);
@@ -227,4 +229,98 @@ fn what_failed_or_was_held_back_goes() {
     let _ = bench.sync();
     assert_eq!(bench.read("there/scenes/3.ma").as_deref(), Some("two!"));
     assert_eq!(bench.read("there/scenes/4.ma").as_deref(), Some("one"));
+}
+
+#[test]
+fn what_is_known_is_shown() {
+    let bench = Bench::with(&[
+        ("sites.there", "alternative_sites = [\"door\"]"),
+        ("sites.door", "provider = \"local_drive\""),
+        ("sites.door", "root.work = \"DIR/door\""),
+    ]);
+    assert!(bench.run(&["show", "demo"]).ends(0).stdout.starts_with("nothing is known yet"));
+    bench.write(&format!("here/{}", frame(1001)), "frame 1001");
+    bench.write(&format!("here/{}", frame(1003)), "frame 1003");
+    bench.write("here/notes.txt", "found");
+    let _ =
+        publish(&bench, &[&format!("here/{RENDER}"), "--by", "anna", "--priority", "70"]).ends(0);
+    let queue = ["queue", "demo", "--by", "representation"];
+    let run = bench.run(&queue).ends(0);
+    assert_eq!(
+        run.stdout,
+        "project  representation                    state   priority  done  files  size  at\n\
+         demo     shots/sh010/renderMain/v003/exr  queued        70     0      2  20 B  there\n"
+            .replace("representation                    ", "representation                   ")
+    );
+    bench.sync().ends(0).sums(3, 0, 0);
+    assert!(bench.run(&queue).ends(0).stdout.contains("the queue is empty"));
+
+    let run = bench.run(&["show", "demo"]).ends(0);
+    assert_eq!(
+        run.stdout,
+        "id  representation                   files  size  door    here    there\n\
+         #1  shots/sh010/renderMain/v003/exr      2  20 B  synced  synced  synced\n\
+         #2  .                                    1   5 B  synced  synced  synced\n"
+    );
+    let run = bench.run(&["show", "demo", "shots/**/latest/exr"]).ends(0);
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!(lines[0], "shots/sh010/renderMain/v003/exr  (#1, 2 files, 20 B)");
+    assert!(lines[1].starts_with("  published 20") && lines[1].ends_with("Z by anna, priority 70"));
+    assert_eq!(
+        lines[2..],
+        [
+            "  demo_sh010_renderMain_v003.####.exr 1001-1003, 1002 missing",
+            "  here: synced",
+            "  there: synced",
+            "  door: synced, as the same storage as 'there'"
+        ]
+    );
+    let run = bench.run(&["show", "demo", "{root[work]}/notes.txt", "--json"]).ends(0).last();
+    assert_eq!((&run["representation"], &run["bytes"]), (&".".into(), &5.into()));
+    let run = bench.run(&["show", "demo", "shots/none/**"]).ends(2);
+    assert!(run.stderr.contains("nothing is known that fits `shots/none/**`"), "{run:#?}");
+
+    let status = bench.run(&["status", "--json"]).ends(0).last();
+    let counts = status["projects"][0]["counts"].as_array().unwrap().clone();
+    let door = counts.iter().find(|count| count["site"] == "door").expect("a derived state");
+    assert_eq!((&door["same_as"], &door["files"]), (&"there".into(), &3.into()));
+}
+
+#[test]
+fn status_tells_what_is_kept_back_and_how_it_goes_on() {
+    let bench = Bench::with(&[("sync", "max_change = 2")]);
+    let all: Vec<String> = (0..10).map(|n| format!("here/scenes/{n}.ma")).collect();
+    all.iter().for_each(|path| bench.write(path, "one"));
+    bench.sync().ends(0).sums(10, 0, 0);
+    all.iter().for_each(|path| bench.write(path, "two!"));
+    let _ = bench.sync();
+    for pause in [&["pause", "demo", "scenes"][..], &["pause", "--site", "there"], &["pause"]] {
+        let _ = bench.run(pause).ends(0);
+    }
+    let run = bench.run(&["status"]).ends(0);
+    for words in [
+        "scenes\n  `sitesync resume demo scenes` lets it go on",
+        "site 'there'\n  `sitesync resume --site there` lets it go on",
+        "this host\n  `sitesync resume` lets it go on",
+        "10 files (40 B) of project 'demo' would be replaced at site 'there', which is more than \
+         `max_change` allows\n  if that is meant: `sitesync resume demo --held`",
+    ] {
+        assert!(run.stdout.contains(words), "{words}: {run:#?}");
+    }
+    let json = bench.run(&["status", "--json"]).ends(0).last();
+    assert_eq!(json["pauses"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        (&json["stopped"][0]["kind"], &json["stopped"][0]["files"]),
+        (&"change".into(), &10.into())
+    );
+    for resume in [
+        &["resume", "demo", "scenes"][..],
+        &["resume", "--site", "there"],
+        &["resume"],
+        &["resume", "demo", "--held"],
+    ] {
+        let _ = bench.run(resume).ends(0);
+    }
+    bench.sync().ends(0).sums(10, 0, 0);
+    bench.assert_equal_sites();
 }

@@ -24,6 +24,7 @@ mod remove;
 mod request;
 mod scratch;
 mod serve;
+mod show;
 mod sites;
 mod status;
 mod sync;
@@ -89,6 +90,8 @@ enum Command {
     Sync(sync::Arguments),
     /// Records files that were made, and has them travel at once
     Publish(publish::Arguments),
+    /// Shows what is known of a project: representations, their files and frames, and where they are
+    Show(show::Arguments),
     /// Shows counts and bytes per site and state
     Status(status::Arguments),
     /// Shows the Sync Queue: what waits, what is under way, what failed and why
@@ -167,6 +170,7 @@ pub fn main() -> ExitCode {
         Command::Serve => serve::run(&cli.global),
         Command::Sync(arguments) => sync::run(&cli.global, &arguments),
         Command::Publish(arguments) => publish::run(&cli.global, &arguments),
+        Command::Show(arguments) => show::run(&cli.global, &arguments),
         Command::Status(arguments) => status::run(&cli.global, &arguments),
         Command::Queue(arguments) => queue::run(&cli.global, &arguments),
         Command::Why(arguments) => why::run(&cli.global, &arguments),
