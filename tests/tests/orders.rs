@@ -48,7 +48,7 @@ fn says(site: &Value, key: &str, words: &str) {
 #[test]
 fn what_is_asked_for_comes_and_nothing_else() {
     let bench = published_there();
-    bench.run(&["request", "demo", BEAUTY, "--site", "here"]).ends(0);
+    let _ = bench.run(&["request", "demo", BEAUTY, "--site", "here"]).ends(0);
     bench.sync().ends(0).sums(4, 0, 0);
     assert_eq!(frames_here(&bench), 4);
     assert_eq!(bench.read("here/notes/todo.txt"), None);
@@ -71,11 +71,11 @@ fn a_service_brings_what_is_asked_for_at_once() {
 fn ensure_waits_with_a_service_and_works_without_one() {
     let bench = published_there();
     let ensured = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "60s"];
-    bench.run(&ensured).ends(0);
+    let _ = bench.run(&ensured).ends(0);
     assert_eq!(frames_here(&bench), 4);
     let service = serve(&bench);
     let todo = ["ensure", "demo", "notes/todo.txt", "--site", "here", "--wait", "--timeout", "60s"];
-    bench.run(&todo).ends(0);
+    let _ = bench.run(&todo).ends(0);
     assert_eq!(bench.read("here/notes/todo.txt").as_deref(), Some("buy milk"));
     end(service);
 }
@@ -83,13 +83,13 @@ fn ensure_waits_with_a_service_and_works_without_one() {
 #[test]
 fn ensure_ends_with_4_when_it_takes_too_long() {
     let bench = published_there();
-    bench.run(&["pause", "demo"]).ends(0);
+    let _ = bench.run(&["pause", "demo"]).ends(0);
     let service = serve(&bench);
     let ensured = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "1s"];
     let late = bench.run(&ensured);
     assert_eq!(late.code, 4, "{}", late.stderr);
     says(&why(&bench, BEAUTY, "here"), "waits", "the project is paused since");
-    bench.run(&["resume", "demo"]).ends(0);
+    let _ = bench.run(&["resume", "demo"]).ends(0);
     until("the frames come", || frames_here(&bench) == 4);
     end(service);
 }
@@ -113,12 +113,12 @@ fn why_tells_what_a_file_waits_for() {
     says(&here, "standing", "nobody asked for it");
     says(&here, "help", "sitesync request demo");
     says(&why(&bench, "notes/todo.txt", "there"), "standing", "there");
-    bench.run(&["request", "demo", "notes/todo.txt", "--site", "here"]).ends(0);
+    let _ = bench.run(&["request", "demo", "notes/todo.txt", "--site", "here"]).ends(0);
     let here = why(&bench, "notes/todo.txt", "here");
     says(&here, "standing", "queued, from 'there'");
     says(&here, "rule", "somebody asked for it");
     says(&here, "waits", "nothing runs");
-    bench.run(&["remove", "demo", "notes/todo.txt", "--site", "here"]);
+    let _ = bench.run(&["remove", "demo", "notes/todo.txt", "--site", "here"]);
     says(&why(&bench, "notes/todo.txt", "here"), "standing", "nothing brings it back by itself");
 }
 
@@ -131,7 +131,7 @@ fn a_conflict_is_resolved_as_a_person_says() {
         bench.sync().ends(1).sums(0, 0, 1);
         let conflict = bench.run(&["why", "demo", "a/plate.exr"]).ends(0);
         assert!(conflict.stdout.contains("--keep"), "{}", conflict.stdout);
-        bench.run(&["resolve", "demo", "a/plate.exr", "--keep", keep]).ends(0);
+        let _ = bench.run(&["resolve", "demo", "a/plate.exr", "--keep", keep]).ends(0);
         bench.sync().ends(0).sums(1, 0, 0);
         for site in ["here", "there"] {
             let there = bench.read(&format!("{site}/a/plate.exr"));
@@ -152,7 +152,7 @@ fn what_was_given_up_is_sent_again() {
     let reset = ["reset", "demo", "--site", "there", "--state", "failed", "--json"];
     assert_eq!(bench.run(&reset).ends(0).last()["files"], 1);
     let ensured = ["ensure", "demo", "a/b.exr", "--site", "there", "--wait", "--timeout", "60s"];
-    bench.run(&ensured).ends(0);
+    let _ = bench.run(&ensured).ends(0);
     // What is there is sent again where a site is named.
     let again = bench.run(&["reset", "demo", "a/b.exr", "--site", "there", "--json"]).ends(0);
     assert_eq!(again.last()["files"], 1);
@@ -162,8 +162,8 @@ fn what_was_given_up_is_sent_again() {
 #[test]
 fn what_is_urgent_comes_first() {
     let bench = published_there();
-    bench.run(&["request", "demo", "**", "--site", "here"]).ends(0);
-    bench.run(&["priority", "demo", "notes/todo.txt", "--to", "900"]).ends(0);
+    let _ = bench.run(&["request", "demo", "**", "--site", "here"]).ends(0);
+    let _ = bench.run(&["priority", "demo", "notes/todo.txt", "--to", "900"]).ends(0);
     let first = bench.run(&["queue", "demo", "--limit", "1", "--json"]).ends(0).last();
     assert_eq!(first["path"], "{root[work]}/notes/todo.txt");
 }
