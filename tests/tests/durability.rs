@@ -156,12 +156,19 @@ impl Traced {
             .map(|((from, _), ends)| (from, ends))
             .next_back()
             .with_context(|| format!("nothing was renamed to {file}"))?;
+        // What replaces something goes to where that is to be in the trash, and changes places with it.
+        let before = self.calls.iter().filter(|call| call.was_done() && call.ends < renamed);
+        let earlier: Vec<String> = before
+            .filter_map(place)
+            .filter(|(_, to)| *to == temporary)
+            .map(|(from, _)| from)
+            .collect();
+        let mut names: Vec<&str> = earlier.iter().map(String::as_str).collect();
+        names.extend([&temporary[..], file]);
         let writes = |call: &&Call| match call.name.as_str() {
-            "copy_file_range" => [&temporary[..], file].contains(&call.path_of(2)),
+            "copy_file_range" => names.contains(&call.path_of(2)),
             "write" | "pwrite64" | "pwritev" | "ftruncate" | "fallocate" | "ioctl"
-            | "utimensat" | "fchmod" | "sendfile" => {
-                [&temporary[..], file].contains(&call.path_of(0))
-            }
+            | "utimensat" | "fchmod" | "sendfile" => names.contains(&call.path_of(0)),
             _ => false,
         };
         let wrote: Vec<usize> = self.calls.iter().filter(writes).map(|call| call.ends).collect();

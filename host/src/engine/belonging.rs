@@ -194,11 +194,17 @@ impl Belonging {
     }
 
     /// Has work come from where the newest content is, if that appeared elsewhere than at its source
-    /// while it was under way.
+    /// while it was under way. Where it appeared, nothing is to be brought any more.
     pub(super) fn reroute(&self, unit: &mut dyn Unit, row: &FileRow) -> Result<()> {
         let settled = |job: &Job| matches!(job.state, JobState::InProgress | JobState::Conflict);
         for job in row.jobs.iter().filter(|job| !job.removes() && !settled(job)) {
-            let newest = here(row, job.from).is_some_and(|have| have.generation == row.generation);
+            let newest =
+                |site| here(row, site).is_some_and(|have| have.generation == row.generation);
+            if newest(job.to) {
+                unit.drop_job(row.id, job.to)?;
+                continue;
+            }
+            let newest = newest(job.from);
             if let Some(from) = self.source(row, job.to).filter(|_| !newest) {
                 // What is held is held again.
                 let held = job.state == JobState::Held;

@@ -60,6 +60,8 @@ const NO_PRIORITY: i64 = 0;
 enum Step {
     /// A file that nobody knew, with the job that brings it to the other end if it belongs there.
     Add { name: String, size: u64, have: Have, job: Job },
+    /// Work of which nothing is left to do: the newest content is where it was to be brought.
+    Over { file: FileId, site: SiteId },
     /// News of a known one.
     Set {
         file: FileId,
@@ -203,6 +205,12 @@ impl Planner<'_> {
                 // Nothing new here. Is there something to do for the other end?
                 let newest = have.generation == row.generation;
                 let leaves = job_here.is_some_and(Job::removes);
+                let done = job_here.is_some_and(|job| {
+                    !matches!(job.state, JobState::InProgress | JobState::Conflict)
+                });
+                if newest && !leaves && done {
+                    return Some(Step::Over { file, site: here });
+                }
                 // Work that waits for a third site, which has something older: it comes from here.
                 let strays = job_there.is_some_and(|job| {
                     let open = !matches!(job.state, JobState::InProgress | JobState::Conflict);
@@ -402,6 +410,7 @@ pub(super) fn apply(
                     unit.put_job(file, &Job { priority, ..job })?;
                 }
             }
+            Step::Over { file, site } => unit.drop_job(file, site)?,
             Step::Set { file, content, have, job, outdated, of } => {
                 if let Some(outdated) = outdated {
                     unit.put_have(file, &outdated)?;
@@ -421,7 +430,7 @@ pub(super) fn apply(
                     unit.put_job(file, &job)?;
                 }
                 if content.is_some() && pair.belonging.goes_on() {
-                    compare_anew(unit, pair, file)?;
+                    renew(unit, pair, file)?;
                 }
             }
         }
@@ -429,16 +438,16 @@ pub(super) fn apply(
     Ok(id)
 }
 
-/// A file is new: third sites that were in conflict with what it was may be like it now. Their pairs
-/// take it for known.
-fn compare_anew(unit: &mut dyn Unit, pair: &Pair, file: FileId) -> Result<()> {
+/// A file is new: work for third sites begins where that is, and what is new there already needs none.
+/// Those that were in conflict with what it was may be like it now; their pairs take it for known.
+fn renew(unit: &mut dyn Unit, pair: &Pair, file: FileId) -> Result<()> {
     let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
     for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
         // Where it can't come from yet, it waits until what is new has come that far.
         let from = pair.belonging.source(&row, job.to).unwrap_or(job.from);
         unit.put_job(file, &Job { from, state: JobState::Ready, error: None, ..job.clone() })?;
     }
-    Ok(())
+    pair.belonging.reroute(unit, &row)
 }
 
 /// What files that nobody knew belong to. Most of a folder's belong to the same.

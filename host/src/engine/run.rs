@@ -22,7 +22,7 @@ use super::token::Token;
 use super::transfer::Route;
 use crate::catalog::{
     self, ClaimFilter, Claimed, DOUBTFUL, FileId, Job, JobState, Pause, QueueFilter, QueueRow,
-    RootId, STALE,
+    RootId, STALE, SiteId,
 };
 use crate::sites::{Fault, Parked, is_site_fault};
 
@@ -179,11 +179,7 @@ impl Run {
                     durable = false;
                 }
             }
-            self.claim_unrecorded(side, unrecorded, durable).await?;
-            self.engine
-                .catalog
-                .write(move |unit| unit.release(project, site, source, &held))
-                .await?;
+            self.claim_unrecorded((side, source), unrecorded, durable, held).await?;
         }
         Ok(())
     }
@@ -223,11 +219,12 @@ impl Run {
     /// equal and left as it is.
     async fn claim_unrecorded(
         &self,
-        side: Side,
+        (side, source): (Side, SiteId),
         unrecorded: Vec<Unrecorded>,
         durable: bool,
+        held: Vec<FileId>,
     ) -> Result<(), End> {
-        let site = self.pair.site(side);
+        let (project, site) = (self.pair.project, self.pair.site(side));
         let note = move |unit: &mut dyn catalog::Unit| {
             for Unrecorded { root, row, seen, ours } in unrecorded {
                 let (folder, name) = row.path.rsplit_once('/').unwrap_or(("", &row.path));
@@ -251,7 +248,9 @@ impl Run {
                     unit.put_job(row.file, &Job { sent: None, ..row.job })?;
                 }
             }
-            Ok(())
+            // In one unit: what is noted and still marked would be noted once more after a crash, as
+            // something that was there before.
+            unit.release(project, site, source, &held).map(|_| ())
         };
         Ok(self.engine.catalog.write(note).await?)
     }

@@ -33,8 +33,8 @@ impl Run {
             return Ok(());
         }
         let (hints, mut hinted) = mpsc::channel::<PathBuf>(WAITING);
-        let roots = self.pair.roots();
-        let folders: Vec<PathBuf> = roots.iter().map(|root| folder(root, side)).collect();
+        let folders: Vec<PathBuf> =
+            self.pair.roots().iter().map(|root| folder(root, side)).collect();
         let watched = folders.clone();
         let project = self.pair.settings.name.clone();
         // Walks the trees.
@@ -58,6 +58,8 @@ impl Run {
                 continue;
             }
             let look = self.engine.recorded.look();
+            // As they are open now: a generation of a provider that was replaced is to be let go.
+            let roots = self.pair.roots();
             for (at, changed) in touched {
                 let Some(root) = roots.get(at) else { continue };
                 if changed.len() > FOLDERS {
