@@ -133,21 +133,18 @@ where
     let work = carry_out(order, report);
     tokio::pin!(work);
     let mut last = Report::default();
-    let mut listens = true;
+    // Goes on beside reports, however often these come.
+    let mut pulse = tokio::time::interval(PULSE);
     let answer = loop {
-        let line = tokio::select! {
+        tokio::select! {
             answer = &mut work => break answer,
-            Some(report) = reports.recv() => {
-                last = report;
-                continue;
-            }
-            () = tokio::time::sleep(PULSE) => Line::Working(last.clone()),
-        };
-        if listens {
-            listens = say(&mut writing, &line).await.is_ok();
-            if !listens {
-                // Whoever only waits for somebody gives up.
-                reports.close();
+            Some(report) = reports.recv() => last = report,
+            _ = pulse.tick() => {
+                let line = Line::Working(last.clone());
+                if !reports.is_closed() && say(&mut writing, &line).await.is_err() {
+                    // Whoever only waits for somebody gives up.
+                    reports.close();
+                }
             }
         }
     };
