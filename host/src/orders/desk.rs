@@ -191,10 +191,7 @@ impl Desk {
 }
 
 /// A project's roots that the catalog knows.
-pub(crate) fn roots(
-    view: &dyn View,
-    project: &Project,
-) -> catalog::Result<Vec<(RootId, String)>> {
+pub(crate) fn roots(view: &dyn View, project: &Project) -> catalog::Result<Vec<(RootId, String)>> {
     let Some(id) = view.project(&project.name)? else { return Ok(Vec::new()) };
     let names = project.sites.values().flat_map(|site| site.roots.keys());
     let names: BTreeSet<&String> = names.collect();

@@ -87,7 +87,12 @@ pub(super) async fn request(
     if priority.is_some_and(|priority| !(1..=URGENT).contains(&priority)) {
         return Err(Refused::wrong("priorities go from 1 to 1000, the higher the sooner"));
     }
-    let site = meant.site.map(|site| reached(&desk.project(meant.project)?, site)).transpose()?;
+    let project = desk.project(meant.project)?;
+    let reached = |site| {
+        desk.site(site)?;
+        reached(&project, site)
+    };
+    let site = meant.site.map(reached).transpose()?;
     let found = Meant { site: site.as_deref(), ..meant.clone() }.find(desk).await?;
     let Some(to) = found.site else {
         return Err(Refused::wrong("to which site?").hint("name it with --site"));
@@ -114,11 +119,8 @@ pub(super) fn reached(project: &Project, site: &str) -> Result<String, Refused> 
     let own = ends.iter().find(|end| end.as_str() == site);
     let alike = || ends.iter().find(|end| project.alternatives(site).contains(**end));
     own.or_else(alike).map(|end| (*end).clone()).ok_or_else(|| {
-        let why = format!(
-            "this host brings no files of '{}' to '{}'",
-            project.name,
-            site.escape_debug()
-        );
+        let why =
+            format!("this host brings no files of '{}' to '{}'", project.name, site.escape_debug());
         Refused::wrong(why).hint("`sitesync projects` shows between which sites it works")
     })
 }
