@@ -80,6 +80,13 @@ impl Setup {
         self
     }
 
+    /// How many files a pass may overwrite; 0 for any number.
+    #[must_use]
+    pub fn max_change(mut self, files: u32) -> Self {
+        self.sync.insert("max_change", files.to_string());
+        self
+    }
+
     /// Any other key of `[sync]` with a text as its value.
     #[must_use]
     pub fn text(mut self, key: &'static str, value: &str) -> Self {

@@ -57,12 +57,22 @@ fn the_newest_wins() {
     ends_as(&bench, "ours");
 }
 
+/// Whichever was met second gets another name, where it is.
 #[test]
 fn both_are_kept() {
-    let bench = conflicting(&[("sync", "conflicts = \"keep_both\"")]);
-    bench.sync().ends(0).sums(1, 0, 0);
-    ends_as(&bench, "ours");
-    assert_eq!(bench.read("there/a/plate (from there).exr").as_deref(), Some("theirs"));
+    let bench =
+        conflicting(&[("sync", "conflicts = \"keep_both\""), ("sync", "download = \"all\"")]);
+    let _ = bench.sync().ends(0);
+    let _ = bench.sync().ends(0);
+    let names = ["plate.exr", "plate (from here).exr", "plate (from there).exr"];
+    for site in ["here", "there"] {
+        let mut contents: Vec<_> =
+            names.iter().filter_map(|name| bench.read(&format!("{site}/a/{name}"))).collect();
+        contents.sort();
+        assert_eq!(contents, ["ours", "theirs"], "{site}");
+    }
+    bench.assert_equal_sites();
+    bench.sync().ends(0).sums(0, 0, 0);
 }
 
 #[test]
@@ -96,7 +106,7 @@ fn a_delete_travels_where_it_is_to() {
     bench.sync().ends(0).sums(3, 0, 0);
     bench.remove("here/a.exr");
     bench.remove("there/b.exr");
-    bench.sync().ends(0);
+    let _ = bench.sync().ends(0);
     for (path, there) in [("a", false), ("b", false), ("c", true)] {
         assert_eq!(bench.read(&format!("here/{path}.exr")).is_some(), there, "{path} here");
         assert_eq!(bench.read(&format!("there/{path}.exr")).is_some(), there, "{path} there");
@@ -116,7 +126,7 @@ fn what_changed_since_does_not_go_with_a_delete() {
     bench.sync().ends(0).sums(1, 0, 0);
     bench.remove("here/a.exr");
     bench.write("there/a.exr", "somebody went on with it");
-    bench.sync();
+    let _ = bench.sync();
     assert_eq!(bench.read("there/a.exr").as_deref(), Some("somebody went on with it"));
 }
 
@@ -152,7 +162,7 @@ fn an_encrypted_disk_does_not_become_an_encrypted_drive() {
     bench.write("here/new.exr", "new");
     bench.sync().sums(1, 0, 0);
     // It goes on when it is told to.
-    bench.run(&["resume", "demo", "--held"]).ends(0);
+    let _ = bench.run(&["resume", "demo", "--held"]).ends(0);
     bench.sync().ends(0).sums(130, 0, 0);
     assert_eq!(changed_there(&bench), 130);
 }
@@ -168,13 +178,13 @@ fn few_changes_are_no_flood() {
 fn many_deletes_stop_too() {
     let bench = Bench::with(&[("sync", "deletes = \"propagate\"")]);
     flood(&bench, 120, |bench, path| bench.remove(path));
-    bench.sync();
+    let _ = bench.sync();
     assert_eq!(
         (0..150).filter(|n| bench.read(&format!("there/f.{n:04}.exr")).is_none()).count(),
         0
     );
-    bench.run(&["resume", "demo", "--held"]).ends(0);
-    bench.sync().ends(0);
+    let _ = bench.run(&["resume", "demo", "--held"]).ends(0);
+    let _ = bench.sync().ends(0);
     assert_eq!(
         (0..150).filter(|n| bench.read(&format!("there/f.{n:04}.exr")).is_none()).count(),
         120
@@ -195,7 +205,7 @@ fn a_flood_in_small_pieces_is_one() {
     });
     for n in 0..150 {
         bench.write(&format!("here/f.{n:04}.exr"), "encrypted");
-        if n % 10 == 9 && n < 100 {
+        if n % 10 == 9 && n < 90 {
             until("ten travel", || changed_there(&bench) == n + 1);
         }
     }
@@ -203,11 +213,12 @@ fn a_flood_in_small_pieces_is_one() {
         let held = bench.run(&["queue", "demo", "--state", "paused", "--json"]);
         held.lines().len() == 150 - changed_there(&bench)
     });
-    assert!((100..=110).contains(&changed_there(&bench)), "{}", changed_there(&bench));
-    unsafe_kill(service);
+    // With the probe, that makes at most as many as may change.
+    assert!((90..100).contains(&changed_there(&bench)), "{}", changed_there(&bench));
+    end(service);
 }
 
-fn unsafe_kill(mut service: std::process::Child) {
+fn end(mut service: std::process::Child) {
     service.kill().unwrap();
-    wait(service);
+    let _ = wait(service);
 }

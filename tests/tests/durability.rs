@@ -189,7 +189,7 @@ fn tree(studio: &Studio, round: u64) -> Result<()> {
 }
 
 fn setup() -> Result<Studio> {
-    let studio = Setup::default().build()?;
+    let studio = Setup::default().max_change(0).build()?;
     tree(&studio, 0)?;
     Ok(studio)
 }

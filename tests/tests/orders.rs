@@ -1,230 +1,182 @@
-//! What people ask for: files are brought to a site, waited for, sent again, before others, and a
-//! conflict ends as somebody says; beside a running service and without one.
+//! Asking for files, waiting for them, and asking why they are not there: with a service and without.
 
-use std::io::Write;
-use std::process::{Child, Stdio};
+use std::process::Child;
 
 use serde_json::Value;
-use sitesync_tests::bench::{Bench, Lines, Run, until, wait};
+use sitesync_tests::bench::{Bench, Run, until};
 
-/// A bench on whose remote site is what nobody at the other has asked for yet.
-fn filled(more: Lines<'_>) -> Bench {
-    let mut lines = vec![("sync", "loop_delay = \"1s\""), ("sync", "rescan = \"1s\"")];
-    lines.extend_from_slice(more);
-    let bench = Bench::with(&lines);
-    for shot in ["sh010", "sh020"] {
-        for frame in 1001..1004 {
-            bench.write(&format!("there/shots/{shot}/a.{frame}.exr"), format!("{shot} {frame}"));
-        }
+/// The remote site has a published sequence; it comes to the active site on request only.
+fn published_there() -> Bench {
+    let bench = Bench::with(&[("sync", "retry_count = 1")]);
+    for frame in 1001..=1004 {
+        let path = format!("there/shots/sh010/publish/render/beauty/v001/b.{frame}.exr");
+        bench.write(&path, format!("frame {frame}"));
     }
+    bench.write("there/notes/todo.txt", "buy milk");
     bench.sync().ends(0).sums(0, 0, 0);
-    assert_eq!(here(&bench), 0);
     bench
 }
 
-/// How many files are here.
-fn here(bench: &Bench) -> usize {
-    let tree = bench.tree("here");
-    tree.values().filter(|thing| matches!(thing, sitesync_tests::bench::Thing::File(..))).count()
+const BEAUTY: &str = "shots/sh010/beauty/v001/exr";
+
+fn frames_here(bench: &Bench) -> usize {
+    let path = |frame: &u32| format!("here/shots/sh010/publish/render/beauty/v001/b.{frame}.exr");
+    (1001..=1004).filter(|frame| bench.read(&path(frame)).is_some()).count()
 }
 
-/// A service, which dies with the test.
-struct Service(Child);
-
-impl Service {
-    fn start(bench: &Bench) -> Self {
-        let service = Service(bench.start(&["serve"]));
-        until("its door is open", || bench.path("state/door").exists());
-        service
-    }
+fn serve(bench: &Bench) -> Child {
+    let service = bench.start(&["serve"]);
+    until("the door is open", || bench.path("state/door").exists());
+    service
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn end(mut service: Child) {
+    service.kill().unwrap();
+    service.wait().unwrap();
 }
 
-fn run(bench: &Bench, words: &[&str]) -> Run {
-    bench.run(&[words, &["--json"]].concat())
-}
-
-/// Runs a command with a text on its stdin.
-fn run_with(bench: &Bench, words: &[&str], stdin: &str) -> Run {
-    let mut child = bench.command(words).stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-    wait(child)
-}
-
-/// What `why` says of the only file that is asked about, at a site.
 fn why(bench: &Bench, file: &str, site: &str) -> Value {
-    let told = run(bench, &["why", "demo", file, "--site", site]).ends(0).last();
-    told["sites"][0].clone()
+    let told = bench.run(&["why", "demo", file, "--site", site, "--json"]).ends(0);
+    told.last()["sites"][0].clone()
 }
 
-fn says(told: &Value, name: &str, words: &str) {
-    let text = told[name].as_str().unwrap_or_default();
-    assert!(text.contains(words), "{name} does not say {words:?}: {told:#}");
+fn says(site: &Value, key: &str, words: &str) {
+    let text = site[key].as_str().unwrap_or_default();
+    assert!(text.contains(words), "{key}: {text:?} does not say {words:?}");
 }
 
 #[test]
 fn what_is_asked_for_comes_and_nothing_else() {
-    let bench = filled(&[]);
-    let file = "shots/sh020/a.1002.exr";
-    says(&why(&bench, file, "here"), "standing", "nobody asked for it");
-    says(&why(&bench, file, "there"), "standing", "there");
-
-    let asked = run(&bench, &["request", "demo", "shots/sh010", "--site", "here"]).ends(0);
-    assert_eq!((asked.sum("files"), asked.sum("queued")), (3, 3), "{asked:#?}");
-    says(&why(&bench, "shots/sh010/a.1001.exr", "here"), "rule", "somebody asked for it");
-    bench.sync().ends(0).sums(3, 0, 0);
-    assert_eq!(here(&bench), 3);
-    // One file by the path that a person sees, and what comes later to what was asked for.
-    let path = bench.path("there").join(file).display().to_string();
-    let _ = run(&bench, &["request", "demo", &path, "--site", "here"]).ends(0);
-    bench.write("there/shots/sh010/a.1004.exr", "a later one");
-    bench.sync().ends(0).sums(2, 0, 0);
-    assert_eq!(here(&bench), 5);
-    let again = run(&bench, &["request", "demo", "shots/**", "--site", "here"]).ends(0);
-    assert_eq!((again.sum("there"), again.sum("queued")), (5, 2), "{again:#?}");
+    let bench = published_there();
+    let _ = bench.run(&["request", "demo", BEAUTY, "--site", "here"]).ends(0);
+    bench.sync().ends(0).sums(4, 0, 0);
+    assert_eq!(frames_here(&bench), 4);
+    assert_eq!(bench.read("here/notes/todo.txt"), None);
+    // What comes later belongs to it too.
+    bench.write("there/shots/sh010/publish/render/beauty/v001/b.1005.exr", "frame 1005");
+    bench.sync().ends(0).sums(1, 0, 0);
 }
 
 #[test]
-fn what_fits_nothing_is_named_and_nothing_is_done() {
-    let bench = filled(&[]);
-    let words = ["request", "demo", "shots/sh010", "no/such", "#4711", "--site", "here"];
-    let refused = bench.run(&words).ends(2);
-    assert!(refused.stderr.contains("`no/such`, `#4711`"), "{refused:#?}");
-    let queue = bench.run(&["queue", "--json"]).ends(0);
-    assert_eq!(queue.lines().len(), 0, "{queue:#?}");
-    for (words, says) in [
-        (&["request", "demo", "shots/sh010", "--site", "hree"][..], "did you mean 'here'?"),
-        (&["request", "dmeo", "shots/sh010", "--site", "here"], "demo"),
-        (&["request", "demo", "--site", "here"], "nothing is selected"),
-        (&["request", "demo", "--state", "lost", "--site", "here"], "states are"),
-        (&["priority", "demo", "shots/sh010", "--to", "5000"], "1 to 1000"),
-    ] {
-        let refused = bench.run(words).ends(2);
-        assert!(refused.stderr.contains(says), "{refused:#?}");
-    }
+fn a_service_brings_what_is_asked_for_at_once() {
+    let bench = published_there();
+    let service = serve(&bench);
+    let asked = bench.run(&["request", "demo", BEAUTY, "--site", "here", "--json"]).ends(0);
+    assert_eq!(asked.last()["files"], 4);
+    until("the frames come", || frames_here(&bench) == 4);
+    end(service);
 }
 
 #[test]
-fn a_running_service_brings_what_is_asked_for_at_once() {
-    // No look finds anything while the test lasts: the order itself wakes the service.
-    let bench = filled(&[("sync", "loop_delay = \"1h\""), ("sync", "rescan = \"1h\"")]);
-    let _service = Service::start(&bench);
-    let keys = "shots/sh010\n\nshots/sh020\n";
-    let _ = run_with(&bench, &["request", "demo", "-", "--site", "here"], keys).ends(0);
-    until("they are here", || here(&bench) == 6);
+fn ensure_waits_with_a_service_and_works_without_one() {
+    let bench = published_there();
+    let ensured = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "60s"];
+    let _ = bench.run(&ensured).ends(0);
+    assert_eq!(frames_here(&bench), 4);
+    let service = serve(&bench);
+    let todo = ["ensure", "demo", "notes/todo.txt", "--site", "here", "--wait", "--timeout", "60s"];
+    let _ = bench.run(&todo).ends(0);
+    assert_eq!(bench.read("here/notes/todo.txt").as_deref(), Some("buy milk"));
+    end(service);
 }
 
 #[test]
-fn waiting_ends_when_all_is_there() {
-    let bench = filled(&[]);
-    // By the command itself,
-    let words = ["ensure", "demo", "shots/sh010", "--site", "here", "--wait"];
-    let there = run(&bench, &words).ends(0);
-    assert_eq!((there.sum("files"), there.sum("there")), (3, 3), "{there:#?}");
-    assert_eq!(here(&bench), 3);
-    // and by a service.
-    let _service = Service::start(&bench);
-    let words = ["ensure", "demo", "shots/sh020", "--site", "here", "--wait"];
-    let _ = run(&bench, &words).ends(0);
-    assert_eq!(here(&bench), 6);
-}
-
-#[test]
-fn waiting_ends_when_something_fails_or_takes_too_long() {
-    let bench = filled(&[]);
-    // A folder is in the way of a file.
-    bench.write("here/shots/sh010/a.1002.exr/in the way", "");
-    let words = ["ensure", "demo", "shots/sh010", "--site", "here", "--wait"];
-    let failed = bench.run(&words).ends(1);
-    assert!(failed.stderr.contains("shots/sh010/a.1002.exr"), "{failed:#?}");
-    // That path alone means what is in the folder.
-    let file = "{root[work]}/shots/sh010/a.1002.exr";
-    says(&why(&bench, file, "here"), "help", "sitesync reset demo");
-
+fn ensure_ends_with_4_when_it_takes_too_long() {
+    let bench = published_there();
     let _ = bench.run(&["pause", "demo"]).ends(0);
-    let words = ["ensure", "demo", "shots/sh020", "--site", "here", "--wait", "--timeout", "1s"];
-    let late = bench.run(&words).ends(4);
-    assert!(late.stderr.contains("3 of 3 files are not at 'here' yet"), "{late:#?}");
-    says(&why(&bench, "shots/sh020/a.1001.exr", "here"), "waits", "the project is paused since");
-    let _service = Service::start(&bench);
-    let _ = bench.run(&words).ends(4);
+    let service = serve(&bench);
+    let ensured = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "1s"];
+    let late = bench.run(&ensured);
+    assert_eq!(late.code, 4, "{}", late.stderr);
+    says(&why(&bench, BEAUTY, "here"), "waits", "the project is paused since");
     let _ = bench.run(&["resume", "demo"]).ends(0);
-    until("it goes on", || bench.read("here/shots/sh020/a.1001.exr").is_some());
+    until("the frames come", || frames_here(&bench) == 4);
+    end(service);
+}
+
+#[test]
+fn ensure_ends_with_1_when_a_file_can_not_come() {
+    let bench = published_there();
+    // A folder stands where the file is to be.
+    std::fs::create_dir_all(bench.path("here/notes/todo.txt/in the way")).unwrap();
+    let todo = ["ensure", "demo", "notes/todo.txt", "--site", "here", "--wait", "--timeout", "60s"];
+    let failed = bench.run(&todo);
+    assert_eq!(failed.code, 1, "{}", failed.stderr);
+    assert!(failed.stderr.contains("notes/todo.txt"), "{}", failed.stderr);
+    says(&why(&bench, "notes/todo.txt", "here"), "standing", "given up");
+}
+
+#[test]
+fn why_tells_what_a_file_waits_for() {
+    let bench = published_there();
+    let here = why(&bench, "notes/todo.txt", "here");
+    says(&here, "standing", "nobody asked for it");
+    says(&here, "help", "sitesync request demo");
+    says(&why(&bench, "notes/todo.txt", "there"), "standing", "there");
+    let _ = bench.run(&["request", "demo", "notes/todo.txt", "--site", "here"]).ends(0);
+    let here = why(&bench, "notes/todo.txt", "here");
+    says(&here, "standing", "queued, from 'there'");
+    says(&here, "rule", "somebody asked for it");
+    says(&here, "waits", "nothing runs");
+    let _ = bench.run(&["remove", "demo", "notes/todo.txt", "--site", "here"]);
+    says(&why(&bench, "notes/todo.txt", "here"), "standing", "nothing brings it back by itself");
+}
+
+#[test]
+fn a_conflict_is_resolved_as_a_person_says() {
+    for (keep, content) in [("here", "ours"), ("there", "theirs")] {
+        let bench = Bench::new();
+        bench.write("here/a/plate.exr", "ours");
+        bench.write("there/a/plate.exr", "theirs");
+        bench.sync().ends(1).sums(0, 0, 1);
+        let conflict = bench.run(&["why", "demo", "a/plate.exr"]).ends(0);
+        assert!(conflict.stdout.contains("--keep"), "{}", conflict.stdout);
+        let _ = bench.run(&["resolve", "demo", "a/plate.exr", "--keep", keep]).ends(0);
+        bench.sync().ends(0).sums(1, 0, 0);
+        for site in ["here", "there"] {
+            let there = bench.read(&format!("{site}/a/plate.exr"));
+            assert_eq!(there.as_deref(), Some(content), "{keep} is kept, at {site}");
+        }
+        let again: Run = bench.run(&["resolve", "demo", "a/plate.exr", "--keep", keep]);
+        assert_eq!(again.code, 1, "it is in no conflict any more");
+    }
 }
 
 #[test]
 fn what_was_given_up_is_sent_again() {
-    let bench = filled(&[]);
-    bench.write("here/shots/sh010/a.1002.exr/in the way", "");
-    let _service = Service::start(&bench);
-    let _ = run(&bench, &["request", "demo", "shots/sh010", "--site", "here"]).ends(0);
-    let given_up = || {
-        let failed = bench.run(&["queue", "--state", "failed", "--json"]).ends(0);
-        failed.lines().iter().any(|file| file["site"] == "here")
-    };
-    until("one is given up", given_up);
-    bench.remove("here/shots/sh010/a.1002.exr");
-    let reset = run(&bench, &["reset", "demo", "--state", "failed", "--site", "here"]).ends(0);
-    assert_eq!(reset.sum("files"), 1, "{reset:#?}");
-    until("it is here", || bench.read("here/shots/sh010/a.1002.exr").is_some());
+    let bench = Bench::new();
+    bench.write("here/a/b.exr", "b");
+    bench.write("there/a", "a file where a folder is to be");
+    bench.sync().ends(1).sums(0, 1, 0);
+    bench.remove("there/a");
+    let reset = ["reset", "demo", "--site", "there", "--state", "failed", "--json"];
+    assert_eq!(bench.run(&reset).ends(0).last()["files"], 1);
+    let ensured = ["ensure", "demo", "a/b.exr", "--site", "there", "--wait", "--timeout", "60s"];
+    let _ = bench.run(&ensured).ends(0);
+    // What is there is sent again where a site is named.
+    let again = bench.run(&["reset", "demo", "a/b.exr", "--site", "there", "--json"]).ends(0);
+    assert_eq!(again.last()["files"], 1);
+    bench.sync().ends(0).sums(1, 0, 0);
 }
 
 #[test]
-fn a_priority_takes_nothing_out_of_a_pause_and_keeps_nothing_in_it() {
-    let bench = filled(&[]);
-    let _ = bench.run(&["pause", "demo", "shots/sh010"]).ends(0);
-    let _ = run(&bench, &["request", "demo", "shots/*", "--site", "here"]).ends(0);
-    let file = "shots/sh010/a.1002.exr";
-    for words in [
-        &["priority", "demo", file, "--to", "900"][..],
-        &["request", "demo", file, "--site", "here", "--priority", "950"],
-    ] {
-        let _ = run(&bench, words).ends(0);
-        let _ = bench.sync().ends(0);
-        assert_eq!(here(&bench), 3);
-        assert_eq!(why(&bench, file, "here")["state"], "paused");
-    }
-    assert_eq!(why(&bench, file, "here")["priority"], 950);
-    let _ = bench.run(&["resume", "demo", "shots/sh010"]).ends(0);
-    assert_eq!(why(&bench, file, "here")["state"], "queued");
-    bench.sync().ends(0).sums(3, 0, 0);
+fn what_is_urgent_comes_first() {
+    let bench = published_there();
+    let _ = bench.run(&["request", "demo", "**", "--site", "here"]).ends(0);
+    let _ = bench.run(&["priority", "demo", "notes/todo.txt", "--to", "900"]).ends(0);
+    let first = bench.run(&["queue", "demo", "--limit", "1", "--json"]).ends(0).last();
+    assert_eq!(first["path"], "{root[work]}/notes/todo.txt");
 }
 
 #[test]
-fn a_conflict_ends_as_somebody_says() {
-    for (keep, kept) in [("here", "made here"), ("there", "made there")] {
-        let bench = Bench::new();
-        bench.write("here/shots/a.ma", "made here");
-        bench.write("there/shots/a.ma", "made there");
-        bench.sync().ends(1).sums(0, 0, 1);
-        let told = run(&bench, &["why", "demo", "shots/a.ma"]).ends(0).last();
-        let sites = told["sites"].as_array().unwrap();
-        let conflict = sites.iter().find(|site| site["state"] == "failed").unwrap();
-        says(conflict, "help", "sitesync resolve demo");
-        let _ = run(&bench, &["resolve", "demo", "shots/a.ma", "--keep", keep]).ends(0);
-        bench.sync().ends(0).sums(1, 0, 0);
-        assert_eq!(bench.read("here/shots/a.ma").as_deref(), Some(kept));
-        bench.assert_equal_sites();
-        let none = bench.run(&["resolve", "demo", "shots/a.ma", "--keep", keep]).ends(1);
-        assert!(none.stderr.contains("none of these is in conflict"), "{none:#?}");
-    }
-}
-
-#[test]
-fn a_site_is_reached_by_another_that_is_the_same_storage() {
-    let bench = filled(&[
-        ("sites.vpn", "provider = \"local_drive\""),
-        ("sites.vpn", "root.work = \"DIR/here\""),
-        ("sites.vpn", "alternative_sites = [\"here\"]"),
-    ]);
-    let words = ["ensure", "demo", "shots/sh010", "--site", "vpn", "--wait"];
-    let _ = run(&bench, &words).ends(0);
-    assert_eq!(here(&bench), 3);
-    says(&why(&bench, "shots/sh010/a.1001.exr", "here"), "standing", "there");
+fn what_does_not_exist_is_told_by_name() {
+    let bench = published_there();
+    let wrong = bench.run(&["request", "demo", "shots/**", "no/such/one", "--site", "here"]);
+    assert_ne!(wrong.code, 0);
+    assert!(wrong.stderr.contains("no/such/one"), "{}", wrong.stderr);
+    let queue = bench.run(&["queue", "demo", "--json"]).ends(0);
+    assert!(queue.lines().is_empty(), "nothing was done: {}", queue.stdout);
+    let site = bench.run(&["request", "demo", "shots/**", "--site", "hare"]);
+    assert_eq!(site.code, 2);
+    assert!(site.stderr.contains("did you mean 'here'?"), "{}", site.stderr);
 }

@@ -452,6 +452,13 @@ pub trait View {
     fn holds(&self, project: ProjectId) -> Result<Vec<Hold>>;
     /// What guards hold back now of a project's jobs, by kind and site; `since` is 0.
     fn guarded(&self, project: ProjectId) -> Result<Vec<Hold>>;
+    /// Files, at most `limit`, that a guard holds back at a site.
+    fn guarded_files(
+        &self,
+        project: ProjectId,
+        guard: (HoldKind, SiteId),
+        limit: usize,
+    ) -> Result<Vec<FileId>>;
     /// A file by its key, if there is such a file.
     fn file_by_id(&self, file: FileId) -> Result<Option<FileRow>>;
 }

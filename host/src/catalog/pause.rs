@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use rusqlite::{OptionalExtension, Row};
 
 use super::reader::Snapshot;
-use super::rows::{natural, stored};
+use super::rows::{bound, natural, stored};
 use super::tally::Bucket;
 use super::work::{Work, unknown};
 use super::{Error, FileId, Millis, ProjectId, RepresentationId, Result, SiteId, Unit};
@@ -137,6 +137,29 @@ impl Snapshot<'_> {
 }
 
 impl Snapshot<'_> {
+    pub(super) fn guarded_by(
+        &self,
+        project: ProjectId,
+        (kind, site): (HoldKind, SiteId),
+        limit: usize,
+    ) -> Result<Vec<FileId>> {
+        let mut find = self.conn.prepare_cached(
+            "SELECT file FROM job INDEXED BY job_order
+             WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = ?4 LIMIT ?5",
+        )?;
+        let mut files = Vec::new();
+        for (to, from) in self.directions(project)? {
+            if to != site || HoldKind::of((to, from)) != kind || files.len() >= limit {
+                continue;
+            }
+            let left = bound(limit - files.len());
+            let found =
+                find.query_map((project, to, from, Bucket::Guarded, left), |row| row.get(0))?;
+            files.extend(found.collect::<rusqlite::Result<Vec<FileId>>>()?);
+        }
+        Ok(files)
+    }
+
     pub(super) fn guarded_of(&self, project: ProjectId) -> Result<Vec<Hold>> {
         let mut sums: BTreeMap<SiteId, (i64, i64)> = BTreeMap::new();
         self.each_counter(project, |site, bucket, files, bytes| {

@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::rows::{self, bound, have_columns, job_columns, natural};
 use super::tally::{Bucket, Tally};
 use super::{
-    Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, Hold, JobState, Millis,
-    Pause, ProjectId, QueueFilter, QueueRow, Representation, RepresentationFilter,
+    Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, Hold, HoldKind, JobState,
+    Millis, Pause, ProjectId, QueueFilter, QueueRow, Representation, RepresentationFilter,
     RepresentationId, RepresentationRow, Result, RootId, SiteId, StateAt, View,
 };
 use crate::publish::{Naming, NamingPattern};
@@ -492,6 +492,15 @@ impl View for Snapshot<'_> {
 
     fn guarded(&self, project: ProjectId) -> Result<Vec<Hold>> {
         self.guarded_of(project)
+    }
+
+    fn guarded_files(
+        &self,
+        project: ProjectId,
+        guard: (HoldKind, SiteId),
+        limit: usize,
+    ) -> Result<Vec<FileId>> {
+        self.guarded_by(project, guard, limit)
     }
 
     fn file_by_id(&self, file: FileId) -> Result<Option<FileRow>> {

@@ -420,5 +420,6 @@ as_view! {
     fn pauses(&self) -> Vec<Pause>;
     fn holds(&self, project: ProjectId) -> Vec<Hold>;
     fn guarded(&self, project: ProjectId) -> Vec<Hold>;
+    fn guarded_files(&self, project: ProjectId, guard: (HoldKind, SiteId), limit: usize) -> Vec<FileId>;
     fn file_by_id(&self, file: FileId) -> Option<FileRow>;
 }

@@ -17,12 +17,14 @@ mod progress;
 mod projects;
 mod provider;
 mod providers;
+mod publish;
 mod queue;
 mod rehearse;
 mod remove;
 mod request;
 mod scratch;
 mod serve;
+mod show;
 mod sites;
 mod status;
 mod sync;
@@ -86,6 +88,10 @@ enum Command {
     Serve,
     /// Syncs once: scans both ends, brings everything where it belongs, and ends
     Sync(sync::Arguments),
+    /// Records files that were made, and has them travel at once
+    Publish(publish::Arguments),
+    /// Shows what is known of a project: representations, their files and frames, and where they are
+    Show(show::Arguments),
     /// Shows counts and bytes per site and state
     Status(status::Arguments),
     /// Shows the Sync Queue: what waits, what is under way, what failed and why
@@ -163,6 +169,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve => serve::run(&cli.global),
         Command::Sync(arguments) => sync::run(&cli.global, &arguments),
+        Command::Publish(arguments) => publish::run(&cli.global, &arguments),
+        Command::Show(arguments) => show::run(&cli.global, &arguments),
         Command::Status(arguments) => status::run(&cli.global, &arguments),
         Command::Queue(arguments) => queue::run(&cli.global, &arguments),
         Command::Why(arguments) => why::run(&cli.global, &arguments),

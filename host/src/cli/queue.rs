@@ -6,24 +6,36 @@ use serde_json::json;
 use super::ground;
 use super::output::{Table, print, print_json, size};
 use super::{Exit, Failure, Global};
-use crate::catalog::{JobState, QueueFilter, QueueRow};
+use crate::catalog::{
+    FileState, JobState, QueueFilter, QueueRow, RepresentationFilter, RepresentationRow, Sqlite,
+};
+use crate::settings::Settings;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Only this project
     project: Option<String>,
-    /// Only files in this state
+    /// Only what is in this state
     #[arg(long, value_enum)]
     state: Option<State>,
-    /// At most so many files a project
+    /// What a line is about
+    #[arg(long, value_enum, default_value = "file")]
+    by: By,
+    /// At most so many lines a project
     #[arg(long, default_value_t = 100)]
     limit: usize,
-    /// Leaves out so many files at the front
+    /// Leaves out so many lines at the front
     #[arg(long, default_value_t = 0)]
     offset: usize,
     /// As JSON, a line each
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    File,
+    Representation,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -46,6 +58,16 @@ impl State {
             State::Paused => vec![JobState::Held],
         }
     }
+
+    /// Of representations, conflicts are not told from what failed.
+    fn files(self) -> FileState {
+        match self {
+            State::Queued => FileState::Queued,
+            State::InProgress => FileState::InProgress,
+            State::Failed | State::Conflict => FileState::Failed,
+            State::Paused => FileState::Paused,
+        }
+    }
 }
 
 pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
@@ -57,6 +79,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         }
         return Ok(Exit::Done);
     };
+    if arguments.by == By::Representation {
+        return by_representation(global, arguments, &loaded.settings, &catalog);
+    }
     let filter = QueueFilter {
         states: arguments.state.map(State::jobs).unwrap_or_default(),
         limit: arguments.limit,
@@ -98,18 +123,81 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             ]);
         }
     }
+    end(arguments, &table, full);
+    Ok(Exit::Done)
+}
+
+fn by_representation(
+    global: &Global,
+    arguments: &Arguments,
+    settings: &Settings,
+    catalog: &Sqlite,
+) -> Result<Exit, Failure> {
+    let known = ground::SiteNames::of(global, settings);
+    let head = ["project", "representation", "state", "priority", "done", "files", "size", "at"];
+    let mut table = Table::new(&head);
+    let mut full = false;
+    for name in ground::names(settings, arguments.project.as_deref())? {
+        let priority = i64::from(settings.projects[&name].priority);
+        let filter = RepresentationFilter {
+            states: arguments.state.map(State::files).into_iter().collect(),
+            site: None,
+            priority,
+            limit: arguments.limit,
+            offset: arguments.offset,
+        };
+        let (sites, rows) = catalog.read(|view| {
+            let sites: std::collections::HashMap<_, _> = view.site_names()?.into_iter().collect();
+            let Some(project) = view.project(&name)? else { return Ok((sites, Vec::new())) };
+            Ok((sites, view.representation_queue(project, &filter)?))
+        })?;
+        full |= rows.len() == filter.limit;
+        let site = |row: &RepresentationRow, name: &dyn Fn(&str) -> String| -> Vec<String> {
+            row.at.iter().filter_map(|at| sites.get(&at.site)).map(|site| name(site)).collect()
+        };
+        for row in rows {
+            let own = row.representation.priority;
+            let own = if own == 0 { priority } else { own };
+            let naming = row.representation.naming.to_string();
+            if arguments.json {
+                print_json(&json!({
+                    "project": name, "id": row.representation.id.0, "representation": naming,
+                    "state": row.state.name(), "priority": own, "files": row.files,
+                    "done": row.done, "bytes": row.bytes,
+                    "sites": site(&row, &|site| known.configured(site).to_owned()),
+                }));
+                continue;
+            }
+            table.row(vec![
+                name.clone(),
+                naming,
+                row.state.name().replace('_', " "),
+                own.to_string(),
+                row.done.to_string(),
+                row.files.to_string(),
+                size(row.bytes),
+                site(&row, &|site| known.shown(site)).join(", "),
+            ]);
+        }
+    }
+    end(arguments, &table, full);
+    Ok(Exit::Done)
+}
+
+/// Shows the lines, and that there may be more.
+fn end(arguments: &Arguments, table: &Table, full: bool) {
     if arguments.json {
-        return Ok(Exit::Done);
+        return;
     }
     if table.is_empty() {
         print("the queue is empty\n");
     } else {
-        print(&table);
+        print(table);
     }
     if full {
-        print(format_args!("the first {}; --limit and --offset show others\n", filter.limit));
+        let limit = arguments.limit;
+        print(format_args!("the first {limit}; --limit and --offset show others\n"));
     }
-    Ok(Exit::Done)
 }
 
 /// The public state, and the finer word for people.

@@ -49,6 +49,7 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
         telling.abort();
         following.abort();
         attending.abort();
+        let _ = attending.await;
     });
     tracing::info!("the service has ended");
     runtime.shutdown_background();

@@ -1,14 +1,22 @@
 //! `sitesync status`: counts and bytes per site and state.
 
+use std::collections::HashMap;
+use std::time::{Duration, UNIX_EPOCH};
+
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ground::{self, SiteNames, idle_because};
-use super::output::{Table, plain, print, print_json, size};
+use super::order::number;
+use super::output::{Table, counted, plain, print, print_json, size};
 use super::{Exit, Failure, Global};
-use crate::catalog::Count;
+use crate::catalog::{Count, FileState, HoldKind, ProjectId, SiteId, Sqlite};
 use crate::running::Running;
-use crate::state_dir;
+use crate::settings::Project;
+use crate::state_dir::{self, rfc3339};
+
+/// Pauses that are told one by one.
+const TOLD: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -48,6 +56,11 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             let state = idle.clone().unwrap_or_else(|| "nothing known yet".into());
             table.row(vec![name.clone(), String::new(), state]);
         }
+        for (site, other, count) in derived(&counts, project, &sites) {
+            let state = format!("{} (the same storage as '{other}')", count.state);
+            let files = count.files.to_string();
+            table.row(vec![name.clone(), site, state, files, size(count.bytes)]);
+        }
         for (site, count) in &counts {
             let mut state = count.state.to_string();
             if count.conflicts > 0 {
@@ -56,23 +69,32 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             let files = count.files.to_string();
             table.row(vec![name.clone(), sites.shown(site), state, files, size(count.bytes)]);
         }
-        let counts: Vec<_> = counts
-            .iter()
-            .map(|(site, count)| {
-                json!({
-                    "site": sites.configured(site), "state": count.state.name(), "files": count.files,
-                    "bytes": count.bytes, "conflicts": count.conflicts,
-                })
+        let told = |site: &str, count: &Count| {
+            json!({
+                "site": sites.configured(site), "state": count.state.name(), "files": count.files,
+                "bytes": count.bytes, "conflicts": count.conflicts,
             })
-            .collect();
+        };
+        let same = derived(&counts, project, &sites).into_iter().map(|(site, other, count)| {
+            let mut told = told(&site, count);
+            told["same_as"] = json!(other);
+            told
+        });
+        let same: Vec<Value> = same.collect();
+        let counts = counts.iter().map(|(site, count)| told(site, count));
+        let counts: Vec<Value> = counts.chain(same).collect();
         projects.push(json!({"project": name, "idle": idle, "counts": counts}));
     }
+    let held = match &catalog {
+        Some(catalog) => held(catalog, &names, &sites)?,
+        None => Held::default(),
+    };
     if arguments.json {
         let running = running.map(|(pid, since)| json!({"pid": pid, "since": since}));
         let parked: Vec<_> = storages.iter().filter(|one| one.parked.is_some()).collect();
         print_json(&json!({
             "running": running, "projects": projects, "parked": parked, "site_id": sites.own,
-            "settings_refused": refused,
+            "settings_refused": refused, "pauses": held.pauses, "stopped": held.stopped,
         }));
         return Ok(Exit::Done);
     }
@@ -81,6 +103,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     } else {
         print(&table);
     }
+    held.tell();
     for (storage, parked) in storages.iter().filter_map(|one| Some((one, one.parked.as_ref()?))) {
         let (sites, why) = (
             storage.sites.iter().map(|site| sites.shown(site)).collect::<Vec<_>>().join(", "),
@@ -104,7 +127,122 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-fn counts(catalog: &crate::catalog::Sqlite, name: &str) -> Result<Vec<(String, Count)>, Failure> {
+/// What sites have that are the same storage as others, and have nothing of their own: with the
+/// other's name.
+fn derived<'a>(
+    counts: &'a [(String, Count)],
+    project: &Project,
+    names: &SiteNames,
+) -> Vec<(String, String, &'a Count)> {
+    let synced = |site: &str| {
+        counts.iter().find_map(|(name, count)| {
+            let there = count.state == FileState::Synced && names.configured(name) == site;
+            there.then_some(count)
+        })
+    };
+    let mut derived = Vec::new();
+    for (name, site) in &project.sites {
+        let mut others = site.alternatives.iter();
+        let other = others.find_map(|other| Some((other, synced(other)?)));
+        if let (None, Some((other, count))) = (synced(name), other) {
+            derived.push((name.clone(), other.clone(), count));
+        }
+    }
+    derived
+}
+
+/// What somebody, or a guard, keeps back.
+#[derive(Debug, Default)]
+struct Held {
+    pauses: Vec<Value>,
+    stopped: Vec<Value>,
+}
+
+fn held(catalog: &Sqlite, projects: &[String], names: &SiteNames) -> Result<Held, Failure> {
+    Ok(catalog.read(|view| {
+        let sites: HashMap<SiteId, String> = view.site_names()?.into_iter().collect();
+        let site =
+            |id: SiteId| names.configured(sites.get(&id).map_or("?", |name| name)).to_owned();
+        let mut ids: HashMap<ProjectId, &String> = HashMap::new();
+        for name in projects {
+            ids.extend(view.project(name)?.map(|id| (id, name)));
+        }
+        let mut held = Held::default();
+        for pause in view.pauses()? {
+            let scope = pause.scope;
+            if scope.project.is_some_and(|project| !ids.contains_key(&project)) {
+                continue;
+            }
+            let of = scope.representation.map(|id| view.representation(id)).transpose()?.flatten();
+            held.pauses.push(json!({
+                "project": scope.project.map(|project| ids[&project]),
+                "site": scope.site.map(site),
+                "representation": of.map(|of| of.naming.to_string()),
+                "since": pause.since, "by": pause.by,
+            }));
+        }
+        for (id, project) in &ids {
+            for hold in view.holds(*id)? {
+                held.stopped.push(json!({
+                    "project": project, "site": site(hold.site), "kind": hold.kind.name(),
+                    "files": hold.files, "bytes": hold.bytes, "since": hold.since,
+                }));
+            }
+        }
+        let key = |one: &Value| (one["project"].to_string(), one["site"].to_string());
+        held.stopped.sort_by_key(key);
+        Ok(held)
+    })?)
+}
+
+impl Held {
+    /// Each with the command that lets it go on.
+    fn tell(&self) {
+        let text = |value: &Value| value.as_str().map(plain);
+        let since = |one: &Value| rfc3339(UNIX_EPOCH + Duration::from_millis(number(one, "since")));
+        for one in self.pauses.iter().take(TOLD) {
+            let (project, site) = (text(&one["project"]), text(&one["site"]));
+            let representation = text(&one["representation"]);
+            let what = match (&representation, &project, &site) {
+                (Some(representation), ..) => representation.clone(),
+                (None, Some(project), _) => format!("project '{project}'"),
+                (None, None, Some(site)) => format!("site '{site}'"),
+                (None, None, None) => "this host".to_owned(),
+            };
+            let at = site.as_ref().filter(|_| project.is_some());
+            let at = at.map(|site| format!(" at site '{site}'")).unwrap_or_default();
+            let by = text(&one["by"]).filter(|by| !by.is_empty());
+            let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
+            let words = [project, representation].into_iter().flatten();
+            let words: String = words.map(|word| format!(" {word}")).collect();
+            let words = words + &site.map(|site| format!(" --site {site}")).unwrap_or_default();
+            let since = since(one);
+            print(format_args!(
+                "\npaused since {since}{by}: {what}{at}\n  `sitesync resume{words}` lets it go on\n"
+            ));
+        }
+        if self.pauses.len() > TOLD {
+            print(format_args!("\n... and {} more pauses: see --json\n", self.pauses.len() - TOLD));
+        }
+        for one in &self.stopped {
+            let delete = one["kind"] == HoldKind::Delete.name();
+            let (done, guard) =
+                if delete { ("deleted", "max_delete") } else { ("replaced", "max_change") };
+            let files = counted(number(one, "files"), "file");
+            let project = text(&one["project"]).unwrap_or_default();
+            let site = text(&one["site"]).unwrap_or_default();
+            print(format_args!(
+                "\nstopped since {}: {files} ({}) of project '{project}' would be {done} at site \
+                 '{site}', which is more than `{guard}` allows\n  if that is meant: `sitesync resume \
+                 {project} --held`; `sitesync queue {project} --state paused` shows them\n",
+                since(one),
+                size(number(one, "bytes")),
+            ));
+        }
+    }
+}
+
+fn counts(catalog: &Sqlite, name: &str) -> Result<Vec<(String, Count)>, Failure> {
     Ok(catalog.read(|view| {
         let sites: std::collections::HashMap<_, _> = view.site_names()?.into_iter().collect();
         let Some(project) = view.project(name)? else { return Ok(Vec::new()) };

@@ -53,6 +53,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         let attending = super::serve::attend(&ground, settings);
         let summary = ground.engine.sync(projects).await;
         attending.abort();
+        // It holds the catalog open.
+        let _ = attending.await;
         drop(bar);
         summary
     })?;

@@ -68,7 +68,7 @@ impl Engine {
         root_name: &str,
         hear: impl Fn(u64),
     ) -> Result<Adopted, Trouble> {
-        let (own, key) = self.root_to_adopt(project, site, root_name).await?;
+        let (own, key) = self.root_at(project, site, root_name).await?;
         let others = self.others(project, site).await?;
         let mut adopted = Adopted::default();
         let mut after = FolderId(0);
@@ -84,7 +84,8 @@ impl Engine {
         Ok(adopted)
     }
 
-    async fn root_to_adopt(
+    /// A root of a project at a site, which is remembered from now on.
+    pub(super) async fn root_at(
         &self,
         project: &Project,
         site: &str,

@@ -193,6 +193,22 @@ impl Belonging {
         Ok(made)
     }
 
+    /// Has work come from where the newest content is, if that appeared elsewhere than at its source
+    /// while it was under way.
+    pub(super) fn reroute(&self, unit: &mut dyn Unit, row: &FileRow) -> Result<()> {
+        let settled = |job: &Job| matches!(job.state, JobState::InProgress | JobState::Conflict);
+        for job in row.jobs.iter().filter(|job| !job.removes() && !settled(job)) {
+            let newest = here(row, job.from).is_some_and(|have| have.generation == row.generation);
+            if let Some(from) = self.source(row, job.to).filter(|_| !newest) {
+                // What is held is held again.
+                let held = job.state == JobState::Held;
+                let state = if held { JobState::Ready } else { job.state };
+                unit.put_job(row.id, &Job { from, state, ..job.clone() })?;
+            }
+        }
+        Ok(())
+    }
+
     /// The priority of work on a representation: its own, or the project's.
     pub fn priority_of(&self, view: &dyn View, of: RepresentationId) -> Result<i64> {
         let own = view.representation(of)?.map_or(0, |of| of.priority);

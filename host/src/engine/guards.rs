@@ -4,18 +4,18 @@
 //! counted: little is let go, too much waits for somebody who says that it is meant. What was let go
 //! lately counts too, so that a flood that comes in small pieces is one.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::run::{End, Run};
-use crate::catalog::{self, Hold, HoldKind, Millis, ProjectId, SiteId, Unit, View};
+use crate::catalog::{self, FileId, Hold, HoldKind, Millis, ProjectId, SiteId, Unit, View};
 
 /// What is guarded: a way to touch files of a project at a site.
 type Guarded = (ProjectId, HoldKind, SiteId);
 
-/// What guards let go lately: when, and how many files.
+/// What guards let go lately: which files, and when. One that changes again and again is one.
 #[derive(Debug, Default)]
-pub struct Guards(Mutex<HashMap<Guarded, VecDeque<(Millis, u64)>>>);
+pub struct Guards(Mutex<HashMap<Guarded, HashMap<FileId, Millis>>>);
 
 impl Guards {
     /// Somebody said that it is meant: counting begins anew.
@@ -23,21 +23,20 @@ impl Guards {
         self.lock().retain(|(of, _, _), _| *of != project);
     }
 
-    fn note(&self, of: Guarded, now: Millis, files: u64) {
-        self.lock().entry(of).or_default().push_back((now, files));
+    fn note(&self, of: Guarded, now: Millis, files: &[FileId]) {
+        self.lock().entry(of).or_default().extend(files.iter().map(|file| (*file, now)));
     }
 
-    /// Files that were let go since a time. What is older is forgotten.
-    fn since(&self, of: Guarded, time: Millis) -> u64 {
+    /// Files that were let go since a time, together with these. What is older is forgotten.
+    fn with(&self, of: Guarded, since: Millis, files: &[FileId]) -> u64 {
         let mut all = self.lock();
-        let Some(let_go) = all.get_mut(&of) else { return 0 };
-        while let_go.front().is_some_and(|(at, _)| *at < time) {
-            let_go.pop_front();
-        }
-        let_go.iter().map(|(_, files)| files).sum()
+        let Some(let_go) = all.get_mut(&of) else { return files.len() as u64 };
+        let_go.retain(|_, at| *at >= since);
+        let more = files.iter().filter(|file| !let_go.contains_key(file)).count();
+        (let_go.len() + more) as u64
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Guarded, VecDeque<(Millis, u64)>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Guarded, HashMap<FileId, Millis>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,13 +67,16 @@ impl Run {
                     HoldKind::Change => max_change,
                 };
                 let what = (project, now.kind, now.site);
-                let lately = guards.since(what, moment.now - window);
+                // More than may be touched at all need not be told apart.
+                let most = usize::try_from(guard.files).unwrap_or(usize::MAX).saturating_add(1);
+                let held = unit.guarded_files(project, (now.kind, now.site), most)?;
+                let touched = guards.with(what, moment.now - window, &held).max(now.files);
                 let of = files_at(unit, project, now.site)?;
                 let known =
                     holds.iter().find(|hold| (hold.kind, hold.site) == (now.kind, now.site));
-                if known.is_none() && !guard.stops(now.files + lately, of) {
+                if known.is_none() && !guard.stops(touched, of) {
                     unit.release_held(project, Some((now.kind, now.site)))?;
-                    guards.note(what, moment.now, now.files);
+                    guards.note(what, moment.now, &held);
                     frees = true;
                 } else if known.is_none_or(|hold| hold.files != now.files) {
                     let since = known.map_or(moment.wall_ns / 1_000_000, |hold| hold.since);

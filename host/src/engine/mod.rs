@@ -29,6 +29,7 @@ pub mod pauses;
 mod place;
 mod plan;
 pub mod progress;
+pub mod publish;
 mod record;
 mod recorded;
 pub mod rehearse;

@@ -203,7 +203,13 @@ impl Planner<'_> {
                 // Nothing new here. Is there something to do for the other end?
                 let newest = have.generation == row.generation;
                 let leaves = job_here.is_some_and(Job::removes);
-                if newest && !leaves && belonging.lacks(row, there) {
+                // Work that waits for a third site, which has something older: it comes from here.
+                let strays = job_there.is_some_and(|job| {
+                    let open = !matches!(job.state, JobState::InProgress | JobState::Conflict);
+                    let old = |from| at(row, from).is_none_or(|h| h.generation != row.generation);
+                    open && !job.removes() && job.from != here && old(job.from)
+                });
+                if newest && !leaves && (belonging.lacks(row, there) || strays) {
                     return set(None, None, follow(folded));
                 }
                 None
@@ -414,10 +420,25 @@ pub(super) fn apply(
                     }
                     unit.put_job(file, &job)?;
                 }
+                if content.is_some() && pair.belonging.goes_on() {
+                    compare_anew(unit, pair, file)?;
+                }
             }
         }
     }
     Ok(id)
+}
+
+/// A file is new: third sites that were in conflict with what it was may be like it now. Their pairs
+/// take it for known.
+fn compare_anew(unit: &mut dyn Unit, pair: &Pair, file: FileId) -> Result<()> {
+    let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
+    for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
+        // Where it can't come from yet, it waits until what is new has come that far.
+        let from = pair.belonging.source(&row, job.to).unwrap_or(job.from);
+        unit.put_job(file, &Job { from, state: JobState::Ready, error: None, ..job.clone() })?;
+    }
+    Ok(())
 }
 
 /// What files that nobody knew belong to. Most of a folder's belong to the same.
@@ -426,9 +447,16 @@ struct Newcomers<'a> {
     root: &'a RootPair,
     folder: &'a str,
     moment: Moment,
-    /// The last one's representation, its priority, and, once it was asked for, what
-    /// is wanted of it.
-    known: Option<(Naming, RepresentationId, i64, Option<Vec<(SiteId, bool)>>)>,
+    /// That of the last one.
+    known: Option<Known>,
+}
+
+struct Known {
+    naming: Naming,
+    id: RepresentationId,
+    priority: i64,
+    /// What is wanted of it, once that was asked.
+    wants: Option<Vec<(SiteId, bool)>>,
 }
 
 impl Newcomers<'_> {
@@ -438,15 +466,13 @@ impl Newcomers<'_> {
         name: &str,
     ) -> Result<(RepresentationId, i64)> {
         let naming = self.pair.templates.naming(&join(self.folder, name));
-        if let Some((known, id, priority, _)) = &self.known
-            && *known == naming
-        {
-            return Ok((*id, *priority));
+        if let Some(known) = self.known.as_ref().filter(|known| known.naming == naming) {
+            return Ok((known.id, known.priority));
         }
         let found_at = self.moment.wall_ns / 1_000_000;
         let id = unit.put_representation(self.pair.project, &naming, 0, found_at, "", false)?;
         let priority = self.pair.belonging.priority_of(unit, id)?;
-        self.known = Some((naming, id, priority, None));
+        self.known = Some(Known { naming, id, priority, wants: None });
         Ok((id, priority))
     }
 
@@ -459,14 +485,14 @@ impl Newcomers<'_> {
         here: SiteId,
         to: SiteId,
     ) -> Result<bool> {
-        let Some((_, _, _, wants)) = self.known.as_mut().filter(|known| known.1 == of) else {
+        let Some(known) = self.known.as_mut().filter(|known| known.id == of) else {
             return Ok(self.pair.belonging.rule(to));
         };
-        if wants.is_none() {
+        if known.wants.is_none() {
             let row = unit.file(self.root.id, self.folder, name)?;
-            *wants = Some(row.map(|row| row.wants).unwrap_or_default());
+            known.wants = Some(row.map(|row| row.wants).unwrap_or_default());
         }
-        let asked = wants.iter().flatten().find(|(site, _)| *site == to);
+        let asked = known.wants.iter().flatten().find(|(site, _)| *site == to);
         let wanted = asked.map_or_else(|| self.pair.belonging.rule(to), |(_, wanted)| *wanted);
         Ok(wanted && !self.pair.belonging.alike(to).contains(&here))
     }

@@ -221,15 +221,18 @@ impl Writing<'_> {
     fn write(&self, unit: &mut dyn Unit, finished: Finished) -> Result<()> {
         let file = finished.claimed.file;
         let done = matches!(finished.outcome, Outcome::Done { .. });
+        let generation = finished.claimed.generation;
         self.record(unit, finished)?;
-        if done {
+        if done && unit.generation(file)? == Some(generation) {
             return Ok(());
         }
         let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
         if plan::is_nowhere(&row) {
             return plan::forget(unit, &row);
         }
-        // It may not be wanted any more: whoever said so found it under way.
+        // Whoever found it under way left it as it was: it may not be wanted any more, or be newer
+        // elsewhere.
+        self.pair.belonging.reroute(unit, &row)?;
         drop_unwanted(unit, &row)
     }
 

@@ -35,10 +35,8 @@ pub(super) async fn adopt(
     let name = match fitting[..] {
         [name] => name.clone(),
         [] => {
-            let name = root.map_or_else(
-                || roots.keys().next().map_or("work", |name| name.as_str()),
-                |root| root,
-            );
+            let first = || roots.keys().next().map(String::as_str);
+            let name = root.or_else(first).unwrap_or("work");
             let are: Vec<String> =
                 roots.iter().map(|(name, path)| format!("{name} = {path}")).collect();
             let why = format!(

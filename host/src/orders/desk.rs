@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, watch};
 use super::request::Meant;
 use super::selection::{Place, Selected, Selection};
 use super::{
-    Answer, Order, Refused, Report, adopt, ensure, pause, remove, request, resolve, validate,
+    Answer, Order, Refused, Report, adopt, ensure, pause, publish, remove, request, resolve,
+    validate,
 };
 use crate::catalog::{self, ProjectId, RootId, SiteId, Unit, View};
 use crate::engine::Engine;
@@ -66,6 +67,9 @@ impl Desk {
             }
             Order::Resume { project, site, what, held: false } => {
                 pause::resume(self, &pause::Reach { project, site, what }).await
+            }
+            Order::Publish { project, site, items, by } => {
+                publish::publish(self, (&project, site.as_deref()), items, &by, &report).await
             }
             Order::Remove { project, what, site, force } => {
                 remove::remove(self, &project, &what, (site.as_deref(), force), &report).await

@@ -12,6 +12,7 @@ mod desk;
 pub mod door;
 mod ensure;
 mod pause;
+mod publish;
 mod remove;
 mod request;
 mod resolve;
@@ -23,6 +24,7 @@ use serde_json::Value;
 
 pub use desk::Desk;
 pub(crate) use desk::{beneath_roots, roots};
+pub use publish::{Item, Parts};
 
 /// What is asked for. `what` are selectors, as `publish::selector` reads them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ pub enum Order {
     Pause { project: Option<String>, site: Option<String>, what: Vec<String>, by: String },
     /// Lets them go on; with `held`, what a guard of the project stopped.
     Resume { project: Option<String>, site: Option<String>, what: Vec<String>, held: bool },
+    /// Records files as made at a site [the active one], and queues them at once.
+    Publish { project: String, site: Option<String>, items: Vec<Item>, by: String },
     /// Brings files to a site. Those that are in a state there, if one is named.
     Request {
         project: String,
@@ -65,7 +69,9 @@ impl Order {
     #[must_use]
     pub fn needs_sites(&self) -> bool {
         match self {
-            Order::Pause { .. }
+            // What is published is looked at where it is, and nowhere else: one plug-in is loaded.
+            Order::Publish { .. }
+            | Order::Pause { .. }
             | Order::Resume { .. }
             | Order::Request { .. }
             | Order::Reset { .. }

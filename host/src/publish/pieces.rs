@@ -235,10 +235,8 @@ impl<'t> Fit<'_, 't> {
             Some(Piece::Text(text)) => self.before(text, field, index, at, values),
             _ => one(field, rest, values),
         };
-        if !fits {
-            if let Some(dead) = self.dead.get_mut(place) {
-                *dead = true;
-            }
+        if !fits && let Some(dead) = self.dead.get_mut(place) {
+            *dead = true;
         }
         fits
     }

@@ -112,18 +112,27 @@ impl History<'_> {
     fn dooms(&self, deed: Deed) -> Option<&'static str> {
         let Deed::Delete { site, path } = deed else { return None };
         let (state, ground) = (self.world.lock(), &self.script.ground);
+        // Who learns of the file in the meantime is to delete it as well.
+        if ground.deletes != [Deletes::Propagate; 2] {
+            return None;
+        }
         let mut knows = false;
         for machine in Machine::ALL {
             let known = &self.known[machine as usize];
-            let Some((_, row)) = known.files.iter().find(|(p, _)| p == path) else { continue };
+            let Some((_, row)) = known.files.iter().find(|(p, _)| p == path) else {
+                let has = |site: Site| state.stores[site as usize].files.contains_key(path);
+                if ground.sites(machine).into_iter().any(|at| at != Site::Cloud && has(at)) {
+                    return None;
+                }
+                continue;
+            };
             let mut sites = ground.sites(machine).into_iter();
             let as_it_is = sites.all(|site| {
                 let file = state.stores[site as usize].files.get(path);
                 let have = synced(row, known.key(site));
                 file.is_some() && file.map(|file| &file.version) == have.map(|have| &have.version)
             });
-            let travels = ground.deletes[machine as usize] == Deletes::Propagate;
-            if !as_it_is || !travels || !row.wants.is_empty() {
+            if !as_it_is || !row.wants.is_empty() {
                 return None;
             }
             knows |= ground.sites(machine).contains(&site);
@@ -434,18 +443,15 @@ impl History<'_> {
             let conflict = row.jobs.iter().any(|job| job.state == JobState::Conflict);
             let right = |site: &Site| {
                 let asked = asked(row, known.key(*site));
+                // What lies behind a site where it is not wanted can't be brought.
+                let far = ground.neighbours(machine, *site).all(|other| {
+                    let have = row.haves.iter().find(|h| h.site == known.key(other));
+                    have.is_none_or(|have| have.generation != row.generation)
+                });
                 match at(*site, path) {
-                    Some(file) => {
-                        newest.is_some_and(|newest| newest.content == file.content)
-                            || asked == Some(false)
-                    }
-                    None => {
-                        !asked.unwrap_or(ground.rule(machine, *site))
-                            || ground.neighbours(machine, *site).all(|other| {
-                                let have = row.haves.iter().find(|h| h.site == known.key(other));
-                                have.is_none_or(|have| have.generation != row.generation)
-                            })
-                    }
+                    Some(file) if newest.is_some_and(|new| new.content == file.content) => true,
+                    Some(_) => asked == Some(false) || far,
+                    None => !asked.unwrap_or(ground.rule(machine, *site)) || far,
                 }
             };
             let right = if conflict {
@@ -457,8 +463,9 @@ impl History<'_> {
             if !right {
                 return Err(format!("'{path}' did not converge: {there:#?}, {row:#?}"));
             }
-            if let Some(job) = row.jobs.iter().find(|job| job.state != JobState::Conflict) {
-                return Err(format!("'{path}' is at rest, and has work: {job:?}"));
+            // What is to be compared with a side of a conflict waits for its end.
+            if let Some(job) = row.jobs.first().filter(|_| !conflict) {
+                return Err(format!("'{path}' is at rest, and has work: {job:?}, {row:#?}"));
             }
         }
         for (path, row) in &known.files {

@@ -1,5 +1,5 @@
-//! Random histories of the real engine: three sites, two machines with a catalog each, people who
-//! change files at any moment, providers that fail in every way, machines that die.
+//! Random histories of the real engine: four sites, two machines with a catalog each, people who
+//! change files and ask for things at any moment, providers that fail in every way, machines that die.
 //!
 //! `steps` makes a history from a seed, `world` is where its files are, `provider` is the engine's
 //! way to them, `host` a machine, `history` plays it and says what must hold. `docs/testing.md` says how
@@ -19,6 +19,13 @@
 //! - what was in progress stays so after a death (run);
 //! - a root that went away is believed (pair);
 //! - where both ends changed, the one that is seen later wins (plan).
+//!
+//! Likewise, each within 400 histories:
+//! - a guard lets go without counting (guards);
+//! - a pause of a host, project or site is not obeyed (pauses);
+//! - of a conflict the wrong content is kept (conflicts);
+//! - a deletion travels to whatever is there, in any version (transfer);
+//! - what people ask for, or ask to be not there, is ignored (belonging).
 //!
 //! And it has found, where one defect takes several accidents: a file that was adopted after a
 //! barrier had failed, a comparison that took a read's early end for other content, absences that

@@ -101,8 +101,8 @@ pub(crate) struct State {
     pub(crate) wrong: Vec<String>,
     /// By machine: what it may not do in this pass.
     pub(crate) limits: [Limits; 2],
-    /// Conflicts in which a person said which content is kept, by machine.
-    pub(crate) resolved: BTreeSet<(Machine, String)>,
+    /// Conflicts in which a person said which site's content is kept, by machine.
+    resolved: BTreeSet<(Machine, String, Site)>,
     /// Whether something was said not to be there that is,
     pub(crate) lied: bool,
     /// or to be other than it is, or whether a catalog was set back.
@@ -344,8 +344,8 @@ impl State {
     /// A person asked something of a machine.
     pub(crate) fn asked(&mut self, machine: Machine, order: Order, done: bool) {
         self.tell(format_args!("-- {machine:?} is asked: {order:?}: {done}"));
-        if let (Order::Resolve { path, .. }, true) = (order, done) {
-            self.resolved.insert((machine, path.to_owned()));
+        if let (Order::Resolve { path, keep }, true) = (order, done) {
+            self.resolved.insert((machine, path.to_owned(), keep));
         }
     }
 
@@ -483,18 +483,18 @@ impl State {
         old: &File,
         mtime_ns: Option<i64>,
     ) -> bool {
-        let newest = || {
-            let sites = self.ground.sites(machine);
-            let told = sites.iter().all(|site| self.ground.keeps_mtime[*site as usize]);
-            told && mtime_ns.is_some_and(|mtime| mtime > old.mtime_ns)
-        };
+        let told = self.ground.keeps_mtime[site as usize];
+        let newer = told && mtime_ns.is_some_and(|mtime| mtime > old.mtime_ns);
         let by_rule = match self.ground.conflicts[machine as usize] {
             Conflicts::Ask | Conflicts::KeepBoth => false,
             Conflicts::ActiveWins => site != machine.own(),
             Conflicts::RemoteWins => site != Site::Cloud,
-            Conflicts::Newest => newest(),
+            Conflicts::Newest => newer,
         };
-        by_rule || self.resolved.contains(&(machine, path.to_owned()))
+        let said = |(by, of, keep): &(Machine, String, Site)| {
+            *by == machine && of == path && *keep != site
+        };
+        by_rule || self.resolved.iter().any(said)
     }
 
     /// A host replaces or deletes a file, and must have said that it is to be kept.

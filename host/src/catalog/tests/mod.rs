@@ -176,6 +176,46 @@ fn recounted_of_representations(conn: &Connection) -> Counters {
 }
 
 #[test]
+fn counters_that_are_wrong_are_counted_anew() {
+    let t = fixture();
+    t.queued("a", 10, |_| {});
+    t.queued("b", 20, |job| job.state = JobState::Failed);
+    assert_eq!(t.db.miscounted().unwrap(), 0);
+    let Fixture { dir, db, .. } = t;
+    drop(db);
+    let path = dir.path().join("catalog.db");
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch(
+        "UPDATE counter SET files = files + 7 WHERE bucket = 3;
+         DELETE FROM counter WHERE bucket = 0;
+         INSERT INTO representation_counter (representation, site, bucket, files, bytes)
+         VALUES (99, 1, 6, 5, 5);",
+    )
+    .unwrap();
+    drop(conn);
+    assert_eq!(Sqlite::open_read_only(dir.path()).unwrap().miscounted().unwrap(), 3);
+    assert_eq!(recount(dir.path()).unwrap(), 3);
+    assert_eq!(recount(dir.path()).unwrap(), 0);
+    let conn = Connection::open(&path).unwrap();
+    assert_eq!(kept(&conn), recounted(&conn));
+    assert_eq!(kept_of_representations(&conn), recounted_of_representations(&conn));
+}
+
+#[test]
+fn a_copy_is_the_catalog_as_it_was() {
+    let t = fixture();
+    let apart = tempfile::tempdir().unwrap();
+    assert!(!copy(apart.path(), t.dir.path()).unwrap(), "there is none to copy");
+    t.queued("a", 10, |_| {});
+    assert!(copy(t.dir.path(), apart.path()).unwrap());
+    t.queued("b", 20, |_| {});
+    let copied = Sqlite::open(apart.path()).unwrap();
+    let names = copied.read(|view| view.folder(t.root, "shots/010")).unwrap();
+    assert_eq!(names.files.iter().map(|file| &*file.name).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(copied.schema_version(), t.db.schema_version());
+}
+
+#[test]
 fn a_site_gets_another_name_that_is_free() {
     let t = fixture();
     t.write(|unit| {
