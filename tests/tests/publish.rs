@@ -6,6 +6,8 @@ use std::process::{Child, Stdio};
 
 use sitesync_tests::bench::{Bench, Lines, Run, until, wait};
 
+/// What the documentation shows is what is printed.
+const PAGE: &str = include_str!("../../docs/publishing.md");
 const RENDER: &str = "shots/sh010/publish/render/renderMain/v003";
 
 /// Nothing travels by itself for hours: neither by a scan nor because it has settled.
@@ -72,6 +74,7 @@ fn a_sequence_with_a_hole_is_told_and_queued() {
          demo_sh010_renderMain_v003.####.exr 1001-1100, 1057 missing\n\
          99 files published at 'here' (99 new); 99 transfers queued\n"
     );
+    assert!(PAGE.contains(&run.stdout));
     assert_eq!((bench.counts("here")["synced"], bench.counts("there")["queued"]), (99, 99));
     let queue = bench.run(&["queue", "demo", "--json"]).ends(0).lines();
     assert!(queue.iter().all(|line| line["detail"] == "queued" && line["priority"] == 80));
@@ -306,6 +309,8 @@ fn status_tells_what_is_kept_back_and_how_it_goes_on() {
          `max_change` allows\n  if that is meant: `sitesync resume demo --held`",
     ] {
         assert!(run.stdout.contains(words), "{words}: {run:#?}");
+        let shown = words.starts_with("site") || words.starts_with("10 files");
+        assert!(!shown || PAGE.contains(words), "{words}");
     }
     let json = bench.run(&["status", "--json"]).ends(0).last();
     assert_eq!(json["pauses"].as_array().unwrap().len(), 3);

@@ -90,7 +90,7 @@ enum Command {
     Sync(sync::Arguments),
     /// Records files that were made, and has them travel at once
     Publish(publish::Arguments),
-    /// Shows what is known of a project: representations, their files and frames, and where they are
+    /// Shows what is known of a project: representations, their frames, and where they are
     Show(show::Arguments),
     /// Shows counts and bytes per site and state
     Status(status::Arguments),

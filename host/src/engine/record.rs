@@ -309,6 +309,10 @@ impl Writing<'_> {
             Outcome::Conflict(destination) => {
                 unit.put_have(claimed.file, &have(to, UNKNOWN, &destination))?;
                 let mut job = self.again(&claimed);
+                if unit.generation(claimed.file)? != Some(claimed.generation) {
+                    // It was compared with what is not the newest any more, and would win over that.
+                    return unit.put_job(claimed.file, &job);
+                }
                 job.state = JobState::Conflict;
                 job.error = Some(JobError {
                     kind: "Conflict".into(),

@@ -187,12 +187,13 @@ impl History<'_> {
         for (path, row) in &known.files {
             for site in ground.sites(machine) {
                 let key = known.key(site);
-                let ends = [known.key(machine.own()), known.key(Site::Cloud)];
+                let from: Vec<SiteId> =
+                    ground.neighbours(machine, site).map(|site| known.key(site)).collect();
                 // What was on its way when somebody asked may arrive, and what is torn is mended.
                 let on_its_way =
                     row.jobs.iter().any(|j| j.to == key && j.state == JobState::InProgress)
                         || row.haves.iter().any(|h| h.site == key && h.generation == STALE);
-                if known.is_paused(row, ends, key) {
+                if known.is_paused(row, &from, key) {
                     limits.paused.insert((site, path.clone()));
                 }
                 if asked(row, key) == Some(false) && !on_its_way {
@@ -499,11 +500,11 @@ fn asked(row: &FileRow, site: SiteId) -> Option<bool> {
 }
 
 impl Known {
-    /// Whether work to a site is paused, on a way between two.
-    fn is_paused(&self, row: &FileRow, ends: [SiteId; 2], to: SiteId) -> bool {
+    /// Whether all work to a site is paused, from wherever it may come.
+    fn is_paused(&self, row: &FileRow, from: &[SiteId], to: SiteId) -> bool {
         self.pauses.iter().any(|scope| match (scope.representation, scope.site) {
             (None, None) => true,
-            (None, Some(site)) => ends.contains(&site),
+            (None, Some(site)) => site == to || from.iter().all(|other| *other == site),
             (Some(of), site) => of == row.representation && site.is_none_or(|site| site == to),
         })
     }
