@@ -50,6 +50,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let state = ground::state_path(global)?;
     let names = SiteNames::of(global, &settings);
     let project = &settings.projects[&arguments.project];
+    let what = crate::orders::beneath_roots(project, &what);
     let catalog_name = |site: &str| match (site, &names.own) {
         (crate::sites::LOCAL, Some(own)) => own.clone(),
         (site, _) => site.to_owned(),

@@ -1,18 +1,19 @@
 //! Where orders are carried out.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use super::request::Meant;
-use super::selection::Selection;
+use super::selection::{Place, Selected, Selection};
 use super::{
     Answer, Order, Refused, Report, adopt, ensure, pause, publish, remove, request, resolve,
     validate,
 };
-use crate::catalog::{ProjectId, RootId, SiteId, Unit, View};
+use crate::catalog::{self, ProjectId, RootId, SiteId, Unit, View};
 use crate::engine::Engine;
 use crate::engine::belonging::Belonging;
 use crate::settings::{Project, Settings, nearest};
@@ -148,10 +149,38 @@ impl Desk {
 
     /// What selectors of a project stand for. Refused if one of them stands for nothing.
     pub(super) fn select(&self, project: &Project, what: &[String]) -> Result<Selection, Refused> {
+        let what = beneath_roots(project, what);
         self.read(|view| {
             let id = view.project(&project.name)?.unwrap_or(ProjectId(0));
-            Selection::of(view, id, &roots(view, project)?, what)
+            Selection::of(view, id, &roots(view, project)?, &what)
         })
+    }
+
+    /// Does something with each file of a selection, and sums up what comes of it. Files are read in
+    /// the unit of work that changes them: transfers may be at work on them.
+    pub(super) async fn for_each<S: Send + 'static>(
+        &self,
+        selection: Selection,
+        sums: S,
+        act: impl Fn(&mut dyn Unit, &Selected, &mut S) -> catalog::Result<()> + Send + Sync + 'static,
+        hear: impl Fn(&S),
+    ) -> Result<S, Refused> {
+        let (selection, act) = (Arc::new(selection), Arc::new(act));
+        let (mut place, mut sums) = (Place::default(), sums);
+        loop {
+            let (selection, act) = (selection.clone(), act.clone());
+            let page = move |unit: &mut dyn Unit| {
+                let page = selection.page(unit, &mut place, PAGE)?;
+                page.iter().try_for_each(|one| act(unit, one, &mut sums))?;
+                Ok((place, sums, page.is_empty()))
+            };
+            let ended;
+            (place, sums, ended) = self.engine.catalog.write(page).await?;
+            if ended {
+                return Ok(sums);
+            }
+            hear(&sums);
+        }
     }
 
     /// Has the engine see pauses that are new or gone.
@@ -166,10 +195,7 @@ impl Desk {
 }
 
 /// A project's roots that the catalog knows.
-pub(crate) fn roots(
-    view: &dyn View,
-    project: &Project,
-) -> crate::catalog::Result<Vec<(RootId, String)>> {
+pub(crate) fn roots(view: &dyn View, project: &Project) -> catalog::Result<Vec<(RootId, String)>> {
     let Some(id) = view.project(&project.name)? else { return Ok(Vec::new()) };
     let names = project.sites.values().flat_map(|site| site.roots.keys());
     let names: BTreeSet<&String> = names.collect();
@@ -178,6 +204,19 @@ pub(crate) fn roots(
         roots.extend(view.root(id, name)?.map(|root| (root, name.clone())));
     }
     Ok(roots)
+}
+
+/// Selectors; in the place of the full path of a file on this machine, its path beneath its root.
+pub(crate) fn beneath_roots(project: &Project, what: &[String]) -> Vec<String> {
+    let paths = || project.sites.values().flat_map(|site| site.roots.iter());
+    let beneath = |text: &String| {
+        let found = paths().filter(|_| text.starts_with('/')).find_map(|(root, path)| {
+            let rest = Path::new(text).strip_prefix(path).ok()?.to_str()?;
+            (!rest.is_empty()).then(|| format!("{{root[{root}]}}/{rest}"))
+        });
+        found.unwrap_or_else(|| text.clone())
+    };
+    what.iter().map(beneath).collect()
 }
 
 /// Which names there are where one was given that is not.

@@ -133,21 +133,18 @@ where
     let work = carry_out(order, report);
     tokio::pin!(work);
     let mut last = Report::default();
-    let mut listens = true;
+    // Goes on beside reports, however often these come.
+    let mut pulse = tokio::time::interval(PULSE);
     let answer = loop {
-        let line = tokio::select! {
+        tokio::select! {
             answer = &mut work => break answer,
-            Some(report) = reports.recv() => {
-                last = report;
-                continue;
-            }
-            () = tokio::time::sleep(PULSE) => Line::Working(last.clone()),
-        };
-        if listens {
-            listens = say(&mut writing, &line).await.is_ok();
-            if !listens {
-                // Whoever only waits for somebody gives up.
-                reports.close();
+            Some(report) = reports.recv() => last = report,
+            _ = pulse.tick() => {
+                let line = Line::Working(last.clone());
+                if !reports.is_closed() && say(&mut writing, &line).await.is_err() {
+                    // Whoever only waits for somebody gives up.
+                    reports.close();
+                }
             }
         }
     };
@@ -204,5 +201,40 @@ pub fn ask(
             Line::Done(value) => return Ok(Some(Ok(value))),
             Line::Refused(refused) => return Ok(Some(Err(refused))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_caller_hears_of_an_order_that_reports_all_the_time() {
+        let state = tempfile::tempdir().unwrap();
+        let door = Door::open(state.path()).unwrap();
+        let heard = Arc::new(Semaphore::new(0));
+        let hears = heard.clone();
+        let service = tokio::spawn(door.serve(move |_, report: mpsc::Sender<Report>| {
+            let heard = heard.clone();
+            async move {
+                // It ends once its caller has heard of it.
+                while heard.try_acquire().is_err() {
+                    let far = Report { done: 7, ..Report::default() };
+                    let _ = report.send(far).await;
+                    tokio::time::sleep(PULSE / 100).await;
+                }
+                Ok(Value::Null)
+            }
+        }));
+        let order = Order::Resume { project: None, site: None, what: Vec::new(), held: false };
+        let asking = tokio::task::spawn_blocking(move || {
+            ask(state.path(), &order, |report| {
+                if report.done == 7 {
+                    hears.add_permits(1);
+                }
+            })
+        });
+        assert_eq!(asking.await.unwrap().unwrap(), Some(Ok(Value::Null)));
+        service.abort();
     }
 }

@@ -45,7 +45,8 @@ pub(super) async fn ensure(
     let asked = request::request(desk, &meant, Some(URGENT), report).await?;
     let Some(wait) = wait else { return Ok(asked) };
     let project = desk.project(project)?;
-    let (_, key) = desk.keys(&project.name, Some(&desk.site(site)?)).await?;
+    let end = desk.site(&request::reached(&project, site)?)?;
+    let (_, key) = desk.keys(&project.name, Some(&end)).await?;
     let Some(key) = key else { return Err(Refused::wrong("to which site?")) };
     let belonging = desk.belonging(&project).await?;
     let selection = desk.select(&project, what)?;

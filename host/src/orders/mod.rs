@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use desk::Desk;
-pub(crate) use desk::roots;
+pub(crate) use desk::{beneath_roots, roots};
 pub use publish::{Item, Parts};
 
 /// What is asked for. `what` are selectors, as `publish::selector` reads them.

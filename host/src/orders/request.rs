@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::desk::PAGE;
-use super::selection::{Place, Selected, Selection};
+use super::selection::{Selected, Selection};
 use super::{Answer, Desk, Refused, Report};
 use crate::catalog::{self, FileState, Have, Job, JobState, Millis, STALE, SiteId, Unit};
 use crate::engine::belonging::{Belonging, here};
@@ -27,7 +26,6 @@ pub(super) struct Meant<'a> {
 
 /// The same, found.
 struct Found {
-    project: Project,
     belonging: Belonging,
     selection: Selection,
     site: Option<SiteId>,
@@ -55,7 +53,7 @@ impl Meant<'_> {
             }
             (None, _) => desk.select(&project, self.what)?,
         };
-        Ok(Found { project, belonging, selection, site })
+        Ok(Found { belonging, selection, site })
     }
 }
 
@@ -89,32 +87,25 @@ pub(super) async fn request(
     if priority.is_some_and(|priority| !(1..=URGENT).contains(&priority)) {
         return Err(Refused::wrong("priorities go from 1 to 1000, the higher the sooner"));
     }
-    let found = meant.find(desk).await?;
+    let project = desk.project(meant.project)?;
+    let reached = |site| {
+        desk.site(site)?;
+        reached(&project, site)
+    };
+    let site = meant.site.map(reached).transpose()?;
+    let found = Meant { site: site.as_deref(), ..meant.clone() }.find(desk).await?;
     let Some(to) = found.site else {
         return Err(Refused::wrong("to which site?").hint("name it with --site"));
     };
-    let mine = |end: &String| meant.site == Some(end.as_str());
-    if !found.project.pairs.iter().flatten().any(mine) {
-        let site = meant.site.unwrap_or_default();
-        let why = format!("this host brings no files of '{}' to '{site}'", found.project.name);
-        return Err(
-            Refused::wrong(why).hint("`sitesync projects` shows between which sites it works")
-        );
-    }
-    let (mut sums, mut place) = (Sums::default(), Place::default());
-    loop {
-        let page = desk.read(|view| Ok(found.selection.page(view, &mut place, PAGE)?))?;
-        if page.is_empty() {
-            break;
-        }
-        let (belonging, now) = (found.belonging.clone(), desk.engine.time.now());
-        let bring = move |unit: &mut dyn Unit| {
-            let bringing = Bringing { belonging: &belonging, to, priority, now };
-            page.iter().try_fold(sums, |sums, one| bringing.bring(unit, one, sums))
-        };
-        sums = desk.engine.catalog.write(bring).await?;
+    let bringing = Bringing { belonging: found.belonging, to, priority };
+    let time = desk.engine.time.clone();
+    let bring = move |unit: &mut dyn Unit, one: &Selected, sums: &mut Sums| {
+        bringing.bring(unit, one, time.now(), sums)
+    };
+    let hear = |sums: &Sums| {
         let _ = report.try_send(Report { done: sums.files, ..Report::default() });
-    }
+    };
+    let sums = desk.for_each(found.selection, Sums::default(), bring, hear).await?;
     desk.wake();
     Ok(json!({
         "files": sums.files, "there": sums.there, "queued": sums.queued,
@@ -122,15 +113,32 @@ pub(super) async fn request(
     }))
 }
 
-struct Bringing<'a> {
-    belonging: &'a Belonging,
-    to: SiteId,
-    priority: Option<i64>,
-    now: Millis,
+/// The site by which this host brings files to a site: itself, or the same storage seen another way.
+pub(super) fn reached(project: &Project, site: &str) -> Result<String, Refused> {
+    let ends: BTreeSet<&String> = project.pairs.iter().flatten().collect();
+    let own = ends.iter().find(|end| end.as_str() == site);
+    let alike = || ends.iter().find(|end| project.alternatives(site).contains(**end));
+    own.or_else(alike).map(|end| (*end).clone()).ok_or_else(|| {
+        let why =
+            format!("this host brings no files of '{}' to '{}'", project.name, site.escape_debug());
+        Refused::wrong(why).hint("`sitesync projects` shows between which sites it works")
+    })
 }
 
-impl Bringing<'_> {
-    fn bring(&self, unit: &mut dyn Unit, one: &Selected, mut sums: Sums) -> catalog::Result<Sums> {
+struct Bringing {
+    belonging: Belonging,
+    to: SiteId,
+    priority: Option<i64>,
+}
+
+impl Bringing {
+    fn bring(
+        &self,
+        unit: &mut dyn Unit,
+        one: &Selected,
+        now: Millis,
+        sums: &mut Sums,
+    ) -> catalog::Result<()> {
         let (row, to) = (&one.row, self.to);
         let of = row.representation;
         if one.whole {
@@ -141,9 +149,9 @@ impl Bringing<'_> {
             unit.put_want(of, Some(row.id), to, Some(true))?;
         }
         unit.reset(of, Some(row.id), Some(to))?;
-        self.belonging.settle_file(unit, row.id, self.now)?;
+        self.belonging.settle_file(unit, row.id, now)?;
         sums.files += 1;
-        let Some(row) = unit.file_by_id(row.id)? else { return Ok(sums) };
+        let Some(row) = unit.file_by_id(row.id)? else { return Ok(()) };
         let job = row.jobs.iter().find(|job| job.to == to && !job.removes());
         match job {
             _ if self.belonging.is_there(&row, to) => sums.there += 1,
@@ -151,45 +159,47 @@ impl Bringing<'_> {
             Some(job) if job.state == JobState::Conflict => sums.conflicts += 1,
             Some(job) => {
                 sums.queued += 1;
-                if let Some(priority) = self.priority.filter(|_| job.state != JobState::Failed) {
-                    unit.put_job(row.id, &Job { priority, ..job.clone() })?;
+                if let Some(priority) = self.priority.filter(|now| *now != job.priority) {
+                    unit.put_job(row.id, &with_priority(job, priority))?;
                 }
             }
+            None if self.belonging.is_on_its_way(&row, to) => sums.under_way += 1,
             None => sums.nowhere += 1,
         }
-        Ok(sums)
+        Ok(())
     }
+}
+
+/// A job that is not under way, with another priority. What held it holds it again as it is put; put
+/// as held, it would be a guard's.
+fn with_priority(job: &Job, priority: i64) -> Job {
+    let state = match job.state {
+        JobState::Held if job.not_before > 0 => JobState::Waiting,
+        JobState::Held => JobState::Ready,
+        state => state,
+    };
+    Job { state, priority, ..job.clone() }
 }
 
 /// Sends files again: what was given up, and at a site that is named also what is there.
 pub(super) async fn reset(desk: &Desk, meant: &Meant<'_>) -> Answer {
-    let found = meant.find(desk).await?;
-    let (mut files, mut place) = (0, Place::default());
-    loop {
-        let page = desk.read(|view| Ok(found.selection.page(view, &mut place, PAGE)?))?;
-        if page.is_empty() {
-            break;
+    let Found { belonging, selection, site, .. } = meant.find(desk).await?;
+    let time = desk.engine.time.clone();
+    let again = move |unit: &mut dyn Unit, one: &Selected, files: &mut u64| {
+        let row = &one.row;
+        let mut done = unit.reset(row.representation, Some(row.id), site)? > 0;
+        let there = site.and_then(|site| here(row, site));
+        let newest = there.filter(|have| have.generation == row.generation);
+        if let Some(have) = newest
+            && belonging.source(row, have.site).is_some()
+        {
+            unit.put_have(row.id, &Have { generation: STALE, ..have.clone() })?;
+            done |= belonging.settle_file(unit, row.id, time.now())? > 0;
         }
-        let (belonging, now, site) = (found.belonging.clone(), desk.engine.time.now(), found.site);
-        let again = move |unit: &mut dyn Unit| {
-            let mut reset = 0_u64;
-            for one in &page {
-                let row = &one.row;
-                let mut done = unit.reset(row.representation, Some(row.id), site)? > 0;
-                let there = site.and_then(|site| here(row, site));
-                let newest = there.filter(|have| have.generation == row.generation);
-                if let Some(have) = newest
-                    && belonging.source(row, have.site).is_some()
-                {
-                    unit.put_have(row.id, &Have { generation: STALE, ..have.clone() })?;
-                    done |= belonging.settle_file(unit, row.id, now)? > 0;
-                }
-                reset += u64::from(done);
-            }
-            Ok(reset)
-        };
-        files += desk.engine.catalog.write(again).await?;
-    }
+        *files += u64::from(done);
+        Ok(())
+    };
+    let files = desk.for_each(selection, 0, again, |_| {}).await?;
     desk.wake();
     Ok(json!({"files": files}))
 }
@@ -201,31 +211,22 @@ pub(super) async fn prioritise(desk: &Desk, meant: &Meant<'_>, priority: i64) ->
             .hint("0 gives representations their project's priority again"));
     }
     let found = meant.find(desk).await?;
-    let (mut jobs, mut done, mut place) = (0, BTreeSet::new(), Place::default());
-    loop {
-        let page = desk.read(|view| Ok(found.selection.page(view, &mut place, PAGE)?))?;
-        if page.is_empty() {
-            break;
-        }
-        let set = move |unit: &mut dyn Unit| {
-            let mut jobs = 0;
-            for one in &page {
-                if one.whole {
-                    if done.insert(one.row.representation) {
-                        jobs += unit.set_priority(one.row.representation, priority)?;
-                    }
-                    continue;
-                }
-                for job in one.row.jobs.iter().filter(|job| job.state != JobState::InProgress) {
-                    unit.put_job(one.row.id, &Job { priority: priority.max(1), ..job.clone() })?;
-                    jobs += 1;
-                }
+    let set = move |unit: &mut dyn Unit, one: &Selected, sums: &mut (usize, BTreeSet<_>)| {
+        let (jobs, done) = sums;
+        if one.whole {
+            if done.insert(one.row.representation) {
+                *jobs += unit.set_priority(one.row.representation, priority)?;
             }
-            Ok((jobs, done))
-        };
-        let (more, seen) = desk.engine.catalog.write(set).await?;
-        (jobs, done) = (jobs + more, seen);
-    }
+            return Ok(());
+        }
+        for job in one.row.jobs.iter().filter(|job| job.state != JobState::InProgress) {
+            unit.put_job(one.row.id, &with_priority(job, priority.max(1)))?;
+            *jobs += 1;
+        }
+        Ok(())
+    };
+    let sums = (0, BTreeSet::new());
+    let (jobs, done) = desk.for_each(found.selection, sums, set, |_| {}).await?;
     desk.wake();
     Ok(json!({"representations": done.len(), "queued": jobs}))
 }

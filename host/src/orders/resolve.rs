@@ -2,11 +2,19 @@
 
 use serde_json::json;
 
-use super::desk::PAGE;
-use super::selection::Place;
+use super::selection::Selected;
 use super::{Answer, Desk, Refused};
 use crate::catalog::Unit;
 use crate::engine::conflicts::{self, Resolved};
+
+/// What became of files.
+#[derive(Debug, Default)]
+struct Sums {
+    resolved: u64,
+    no_conflict: u64,
+    /// Paths of those of which the site has no content.
+    absent: Vec<String>,
+}
 
 /// Keeps the content that a site has of files in conflict.
 pub(super) async fn resolve(desk: &Desk, project: &str, what: &[String], keep: &str) -> Answer {
@@ -16,30 +24,17 @@ pub(super) async fn resolve(desk: &Desk, project: &str, what: &[String], keep: &
     let Some(site) = site else { return Err(Refused::wrong("which site's content is kept?")) };
     let belonging = desk.belonging(&project).await?;
     let selection = desk.select(&project, what)?;
-    let (mut resolved, mut no_conflict, mut absent) = (0_u64, 0_u64, Vec::new());
-    let mut place = Place::default();
-    loop {
-        let page = desk.read(|view| Ok(selection.page(view, &mut place, PAGE)?))?;
-        if page.is_empty() {
-            break;
+    let engine = desk.engine.clone();
+    let keep_one = move |unit: &mut dyn Unit, one: &Selected, sums: &mut Sums| {
+        match conflicts::resolve(unit, &belonging, &one.row, site, engine.time.now())? {
+            Resolved::Kept => sums.resolved += 1,
+            Resolved::NoConflict => sums.no_conflict += 1,
+            Resolved::NotThere => sums.absent.push(one.path()),
         }
-        let (belonging, now) = (belonging.clone(), desk.engine.time.now());
-        let settle = move |unit: &mut dyn Unit| {
-            let mut settled = Vec::with_capacity(page.len());
-            for one in page {
-                let how = conflicts::resolve(unit, &belonging, &one.row, site, now)?;
-                settled.push((one.path(), how));
-            }
-            Ok(settled)
-        };
-        for (path, how) in desk.engine.catalog.write(settle).await? {
-            match how {
-                Resolved::Kept => resolved += 1,
-                Resolved::NoConflict => no_conflict += 1,
-                Resolved::NotThere => absent.push(path),
-            }
-        }
-    }
+        Ok(())
+    };
+    let sums = desk.for_each(selection, Sums::default(), keep_one, |_| {}).await?;
+    let Sums { resolved, no_conflict, absent } = sums;
     desk.wake();
     if resolved == 0 {
         let why = match absent.first() {

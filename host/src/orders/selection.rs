@@ -6,10 +6,8 @@ use super::Refused;
 use crate::catalog::{
     self, FileId, FileRow, FileState, JobState, ProjectId, RepresentationId, RootId, SiteId, View,
 };
-use crate::publish::{self, NamingPattern, Selector, newest_versions};
+use crate::publish::{self, NamingPattern, Selector};
 
-/// Representations of one read.
-const READ: usize = 10_000;
 /// Selectors that fit nothing, named.
 const NAMED: usize = 10;
 
@@ -238,23 +236,15 @@ impl Finder<'_> {
     }
 
     fn named(&mut self, pattern: &NamingPattern) -> Result<bool, Refused> {
-        let mut fitting = Vec::new();
-        let mut after = RepresentationId(0);
-        loop {
-            let page = self.view.representations(self.found.project, after, READ)?;
-            let Some(last) = page.last() else { break };
-            after = last.id;
-            let named = page.into_iter().map(|one| (one.id, one.naming));
-            fitting.extend(named.filter(|(_, naming)| pattern.matches(naming)));
-        }
-        if pattern.latest() {
-            newest_versions(&mut fitting, |(_, naming)| naming);
-        }
-        let found = !fitting.is_empty();
-        fitting.into_iter().for_each(|(id, _)| {
-            self.add(id);
-        });
-        Ok(found)
+        let project = self.found.project;
+        let fitting: Vec<RepresentationId> = match pattern.exact() {
+            Some(naming) => self.view.find_representation(project, naming)?.into_iter().collect(),
+            None => {
+                let fitting = self.view.representations_like(project, pattern, usize::MAX)?;
+                fitting.into_iter().map(|one| one.id).collect()
+            }
+        };
+        Ok(fitting.into_iter().fold(false, |_, id| self.add(id)))
     }
 
     fn file(&mut self, root: RootId, path: &str) -> Result<bool, Refused> {
