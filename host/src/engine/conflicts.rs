@@ -6,7 +6,9 @@ use super::belonging::{Belonging, here};
 use super::pair::{Pair, Side};
 use super::record::Arrived;
 use super::transfer::{Outcome, path};
-use crate::catalog::{Claimed, FileRow, Have, Job, JobState, Millis, Result, STALE, SiteId, Unit};
+use crate::catalog::{
+    Claimed, FileRow, Have, Job, JobState, Millis, Result, STALE, SiteId, Sqlite, Unit,
+};
 use crate::settings::Conflicts;
 use crate::sites::OpenRoot;
 
@@ -118,13 +120,20 @@ pub(super) fn winner(
 
 /// Where both are to be kept: gives the one at the destination another name, so that the other can
 /// have this one. What can never be renamed stays a conflict.
-pub(super) async fn set_aside(group: &mut [Arrived]) {
+pub(super) async fn set_aside(group: &mut [Arrived], catalog: &Sqlite) -> Result<()> {
     for (route, finished) in group {
         if route.pair.settings.conflicts != Conflicts::KeepBoth {
             continue;
         }
         for one in finished {
             if !matches!(one.outcome, Outcome::Conflict(_)) {
+                continue;
+            }
+            // Where it is not wanted nothing may take the name: whoever misses the file there would
+            // bring it back, and that would be set aside again, for ever.
+            let row = catalog.read(|view| view.file_by_id(one.claimed.file))?;
+            let unwanted = (one.claimed.job.to, false);
+            if row.is_some_and(|row| row.wants.contains(&unwanted)) {
                 continue;
             }
             let path = path(&one.claimed);
@@ -142,6 +151,7 @@ pub(super) async fn set_aside(group: &mut [Arrived]) {
             }
         }
     }
+    Ok(())
 }
 
 /// Whether another try to rename would fail likewise.

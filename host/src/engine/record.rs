@@ -139,7 +139,7 @@ impl Recorder {
     pub(super) async fn record(&mut self, mut group: Vec<Arrived>) -> Result<()> {
         self.make_durable(&mut group).await;
         twins::settle(&mut group).await;
-        conflicts::set_aside(&mut group).await;
+        conflicts::set_aside(&mut group, &self.catalog).await?;
         let moment = Moment { now: self.time.now(), wall_ns: self.time.wall_ns() };
         let jitter = self.dice.jitter(BACKOFF_MS);
         for one in group.iter().flat_map(|(_, finished)| finished) {

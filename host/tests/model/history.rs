@@ -455,9 +455,12 @@ impl History<'_> {
                     None => !asked.unwrap_or(ground.rule(machine, *site)) || far,
                 }
             };
+            // Where it is not wanted, nothing is set aside.
+            let unwanted = sites.iter().any(|site| asked(row, known.key(*site)) == Some(false));
+            let aside = ground.conflicts[machine as usize] == Conflicts::KeepBoth && unwanted;
             let right = if conflict {
                 there.iter().any(|file| file.content != there[0].content)
-                    && !self.decides(machine, &there)
+                    && (aside || !self.decides(machine, &there))
             } else {
                 sites.iter().all(right)
             };
