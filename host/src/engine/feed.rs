@@ -296,8 +296,8 @@ impl Run {
         Ok(left)
     }
 
-    /// Lists the folders in which something changed, and plans what is found. Returns
-    /// what is to be looked at again.
+    /// Lists the folders in which something changed, and plans what is found. Returns what is to
+    /// be looked at again.
     pub(super) async fn look(
         &self,
         root: &Arc<RootPair>,

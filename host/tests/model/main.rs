@@ -29,8 +29,9 @@
 //!
 //! And it has found, where one defect takes several accidents: a file that was adopted after a
 //! barrier had failed, a comparison that took a read's early end for other content, absences that
-//! were believed between two looks at a root, and a file that a feed named only once, while a
-//! transfer had it. That takes 5,000 histories and more.
+//! were believed between two looks at a root, a file that a feed named only once, while a transfer
+//! had it or it could not be listed, and what a crash left unrecorded before a barrier that failed.
+//! That takes 5,000 histories and more.
 
 mod history;
 mod host;
