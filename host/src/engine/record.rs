@@ -187,7 +187,10 @@ impl Recorder {
     async fn make_durable(&mut self, group: &mut [Arrived]) {
         let mut flushed: Vec<(Arc<OpenRoot>, Option<Failure>)> = Vec::new();
         for (route, finished) in group.iter() {
-            let wrote = finished.iter().any(|f| matches!(f.outcome, Outcome::Done { .. }));
+            // Where a source is gone, what an earlier try left at the destination is all there is.
+            let counts =
+                |outcome: &Outcome| matches!(outcome, Outcome::Done { .. } | Outcome::SourceGone);
+            let wrote = finished.iter().any(|f| counts(&f.outcome));
             let destination = route.destination();
             if !wrote || flushed.iter().any(|(root, _)| Arc::ptr_eq(root, destination)) {
                 continue;
@@ -203,6 +206,8 @@ impl Recorder {
                 if let Outcome::Done { destination, .. } = &one.outcome {
                     let error = error.clone().context("what was written could not be made durable");
                     one.outcome = Outcome::NotDurable(destination.clone(), error);
+                } else if matches!(one.outcome, Outcome::SourceGone) {
+                    one.outcome = Outcome::Failed(error.clone());
                 }
             }
         }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use sitesync_provider::{ErrorKind, join};
 use tokio::sync::mpsc;
 
+use super::barriers::Failure;
 use super::discover::{self, Discovered, Folder};
 use super::pair::{RootPair, Side};
 use super::plan::{self, Load, Missing};
@@ -263,6 +264,12 @@ impl Run {
         if !gone.is_empty() {
             // It may have gone while it was asked.
             root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
+            // What the other end has may be all that is left, and not durable yet.
+            let (other, asked) = (side.other(), Instant::now());
+            let failure = self.engine.barriers.flush(root.end(other)).await;
+            if let Some(Failure { error, .. }) = failure.filter(|failure| failure.at >= asked) {
+                return Err(self.fault(other, &error));
+            }
         }
         let (pair, moment, root) = (self.pair.clone(), self.moment(), root.clone());
         let noted = self.engine.catalog.write(move |unit| {
