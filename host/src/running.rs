@@ -1,7 +1,7 @@
 //! What the running service tells other commands of itself: a file in the state folder.
 //!
 //! In it is what no other process can find out: the generations of plug-ins that are at work, and
-//! how the storages fare. It takes the place of a door through which the service could be asked.
+//! how the storages fare. Whoever wants it to do something gives an order (see `orders`).
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};

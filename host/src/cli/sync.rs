@@ -170,8 +170,8 @@ fn tell(summary: &Summary, problems: &[Problem], seconds: f64) {
     }
     if summary.conflicts > 0 {
         say(
-            "  help: a conflict ends when both sites hold the same file: copy the one that is right \
-             over the other, and sync again",
+            "  help: `sitesync resolve PROJECT FILE --keep SITE` keeps what one site has; the other goes \
+             to the trash",
         );
     }
     for (project, fault) in &summary.offline {
