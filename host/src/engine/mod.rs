@@ -34,6 +34,7 @@ mod record;
 mod recorded;
 pub mod rehearse;
 pub mod remove;
+mod rewrite;
 mod run;
 mod schedule;
 mod siblings;

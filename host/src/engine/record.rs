@@ -18,7 +18,8 @@ use super::pair::Pair;
 use super::plan::{self, Missing, Moment, have};
 use super::progress::Progress;
 use super::recorded::Recorded;
-use super::transfer::{Finished, Outcome, Route};
+use super::rewrite::{is_doubtful, rewrite};
+use super::transfer::{self, Finished, Outcome, Route};
 use super::twins;
 use crate::catalog::{
     Claimed, Job, JobError, JobState, Millis, Result, STALE, Sqlite, UNKNOWN, Unit,
@@ -137,6 +138,7 @@ impl Recorder {
     }
 
     pub(super) async fn record(&mut self, mut group: Vec<Arrived>) -> Result<()> {
+        rewrite_left(&mut group).await;
         self.make_durable(&mut group).await;
         twins::settle(&mut group).await;
         conflicts::set_aside(&mut group, &self.catalog).await?;
@@ -188,8 +190,9 @@ impl Recorder {
         let mut flushed: Vec<(Arc<OpenRoot>, Option<Failure>)> = Vec::new();
         for (route, finished) in group.iter() {
             // Where a source is gone, what an earlier try left at the destination is all there is.
-            let counts =
-                |outcome: &Outcome| matches!(outcome, Outcome::Done { .. } | Outcome::SourceGone);
+            let counts = |outcome: &Outcome| {
+                matches!(outcome, Outcome::Done { .. } | Outcome::SourceGone(_))
+            };
             let wrote = finished.iter().any(|f| counts(&f.outcome));
             let destination = route.destination();
             if !wrote || flushed.iter().any(|(root, _)| Arc::ptr_eq(root, destination)) {
@@ -206,10 +209,25 @@ impl Recorder {
                 if let Outcome::Done { destination, .. } = &one.outcome {
                     let error = error.clone().context("what was written could not be made durable");
                     one.outcome = Outcome::NotDurable(destination.clone(), error);
-                } else if matches!(one.outcome, Outcome::SourceGone) {
+                } else if matches!(one.outcome, Outcome::SourceGone(_)) {
                     one.outcome = Outcome::Failed(error.clone());
                 }
             }
+        }
+    }
+}
+
+/// Where a source is gone, what an earlier try left at the destination is all there is.
+async fn rewrite_left(group: &mut [Arrived]) {
+    for (route, finished) in group {
+        for one in finished.iter_mut().filter(|one| !one.claimed.job.removes()) {
+            let left = one.claimed.destination.as_ref().filter(|have| is_doubtful(have));
+            let (Outcome::SourceGone(_), Some(left)) = (&one.outcome, left) else { continue };
+            let path = transfer::path(&one.claimed);
+            one.outcome = match rewrite(&route.pair, route.destination(), &path, left).await {
+                Ok(made) => Outcome::SourceGone(made),
+                Err(error) => Outcome::Failed(error),
+            };
         }
     }
 }
@@ -260,10 +278,13 @@ impl Writing<'_> {
                 }
             }
             Outcome::Removed => self.removed(unit, &claimed),
-            Outcome::SourceGone if claimed.job.removes() => self.removed(unit, &claimed),
+            Outcome::SourceGone(_) if claimed.job.removes() => self.removed(unit, &claimed),
             // It is not what was to be deleted any more: the next look tells what it is.
             Outcome::SourceChanged(_) if claimed.job.removes() => unit.drop_job(claimed.file, to),
-            Outcome::SourceGone => {
+            Outcome::SourceGone(left) => {
+                if let Some(left) = left {
+                    unit.put_have(claimed.file, &have(to, STALE, &left))?;
+                }
                 unit.put_job(claimed.file, &self.again(&claimed))?;
                 let side = self.route.from;
                 let missing = Missing {

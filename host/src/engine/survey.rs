@@ -14,9 +14,10 @@ use super::pair::{RootPair, Side};
 use super::plan::{self, Load, Missing};
 use super::progress::Progress;
 use super::recorded::{Keys, Look};
+use super::rewrite::{is_doubtful, rewrite};
 use super::run::{End, Run};
 use super::schedule::Mode;
-use crate::catalog::FolderId;
+use crate::catalog::{FolderId, Have, STALE};
 use crate::sites::Capability;
 
 /// What a survey of a root came to.
@@ -248,7 +249,7 @@ impl Run {
             return Ok(again);
         }
         root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
-        let mut gone = Vec::new();
+        let (mut gone, mut left) = (Vec::new(), Vec::new());
         for file in missing {
             match root.end(side).stat(&join(&file.folder, &file.name)).await {
                 Err(error) if error.kind() == ErrorKind::NotFound => gone.push(file),
@@ -266,6 +267,20 @@ impl Run {
             root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
             // What the other end has may be all that is left, and not durable yet.
             let (other, asked) = (side.other(), Instant::now());
+            let there = self.pair.site(other);
+            for file in &gone {
+                let (folder, name) = (&file.folder, &file.name);
+                let row = self.engine.catalog.read(|view| view.file(root.id, folder, name))?;
+                let Some(row) = row else { continue };
+                let doubtful = |have: &&Have| have.site == there && is_doubtful(have);
+                let Some(known) = row.haves.iter().find(doubtful) else { continue };
+                let path = join(folder, name);
+                let made = rewrite(&self.pair, root.end(other), &path, known).await;
+                if let Some(made) = made.map_err(|error| self.fault(other, &error))? {
+                    self.engine.recorded.note(row.id);
+                    left.push((row.id, plan::have(there, STALE, &made)));
+                }
+            }
             let failure = self.engine.barriers.flush(root.end(other)).await;
             if let Some(Failure { error, .. }) = failure.filter(|failure| failure.at >= asked) {
                 return Err(self.fault(other, &error));
@@ -273,13 +288,16 @@ impl Run {
         }
         let (pair, moment, root) = (self.pair.clone(), self.moment(), root.clone());
         let noted = self.engine.catalog.write(move |unit| {
-            let mut left = BTreeSet::new();
+            let mut again = BTreeSet::new();
+            for (file, have) in left {
+                unit.put_have(file, &have)?;
+            }
             for file in gone {
                 if !plan::gone(unit, &pair, &root, side, &file, moment)? {
-                    left.insert(file.folder);
+                    again.insert(file.folder);
                 }
             }
-            Ok(left)
+            Ok(again)
         });
         again.append(&mut noted.await?);
         self.planned.notify_one();

@@ -41,8 +41,8 @@ pub(super) enum Outcome {
     Done { destination: Metadata, adopted: bool },
     /// What was to be removed is not there any more.
     Removed,
-    /// The source is gone.
-    SourceGone,
+    /// The source is gone. What was left at the destination may have been written anew.
+    SourceGone(Option<Metadata>),
     /// The source is no longer what was claimed.
     SourceChanged(Metadata),
     /// What was expected at the destination is gone.
@@ -414,7 +414,7 @@ impl Route {
             Ok(source) => source,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.root.still_there(self.from).await?;
-                return Ok(Outcome::SourceGone);
+                return Ok(Outcome::SourceGone(None));
             }
             Err(error) => return Err(error),
         };

@@ -47,9 +47,8 @@ use history::{Broken, Ground, play};
 use steps::{Script, Step};
 
 /// Histories: the same ones each time, so that a change is to blame for what they find. As many new
-/// ones as `SITESYNC_HISTORIES` says are drawn instead. Of the next ones, 8316 does not hold: a copy
-/// whose barrier failed is all that is left, and is called synced without having been written anew.
-const HISTORIES: u64 = 8_000;
+/// ones as `SITESYNC_HISTORIES` says are drawn instead.
+const HISTORIES: u64 = 10_000;
 /// Threads for each core: histories with calls that hang wait a lot.
 const THREADS: usize = 3;
 /// How often a shorter history is tried before it counts as one that holds: what happens at once

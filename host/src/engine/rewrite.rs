@@ -1,0 +1,73 @@
+//! What is all that is left of a file, and may not be durable, is written anew where it is: after a
+//! barrier that failed no later one makes it so, though it reads well from memory.
+
+use sitesync_provider::{Error, ErrorKind, Expect, Metadata, ReadOptions, Result, WriteOptions};
+
+use super::CHUNK;
+use super::pair::Pair;
+use super::trash::keeps;
+use crate::catalog::{DOUBTFUL, Have, STALE};
+use crate::sites::{OpenRoot, Operation};
+
+/// Whether a copy may be one that could not be made durable.
+pub(super) fn is_doubtful(have: &Have) -> bool {
+    matches!(have.generation, STALE | DOUBTFUL)
+}
+
+/// Writes a file anew, if it is still what is known of it. Returns what is there then; `None` if
+/// nothing is, or something else.
+pub(super) async fn rewrite(
+    pair: &Pair,
+    root: &OpenRoot,
+    path: &str,
+    known: &Have,
+) -> Result<Option<Metadata>> {
+    let how = ReadOptions::new().range(0, None).if_version(&known.version);
+    let mut reading = match root.open_read(path, how).await {
+        Ok(reading) => reading,
+        Err(error) if passed(error.kind()) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let seen = reading.metadata().clone();
+    if seen.fingerprint() != known.version {
+        return Ok(None);
+    }
+    let (operation, op) = Operation::new(Vec::new(), |_| {});
+    let how = WriteOptions::new(seen.size, Expect::Version(known.version.clone()))
+        .mtime_ns(seen.mtime_ns)
+        .mode(seen.mode)
+        .keep_replaced(keeps(pair, root))
+        .op(op);
+    let mut writing = root.open_write(path, how, operation).await?;
+    let mut sent = 0;
+    let copied: Result<()> = async {
+        loop {
+            let chunk = reading.read(CHUNK).await?;
+            if chunk.is_empty() {
+                break;
+            }
+            sent += chunk.len() as u64;
+            writing.write(chunk).await?;
+        }
+        if sent == seen.size {
+            return Ok(());
+        }
+        let why = format!("it ended after {sent} of {} bytes", seen.size);
+        Err(root.named(Error::new(ErrorKind::Precondition, why)))
+    }
+    .await;
+    if let Err(error) = copied {
+        let _ = writing.discard().await;
+        return Err(error);
+    }
+    match writing.finish().await.0 {
+        Ok(made) => Ok(Some(made)),
+        Err(error) if passed(error.kind()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether it is not what was known any more.
+fn passed(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::Precondition)
+}
