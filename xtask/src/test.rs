@@ -58,7 +58,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     process::run(workspace.cargo().args(["build", "--workspace"]))?;
     // Doc tests of all libraries are among them.
     // With a name to look for, cargo runs even what says `test = false`: this one would crash.
+    // One run tells all that fails.
     let mut test = workspace.cargo();
-    test.args(["test", "--workspace", "--exclude", "crashes_on_load"]);
+    test.args(["test", "--workspace", "--exclude", "crashes_on_load", "--no-fail-fast"]);
     process::run(test.args(&arguments.rest))
 }
