@@ -180,3 +180,19 @@ fn what_does_not_exist_is_told_by_name() {
     assert_eq!(site.code, 2);
     assert!(site.stderr.contains("did you mean 'here'?"), "{}", site.stderr);
 }
+
+#[test]
+fn orders_at_once_take_turns() {
+    let bench = published_there();
+    let ask = |frame: u32| {
+        let path = format!("shots/sh010/publish/render/beauty/v001/b.{frame}.exr");
+        bench.start(&["request", "demo", &path, "--site", "here"])
+    };
+    // Without a service; then one that holds the state folder, with its door still to be opened.
+    let asked: Vec<Child> = [1001, 1002, 1003].map(ask).into();
+    asked.into_iter().for_each(|mut one| assert!(one.wait().unwrap().success()));
+    let service = bench.start(&["serve"]);
+    assert!(ask(1004).wait().unwrap().success());
+    until("the frames come", || frames_here(&bench) == 4);
+    end(service);
+}

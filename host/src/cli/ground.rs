@@ -364,14 +364,15 @@ impl Ground {
         global: &Global,
         stop: tokio::sync::watch::Receiver<bool>,
     ) -> Result<Self, Failure> {
-        Ground::open_for(global, stop, true)
+        Ground::open_for(global, stop, true, StateDir::lock)
     }
 
-    /// Likewise; without `sites`, no plug-in is loaded.
+    /// Likewise, with the lock that `lock` gives; without `sites`, no plug-in is loaded.
     pub(super) fn open_for(
         global: &Global,
         stop: tokio::sync::watch::Receiver<bool>,
         sites: bool,
+        lock: impl FnOnce(&StateDir) -> state_dir::Result<StateLock>,
     ) -> Result<Self, Failure> {
         let (files, loaded) = load_settings(global)?;
         let state = StateDir::open(&state_path(global)?)?;
@@ -380,7 +381,7 @@ impl Ground {
             check_in_use(&loaded, &plugins)?;
         }
         let settings = loaded.settings;
-        let lock = state.lock()?;
+        let lock = lock(&state)?;
         let site_id = state.site_id()?;
         let catalog = Sqlite::open(state.path())?;
         name_own_site(&settings, &state, &site_id, &catalog)?;

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::Value;
@@ -12,9 +13,12 @@ use super::output::print_json;
 use super::{Exit, Failure, Global};
 use crate::orders::{Answer, Desk, Order, Refused, Report, door};
 use crate::publish::Selector;
+use crate::state_dir::{self, StateDir, StateLock};
 
 /// Bytes of selectors on stdin.
 const LONGEST: u64 = 128 << 20;
+/// How long an order waits for whoever has the state folder and no door.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Things that a command is about.
 #[derive(Debug, Clone, Args)]
@@ -78,26 +82,34 @@ pub(super) fn give_and_hear(
 ) -> Result<Value, Failure> {
     // What is wrong with the settings is told here, not by a service that has others.
     ground::load_settings(global)?;
-    let state = ground::state_path(global)?;
-    let answer = door::ask(&state, order, &hear).map_err(|error| {
-        Failure::new(Exit::Blocked, format_args!("the service does not answer: {error}"))
-            .hint("`sitesync status` says whether it runs")
-    })?;
-    let answer = match answer {
-        Some(answer) => answer,
-        None => alone(global, order, hear)?,
-    };
-    Ok(answer?)
+    let state = StateDir::open(&ground::state_path(global)?)?;
+    let began = Instant::now();
+    loop {
+        let answer = door::ask(state.path(), order, &hear).map_err(|error| {
+            Failure::new(Exit::Blocked, format_args!("the service does not answer: {error}"))
+                .hint("`sitesync status` says whether it runs")
+        })?;
+        if let Some(answer) = answer {
+            return Ok(answer?);
+        }
+        match state.lock() {
+            Ok(lock) => return Ok(alone(global, order, lock, hear)??),
+            // A service that has no door yet, or another order: neither takes long.
+            Err(state_dir::Error::Held { .. }) if began.elapsed() < PATIENCE => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Carries an order out without a service.
 fn alone(
     global: &Global,
     order: &Order,
+    lock: StateLock,
     hear: impl Fn(&Report) + Send + 'static,
 ) -> Result<Answer, Failure> {
     let (stop, stopped) = watch::channel(false);
-    let ground = Ground::open_for(global, stopped, order.needs_sites())?;
+    let ground = Ground::open_for(global, stopped, order.needs_sites(), |_| Ok(lock))?;
     let (_settings, settings) = watch::channel(Arc::new(ground.settings.clone()));
     let desk = Desk { engine: ground.engine.clone(), settings, works: false };
     let (runtime, order) = (ground::runtime()?, order.clone());
