@@ -387,6 +387,8 @@ pub trait View {
     fn tokens(&self, project: ProjectId, to: SiteId) -> Result<Vec<Vec<u8>>>;
     /// Whether a job from one site to another could be claimed now.
     fn ready(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<bool>;
+    /// How many ready jobs would be claimed before this one of `file`, counted up to `limit`.
+    fn ready_before(&self, project: ProjectId, file: FileId, job: &Job, limit: u64) -> Result<u64>;
     /// When the next waiting job from one site to another becomes ready, if any waits.
     fn next_waiting(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<Option<Millis>>;
     /// Files and bytes by site and state, from kept counters (not by counting).

@@ -2,12 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::rows::{self, bound, have_columns, job_columns, natural};
+use super::rows::{self, bound, have_columns, job_columns, natural, stored};
 use super::tally::{Bucket, Tally};
 use super::{
-    Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, Hold, HoldKind, JobState,
-    Millis, Pause, ProjectId, QueueFilter, QueueRow, Representation, RepresentationFilter,
-    RepresentationId, RepresentationRow, Result, RootId, SiteId, StateAt, View,
+    Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, Hold, HoldKind, Job,
+    JobState, Millis, Pause, ProjectId, QueueFilter, QueueRow, Representation,
+    RepresentationFilter, RepresentationId, RepresentationRow, Result, RootId, SiteId, StateAt,
+    View,
 };
 use crate::publish::{Naming, NamingPattern};
 
@@ -350,6 +351,22 @@ impl View for Snapshot<'_> {
         let sql = "SELECT 1 FROM job INDEXED BY job_order
              WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = ?4 LIMIT 1";
         Ok(self.id(sql, (project, to, from, Bucket::Ready))?.is_some())
+    }
+
+    fn ready_before(&self, project: ProjectId, file: FileId, job: &Job, limit: u64) -> Result<u64> {
+        // Two ranges of the index, for its priorities fall where the rest rises.
+        let sql = "SELECT count(*) FROM (
+                SELECT 1 FROM job INDEXED BY job_order
+                WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = 0
+                  AND priority > ?4
+                UNION ALL
+                SELECT 1 FROM job INDEXED BY job_order
+                WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = 0
+                  AND priority = ?4 AND (queued_at, file) < (?5, ?6)
+                LIMIT ?7)";
+        let place = (project, job.to, job.from, job.priority, job.queued_at, file, stored(limit));
+        let count: i64 = self.conn.prepare_cached(sql)?.query_row(place, |row| row.get(0))?;
+        Ok(natural(count))
     }
 
     fn next_waiting(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<Option<Millis>> {

@@ -379,6 +379,7 @@ as_view! {
     fn in_progress(&self, project: ProjectId, to: SiteId, from: SiteId) -> u64;
     fn tokens(&self, project: ProjectId, to: SiteId) -> Vec<Vec<u8>>;
     fn ready(&self, project: ProjectId, to: SiteId, from: SiteId) -> bool;
+    fn ready_before(&self, project: ProjectId, file: FileId, job: &Job, limit: u64) -> u64;
     fn next_waiting(&self, project: ProjectId, to: SiteId, from: SiteId) -> Option<Millis>;
     fn counts(&self, project: ProjectId) -> Vec<Count>;
     fn queue(&self, project: ProjectId, filter: &QueueFilter) -> Vec<QueueRow>;

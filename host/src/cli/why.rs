@@ -10,7 +10,7 @@ use super::order::What;
 use super::output::{counted, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
 use crate::catalog::{
-    FileRow, Hold, HoldKind, Job, JobState, Millis, Pause, Representation, SiteId, View,
+    self, FileRow, Hold, HoldKind, Job, JobState, Millis, Pause, Representation, SiteId, View,
 };
 use crate::engine::belonging::{Belonging, here};
 use crate::orders::selection::{Place, Selected, Selection};
@@ -21,6 +21,8 @@ use crate::state_dir;
 
 /// Files that are told of one by one.
 const TOLD: usize = 20;
+/// Files that are counted before one whose turn has not come.
+const COUNTED: u64 = 1000;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -77,6 +79,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         };
         let sites: HashMap<SiteId, String> = view.site_names()?.into_iter().collect();
         let mut known = Known {
+            view,
             pauses: view.pauses()?,
             holds: view.holds(belonging.project)?,
             now: view.last_time()?,
@@ -96,7 +99,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             }
             for file in page {
                 if told.len() < TOLD || arguments.json {
-                    told.push(asked.tell(&known, view, &file)?);
+                    told.push(asked.tell(&known, &file)?);
                 } else {
                     more += 1;
                 }
@@ -152,8 +155,9 @@ struct Asked<'a> {
     only: Option<&'a str>,
 }
 
-/// What the catalog says that is no file's.
-struct Known {
+/// What the catalog says; but for the view, nothing of a single file.
+struct Known<'a> {
+    view: &'a dyn View,
     belonging: Belonging,
     pauses: Vec<Pause>,
     holds: Vec<Hold>,
@@ -172,14 +176,9 @@ struct Words {
 }
 
 impl Asked<'_> {
-    fn tell(
-        &self,
-        known: &Known,
-        view: &dyn View,
-        file: &Selected,
-    ) -> crate::catalog::Result<Value> {
+    fn tell(&self, known: &Known<'_>, file: &Selected) -> catalog::Result<Value> {
         let row = &file.row;
-        let of = view.representation(row.representation)?;
+        let of = known.view.representation(row.representation)?;
         let mut sites = Vec::new();
         for site in known.belonging.sites() {
             let name = known.sites.get(&site).map_or("?", String::as_str);
@@ -187,7 +186,7 @@ impl Asked<'_> {
             if self.only.is_some_and(|only| only != configured) {
                 continue;
             }
-            let words = self.words(known, row, of.as_ref(), site, configured);
+            let words = self.words(known, row, of.as_ref(), site, configured)?;
             let job = row.jobs.iter().find(|job| job.to == site);
             let state = crate::orders::selection::state_at(row, site);
             sites.push(json!({
@@ -210,12 +209,12 @@ impl Asked<'_> {
 
     fn words(
         &self,
-        known: &Known,
+        known: &Known<'_>,
         row: &FileRow,
         of: Option<&Representation>,
         site: SiteId,
         name: &str,
-    ) -> Words {
+    ) -> catalog::Result<Words> {
         let mut words = Words::default();
         let job = row.jobs.iter().find(|job| job.to == site);
         let newest = here(row, site).is_some_and(|have| have.generation == row.generation);
@@ -226,20 +225,20 @@ impl Asked<'_> {
         let site_name =
             |id: &SiteId| self.names.configured(known.sites.get(id).map_or("?", |n| n)).to_owned();
         if let Some(job) = job {
-            self.of_job(known, row, of, job, &mut words);
+            self.of_job(known, row, of, job, &mut words)?;
             words.rule = self.rule(known, row, site, name);
-            return words;
+            return Ok(words);
         }
         if newest {
             words.standing = "there".into();
             if row.wants.contains(&(site, false)) {
                 words.waits = "it was removed here, and came back by somebody's hand".into();
             }
-            return words;
+            return Ok(words);
         }
         if let Some(same) = same {
             words.standing = format!("there: '{}' is the same storage", site_name(same));
-            return words;
+            return Ok(words);
         }
         words.standing = match here(row, site) {
             Some(_) => "an older content is there".into(),
@@ -248,11 +247,11 @@ impl Asked<'_> {
         let asked = row.wants.iter().find(|(at, _)| *at == site).map(|(_, wanted)| *wanted);
         if asked == Some(false) {
             words.standing.push_str(": it was removed there, and nothing brings it back by itself");
-            words.help = self.request(row, known, name);
+            words.help = self.request(name);
         } else if !known.belonging.wanted(row, site) {
             let way = if site == known.belonging.active { "download" } else { "upload" };
             words.standing.push_str(&format!(": nobody asked for it (`{way} = \"requested\"`)"));
-            words.help = self.request(row, known, name);
+            words.help = self.request(name);
         } else if known.belonging.source(row, site).is_none() {
             words.rule = self.rule(known, row, site, name);
             words.waits =
@@ -267,15 +266,15 @@ impl Asked<'_> {
                 None => "for `sitesync serve` or `sitesync sync`: nothing runs".into(),
             };
         }
-        words
+        Ok(words)
     }
 
-    fn request(&self, _row: &FileRow, _known: &Known, site: &str) -> String {
+    fn request(&self, site: &str) -> String {
         format!("`sitesync request {} FILE --site {site}` brings it there", self.project.name)
     }
 
     /// Why a file belongs at a site.
-    fn rule(&self, known: &Known, row: &FileRow, site: SiteId, name: &str) -> String {
+    fn rule(&self, known: &Known<'_>, row: &FileRow, site: SiteId, name: &str) -> String {
         let asked = row.wants.iter().find(|(at, _)| *at == site).map(|(_, wanted)| *wanted);
         match asked {
             Some(true) => return "somebody asked for it".into(),
@@ -301,12 +300,12 @@ impl Asked<'_> {
     /// What becomes of a job, and what it waits for.
     fn of_job(
         &self,
-        known: &Known,
+        known: &Known<'_>,
         row: &FileRow,
         of: Option<&Representation>,
         job: &Job,
         words: &mut Words,
-    ) {
+    ) -> catalog::Result<()> {
         let project = &self.project.name;
         let site_name =
             |id: SiteId| self.names.configured(known.sites.get(&id).map_or("?", |n| n)).to_owned();
@@ -317,7 +316,8 @@ impl Asked<'_> {
         words.standing = match job.state {
             JobState::InProgress if job.removes() => "is being deleted there".into(),
             JobState::InProgress => format!("on its way from '{from}' right now"),
-            JobState::Failed => format!("given up after {}: {failed}", counted(u64::from(job.tries), "try").replace("trys", "tries")),
+            JobState::Failed if job.tries == 1 => format!("given up after 1 try: {failed}"),
+            JobState::Failed => format!("given up after {} tries: {failed}", job.tries),
             JobState::Conflict => format!("in conflict: {failed}"),
             _ if job.removes() => {
                 "it is to be deleted there, for it was deleted elsewhere (`deletes = \"propagate\"`)"
@@ -357,12 +357,35 @@ impl Asked<'_> {
         {
             words.waits = waits;
         } else if job.state == JobState::Ready {
-            words.waits = "for its turn".into();
+            words.waits = self.turn(known, row, job, &from)?;
         }
+        Ok(())
+    }
+
+    /// What a job waits for that nothing keeps from being done.
+    fn turn(
+        &self,
+        known: &Known<'_>,
+        row: &FileRow,
+        job: &Job,
+        from: &str,
+    ) -> catalog::Result<String> {
+        let newest = here(row, job.from).is_some_and(|have| have.generation == row.generation);
+        if !newest && !job.removes() {
+            return Ok(format!("for its newest content, which is not at '{from}' yet"));
+        }
+        let project = known.belonging.project;
+        Ok(match known.view.ready_before(project, row.id, job, COUNTED + 1)? {
+            0 => "for its turn: it is the next".into(),
+            before if before <= COUNTED => {
+                format!("for its turn, after {}", counted(before, "other file"))
+            }
+            _ => format!("for its turn, after more than {COUNTED} other files"),
+        })
     }
 
     /// What keeps work between two sites from going on at all.
-    fn of_sites(&self, known: &Known, job: &Job, names: [&String; 2]) -> Option<String> {
+    fn of_sites(&self, known: &Known<'_>, job: &Job, names: [&String; 2]) -> Option<String> {
         let reaches = |pause: &&Pause| {
             pause.scope.representation.is_none()
                 && pause.scope.site.is_none_or(|site| site == job.to || site == job.from)
@@ -384,7 +407,7 @@ impl Asked<'_> {
 
     fn of_held(
         &self,
-        known: &Known,
+        known: &Known<'_>,
         row: &FileRow,
         of: Option<&Representation>,
         job: &Job,
@@ -415,7 +438,7 @@ impl Asked<'_> {
         words.help = format!("if that is meant: `sitesync resume {} --held`", self.project.name);
     }
 
-    fn paused(&self, known: &Known, pause: &Pause) -> String {
+    fn paused(&self, known: &Known<'_>, pause: &Pause) -> String {
         let what = match (pause.scope.representation, pause.scope.site, pause.scope.project) {
             (Some(_), _, _) => "its representation".to_owned(),
             (_, Some(site), _) => {

@@ -367,6 +367,15 @@ fn claims_by_priority_then_age() {
             job.queued_at = queued_at;
         });
     }
+    let before = |name, limit| {
+        let row = t.file(name);
+        t.db.read(|view| view.ready_before(project, row.id, &row.jobs[0], limit)).unwrap()
+    };
+    assert_eq!(
+        ["urgent", "early", "tie", "late", "low"].map(|name| before(name, 9)),
+        [0, 1, 2, 3, 4]
+    );
+    assert_eq!(before("low", 2), 2);
     assert_eq!(t.names(t.filter()), ["urgent", "early", "tie", "late", "low"]);
     assert_eq!(t.write(move |unit| unit.release(project, to, from, &[])), 5);
     assert_eq!(t.names(ClaimFilter { files: 0, ..t.filter() }), [""; 0]);
