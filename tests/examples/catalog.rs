@@ -95,6 +95,7 @@ fn main() -> Result<()> {
         "representation_queue_rare": page(folder, |view| {
             Ok(view.representation_queue(place.project, &of(&[FileState::Failed]))?.len() == 1)
         })?,
+        "idle_round": page(folder, |view| idle_round(view, place))?,
         "latest_of_a_folder": page(folder, |view| {
             view.representations_like(place.project, &latest, PAGE).map(|_| true)
         })?,
@@ -103,6 +104,18 @@ fn main() -> Result<()> {
     });
     println!("{report}");
     Ok(())
+}
+
+/// What a pair asks each time it wakes and finds nothing to do: the direction in which nothing is
+/// queued, and removals at both ends.
+fn idle_round(view: &dyn View, place: Place) -> sitesync::catalog::Result<bool> {
+    let Place { project, from, to, .. } = place;
+    let mut idle = true;
+    for (to, from) in [(from, to), (from, from), (to, to)] {
+        idle &= view.next_waiting(project, to, from)?.is_none();
+        idle &= !view.ready(project, to, from)?;
+    }
+    Ok(idle)
 }
 
 fn pattern(text: &str) -> sitesync::catalog::Result<NamingPattern> {

@@ -231,6 +231,7 @@ impl Report {
                 "representation_queue_rare",
                 CatalogGoal::LessThan(50.0),
             ),
+            ("an idle round of a pair, ms", "idle_round", CatalogGoal::LessThan(5.0)),
             ("latest versions of a shot, ms", "latest_of_a_folder", CatalogGoal::LessThan(50.0)),
             ("resident, bytes", "resident_bytes", CatalogGoal::LessThan(MEMORY_GOAL)),
         ] {
