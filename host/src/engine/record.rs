@@ -40,6 +40,8 @@ const LONGEST_BACKOFF_MS: Millis = 600_000;
 const BEHIND_OTHERS_MS: Millis = 10_000;
 /// Tries that surprises may cost beyond those of the settings, before a file is given up.
 const SURPRISES: u32 = 8;
+/// Why a file is given up for surprises at its destination.
+const RESTLESS: &str = "its destination keeps changing";
 
 /// Files that were handed to transfers and are not recorded yet.
 #[derive(Debug, Default)]
@@ -285,7 +287,8 @@ impl Writing<'_> {
                 if let Some(left) = left {
                     unit.put_have(claimed.file, &have(to, STALE, &left))?;
                 }
-                unit.put_job(claimed.file, &self.again(&claimed))?;
+                let again = self.again(&claimed);
+                unit.put_job(claimed.file, &again)?;
                 let side = self.route.from;
                 let missing = Missing {
                     folder: claimed.folder,
@@ -293,7 +296,11 @@ impl Writing<'_> {
                     version: claimed.source.version,
                 };
                 let root = &self.route.root;
-                plan::gone(unit, self.pair, root, side, &missing, self.moment).map(|_| ())
+                if plan::gone(unit, self.pair, root, side, &missing, self.moment)? {
+                    return Ok(());
+                }
+                // Other work on it is under way: what it waits for is not asked for all the time.
+                unit.put_job(claimed.file, &self.later(again, BACKOFF_MS))
             }
             Outcome::SourceChanged(source) => {
                 let why = Error::new(ErrorKind::Precondition, "it changed while it was read");
@@ -316,7 +323,7 @@ impl Writing<'_> {
                 unit.drop_have(claimed.file, to)?;
                 let row = unit.file_by_id(claimed.file)?;
                 if row.is_some_and(|row| self.pair.belonging.wanted(&row, to)) {
-                    unit.put_job(claimed.file, &self.surprised(&claimed))
+                    unit.put_job(claimed.file, &self.surprised(&claimed, RESTLESS))
                 } else {
                     unit.drop_job(claimed.file, to)
                 }
@@ -325,12 +332,15 @@ impl Writing<'_> {
                 unit.drop_have(claimed.file, to)?;
                 // Whatever the rule says: who finds nothing under this name brings back what was
                 // there, and that would be set aside again.
-                unit.put_job(claimed.file, &self.surprised(&claimed))
+                unit.put_job(claimed.file, &self.surprised(&claimed, RESTLESS))
             }
             Outcome::Stale(destination) => {
                 unit.put_have(claimed.file, &have(to, STALE, &destination))?;
                 // It was compared: the next try need not do that again.
-                unit.put_job(claimed.file, &Job { sent: None, ..self.surprised(&claimed) })
+                unit.put_job(
+                    claimed.file,
+                    &Job { sent: None, ..self.surprised(&claimed, RESTLESS) },
+                )
             }
             Outcome::Conflict(destination) => {
                 unit.put_have(claimed.file, &have(to, UNKNOWN, &destination))?;
@@ -380,16 +390,17 @@ impl Writing<'_> {
     /// The source has new content, unless a survey has told so already.
     fn note_change(&self, unit: &mut dyn Unit, claimed: &Claimed, source: &Metadata) -> Result<()> {
         let from = self.pair.site(self.route.from);
-        let row = unit.file(claimed.root, &claimed.folder, &claimed.name)?;
-        let noticed = row.is_none_or(|row| {
-            row.haves.iter().any(|h| {
-                h.site == from && h.version == source.fingerprint() && h.size == source.size
-            })
-        });
-        if noticed {
+        let Some(row) = unit.file_by_id(claimed.file)? else { return Ok(()) };
+        let noticed = row
+            .haves
+            .iter()
+            .any(|h| h.site == from && h.version == source.fingerprint() && h.size == source.size);
+        // One that another site has is newer than what was claimed, and not than this: the next look
+        // at the source compares them.
+        if noticed || row.generation != claimed.generation {
             return Ok(());
         }
-        let generation = unit.generation(claimed.file)?.unwrap_or_default() + 1;
+        let generation = row.generation + 1;
         unit.set_generation(claimed.file, generation, source.size)?;
         unit.put_have(claimed.file, &have(from, generation, source))
     }
@@ -397,21 +408,32 @@ impl Writing<'_> {
     /// The job after a fault, which costs a try if it was the file's.
     fn failed(&self, claimed: &Claimed, error: &Error, token: Option<Vec<u8>>) -> Job {
         if error.kind() == ErrorKind::Cancelled {
-            return Job { token, ..self.again(claimed) };
+            let sites = self.pair.sites();
+            if self.route.pauses.reach(self.pair.project, sites, claimed) {
+                return Job { token, ..self.again(claimed) };
+            }
+            let job = Job { token, ..self.surprised(claimed, "its provider keeps giving it up") };
+            return self.later(job, BACKOFF_MS);
         }
         if self.is_the_sites(error.kind()) {
             let job = Job { token, error: Some(told(error)), ..self.again(claimed) };
             return match error.kind() {
                 // It may be the file all the same: another one is tried first.
-                ErrorKind::Timeout | ErrorKind::Interrupted => Job {
-                    state: JobState::Waiting,
-                    not_before: self.moment.now + BEHIND_OTHERS_MS,
-                    ..job
-                },
+                ErrorKind::Timeout | ErrorKind::Interrupted => self.later(job, BEHIND_OTHERS_MS),
+                // There may be room for others.
+                ErrorKind::StorageFull => Job { queued_at: self.moment.now, ..job },
                 _ => job,
             };
         }
         self.tried(claimed, error, 0, token)
+    }
+
+    /// The job, if it is not given up, after a pause.
+    fn later(&self, job: Job, pause: Millis) -> Job {
+        if job.state == JobState::Failed {
+            return job;
+        }
+        Job { state: JobState::Waiting, not_before: self.moment.now + pause, ..job }
     }
 
     /// True for faults that cost the file no try. What may be either's fault is the site's once
@@ -443,15 +465,13 @@ impl Writing<'_> {
     }
 
     /// The job after something that was neither success nor fault, with a limit all the same.
-    fn surprised(&self, claimed: &Claimed) -> Job {
+    fn surprised(&self, claimed: &Claimed, by: &str) -> Job {
         let mut job = self.again(claimed);
         job.tries += 1;
         if job.tries >= self.pair.settings.retry_count + SURPRISES {
             job.state = JobState::Failed;
-            job.error = Some(JobError {
-                kind: ErrorKind::Precondition.name().into(),
-                message: "its destination keeps changing".into(),
-            });
+            job.error =
+                Some(JobError { kind: ErrorKind::Precondition.name().into(), message: by.into() });
         }
         job
     }

@@ -22,15 +22,19 @@ pub(super) async fn rewrite(
     path: &str,
     known: &Have,
 ) -> Result<Option<Metadata>> {
+    match write_anew(pair, root, path, known).await {
+        Ok(made) => Ok(Some(made)),
+        Err(error) if passed(error.kind()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn write_anew(pair: &Pair, root: &OpenRoot, path: &str, known: &Have) -> Result<Metadata> {
     let how = ReadOptions::new().range(0, None).if_version(&known.version);
-    let mut reading = match root.open_read(path, how).await {
-        Ok(reading) => reading,
-        Err(error) if passed(error.kind()) => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let mut reading = root.open_read(path, how).await?;
     let seen = reading.metadata().clone();
     if seen.fingerprint() != known.version {
-        return Ok(None);
+        return Err(Error::new(ErrorKind::Precondition, "it is another one"));
     }
     let (operation, op) = Operation::new(Vec::new(), |_| {});
     let how = WriteOptions::new(seen.size, Expect::Version(known.version.clone()))
@@ -53,18 +57,14 @@ pub(super) async fn rewrite(
             return Ok(());
         }
         let why = format!("it ended after {sent} of {} bytes", seen.size);
-        Err(root.named(Error::new(ErrorKind::Precondition, why)))
+        Err(Error::new(ErrorKind::Precondition, why))
     }
     .await;
     if let Err(error) = copied {
         let _ = writing.discard().await;
         return Err(error);
     }
-    match writing.finish().await.0 {
-        Ok(made) => Ok(Some(made)),
-        Err(error) if passed(error.kind()) => Ok(None),
-        Err(error) => Err(error),
-    }
+    writing.finish().await.0
 }
 
 /// Whether it is not what was known any more.

@@ -440,9 +440,9 @@ impl Run {
                 // Nothing tells of what gets stuck.
                 nap = Duration::from_secs(1);
             }
+            let waiting = if idle { self.next_waiting()? } else { None };
+            let parked = self.parked().is_some();
             if idle && carrying.is_empty() && queued.is_empty() && self.in_flight.count() == 0 {
-                let waiting = self.next_waiting()?;
-                let parked = self.parked().is_some();
                 let nothing = waiting.is_none() && !parked && !self.ready()?;
                 if self.mode == Mode::Once && surveyed && nothing {
                     if std::mem::take(&mut worked) {
@@ -453,10 +453,10 @@ impl Run {
                         break Ok(());
                     }
                 }
-                if let Some(at) = waiting.filter(|_| !parked) {
-                    let left = u64::try_from(at - self.engine.time.now()).unwrap_or(0);
-                    nap = nap.min(Duration::from_millis(left.max(1)));
-                }
+            }
+            if let Some(at) = waiting.filter(|_| !parked) {
+                let left = u64::try_from(at - self.engine.time.now()).unwrap_or(0);
+                nap = nap.min(Duration::from_millis(left.max(1)));
             }
             if let Some((_, parked)) = self.parked() {
                 nap = nap.min(parked.until.saturating_duration_since(Instant::now()));

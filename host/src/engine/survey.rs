@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use sitesync_provider::{ErrorKind, join};
+use sitesync_provider::{ErrorKind, Kind, join};
 use tokio::sync::mpsc;
 
 use super::barriers::Failure;
 use super::discover::{self, Discovered, Folder};
 use super::pair::{RootPair, Side};
+use super::place;
 use super::plan::{self, Load, Missing};
 use super::progress::Progress;
 use super::recorded::{Keys, Look};
@@ -250,13 +251,20 @@ impl Run {
         }
         root.still_there(side).await.map_err(|error| self.fault(side, &error))?;
         let (mut gone, mut left) = (Vec::new(), Vec::new());
-        for file in missing {
-            match root.end(side).stat(&join(&file.folder, &file.name)).await {
+        let asked = place::for_each(missing, |file| {
+            let end = root.end(side).clone();
+            async move { (end.stat(&join(&file.folder, &file.name)).await, file) }
+        });
+        for (answer, file) in asked.await? {
+            match answer {
                 Err(error) if error.kind() == ErrorKind::NotFound => gone.push(file),
                 Err(error) => {
                     tracing::debug!(%error, name = file.name, "absence not confirmed");
                     again.insert(file.folder);
                 }
+                // What no listing is to name is left as it is, however often it is looked at.
+                Ok(seen) if seen.kind != Kind::File => {}
+                Ok(_) if self.pair.settings.excludes(&file.name) => {}
                 Ok(_) => {
                     again.insert(file.folder);
                 }
