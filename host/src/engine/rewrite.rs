@@ -14,8 +14,9 @@ pub(super) fn is_doubtful(have: &Have) -> bool {
     matches!(have.generation, STALE | DOUBTFUL)
 }
 
-/// Writes a file anew, if it is still what is known of it. Returns what is there then; `None` if
-/// nothing is, or something else.
+/// Writes a file anew, if it is still what is known of it. Returns what is there then, which may be
+/// something else: an earlier life may have been stopped before it had told what it wrote. `None` if
+/// nothing is.
 pub(super) async fn rewrite(
     pair: &Pair,
     root: &OpenRoot,
@@ -23,9 +24,12 @@ pub(super) async fn rewrite(
     known: &Have,
 ) -> Result<Option<Metadata>> {
     match write_anew(pair, root, path, known).await {
-        Ok(made) => Ok(Some(made)),
-        Err(error) if passed(error.kind()) => Ok(None),
-        Err(error) => Err(error),
+        Err(error) if passed(error.kind()) => match root.stat(path).await {
+            Ok(seen) => Ok(Some(seen)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        },
+        made => made.map(Some),
     }
 }
 
