@@ -185,7 +185,7 @@ impl Desk {
 
     /// Has the engine see pauses that are new or gone.
     pub(super) fn pauses_changed(&self) -> Result<(), Refused> {
-        Ok(self.engine.pauses.reload(&self.engine.catalog)?)
+        Ok(tokio::task::block_in_place(|| self.engine.pauses.reload(&self.engine.catalog))?)
     }
 
     /// Has the engine see at once what is new in the catalog.
