@@ -522,8 +522,16 @@ pub trait Unit: View {
     /// Removes a file that no site has and that has no job; otherwise does nothing. A
     /// representation that loses its last file so is removed, with its wants and pauses.
     fn forget_file(&mut self, file: FileId) -> Result<()>;
-    /// Waiting jobs whose time has come become ready, at most `limit`; returns how many did.
-    fn wake(&mut self, now: Millis, limit: usize) -> Result<usize>;
+    /// Waiting jobs from one site to another whose time has come become ready, at most `limit`, the
+    /// longest due first; returns how many did.
+    fn wake(
+        &mut self,
+        project: ProjectId,
+        to: SiteId,
+        from: SiteId,
+        now: Millis,
+        limit: usize,
+    ) -> Result<usize>;
     /// Hands out ready jobs whose source has the newest generation, or what is to be removed: marks
     /// them `InProgress`, and sets their `sent` to the size and mtime of the source as known here.
     /// Others are skipped.

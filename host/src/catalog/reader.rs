@@ -1,5 +1,8 @@
 //! Reads: [`View`] over one connection, inside a transaction that the caller opened.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::rows::{self, bound, have_columns, job_columns, natural, stored};
@@ -94,30 +97,37 @@ impl<'c> Snapshot<'c> {
         Ok(())
     }
 
-    /// What is wanted of files that are in hand: their own wants, else their representation's.
+    /// What is wanted of files that are in hand: their own wants, else their representation's. Reads
+    /// no other file's: a representation may have one of each of its files.
     fn wants_of(&self, files: &mut [FileRow]) -> Result<()> {
         if self.id("SELECT 1 FROM want LIMIT 1", ())?.is_none() {
             return Ok(());
         }
         let mut find = self.conn.prepare_cached(
-            "SELECT file, site, wanted FROM want WHERE representation = ?1 ORDER BY file, site",
+            "SELECT site, wanted FROM want WHERE representation = ?1 AND file = ?2 ORDER BY site",
         )?;
-        // Files of a representation mostly follow one another.
-        for alike in files.chunk_by_mut(|a, b| a.representation == b.representation) {
-            let found = find.query_map([alike[0].representation], |row| {
-                Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
-            })?;
-            let wants: Vec<(FileId, (SiteId, bool))> = found.collect::<rusqlite::Result<_>>()?;
-            let of = |file: FileId| {
-                let first = wants.partition_point(|(of, _)| *of < file);
-                wants[first..].iter().take_while(move |(of, _)| *of == file).map(|(_, want)| *want)
+        let mut of = |representation: RepresentationId, file: FileId| -> Result<Vec<_>> {
+            let found =
+                find.query_map((representation, file), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        };
+        // Of each representation: what is wanted of it, and whether files of it have wants.
+        let mut known: HashMap<RepresentationId, (Vec<(SiteId, bool)>, bool)> = HashMap::new();
+        for file in files {
+            let (whole, by_file) = match known.entry(file.representation) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let any = "SELECT 1 FROM want WHERE representation = ?1 AND file > 0 LIMIT 1";
+                    let by_file = self.id(any, [file.representation])?.is_some();
+                    new.insert((of(file.representation, FileId(0))?, by_file))
+                }
             };
-            for file in alike {
-                file.wants = of(file.id).collect();
-                for (site, wanted) in of(FileId(0)) {
-                    if !file.wants.iter().any(|(own, _)| *own == site) {
-                        file.wants.push((site, wanted));
-                    }
+            if *by_file {
+                file.wants = of(file.representation, file.id)?;
+            }
+            for (site, wanted) in whole.iter() {
+                if !file.wants.iter().any(|(own, _)| own == site) {
+                    file.wants.push((*site, *wanted));
                 }
             }
         }

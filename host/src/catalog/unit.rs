@@ -281,22 +281,26 @@ impl Unit for Work<'_> {
         self.reset_of(representation, file, to)
     }
 
-    fn wake(&mut self, now: Millis, limit: usize) -> Result<usize> {
-        let due: Vec<(FileId, SiteId)> = {
+    fn wake(
+        &mut self,
+        project: ProjectId,
+        to: SiteId,
+        from: SiteId,
+        now: Millis,
+        limit: usize,
+    ) -> Result<usize> {
+        let due: Vec<FileId> = {
             let mut find = self.conn.prepare_cached(
-                "SELECT j.file, j.to_site
-                 FROM project p CROSS JOIN site s CROSS JOIN site o
-                 CROSS JOIN job j INDEXED BY job_waiting
-                 WHERE j.project = p.id AND j.to_site = s.id AND j.from_site = o.id
-                   AND j.state = 1 AND j.not_before <= ?1
-                 LIMIT ?2",
+                "SELECT file FROM job INDEXED BY job_waiting
+                 WHERE project = ?1 AND to_site = ?2 AND from_site = ?3
+                   AND state = 1 AND not_before <= ?4
+                 ORDER BY not_before LIMIT ?5",
             )?;
-            let found =
-                find.query_map((now, bound(limit)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let found = find.query_map((project, to, from, now, bound(limit)), |row| row.get(0))?;
             found.collect::<rusqlite::Result<_>>()?
         };
-        for (file, to) in &due {
-            self.set_state(*file, *to, Bucket::Ready)?;
+        for file in &due {
+            self.set_state(*file, to, Bucket::Ready)?;
         }
         Ok(due.len())
     }

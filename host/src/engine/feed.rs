@@ -20,6 +20,8 @@ use crate::sites::{Capability, is_site_fault};
 
 /// With changes in more folders than this, a root is scanned: that costs less.
 pub(super) const FOLDERS: usize = 1000;
+/// Known files that are planned anew at once: a folder may have thousands.
+const PLANNED: usize = 10_000;
 /// Pages of a feed at once: what has more has no end.
 const PAGES: usize = 100_000;
 
@@ -352,7 +354,8 @@ impl Run {
         loop {
             let folders = self.engine.catalog.read(|view| {
                 let page = view.folders(root.id, after, 1000)?;
-                let mut folders = Vec::with_capacity(page.len());
+                let mut folders = Vec::new();
+                let mut planned = 0;
                 for (id, path) in page {
                     after = id;
                     let rows = view.folder(root.id, &path)?;
@@ -362,8 +365,12 @@ impl Run {
                         let seen = Metadata::file(have.size).with_version(&have.version);
                         Some(Entry::new(file.name, seen.with_mtime_ns(have.mtime_ns)))
                     };
+                    planned += rows.files.len();
                     let files = rows.files.into_iter().filter_map(entry).collect();
                     folders.push(Folder::known(path, files));
+                    if planned >= PLANNED {
+                        break;
+                    }
                 }
                 Ok(folders)
             })?;

@@ -3,6 +3,7 @@
 //! The catalog keeps pauses, and holds the jobs of representations that are paused itself. Wider ones
 //! are looked up here before anything is claimed; what is under way when one comes is given up.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::watch;
@@ -12,29 +13,34 @@ use crate::state_dir::rfc3339;
 
 /// The pauses of a host.
 #[derive(Debug, Default)]
-pub struct Pauses(watch::Sender<Vec<Pause>>);
+pub struct Pauses {
+    now: watch::Sender<Vec<Pause>>,
+    /// Held from the read on: what was read before never takes the place of what was read later.
+    reading: Mutex<()>,
+}
 
 impl Pauses {
     /// Reads them again: to be called after each change of them. Whoever works obeys at once.
     pub fn reload(&self, catalog: &Sqlite) -> catalog::Result<()> {
+        let _turn = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let now = catalog.read(|view| view.pauses())?;
-        self.0.send_replace(now);
+        self.now.send_replace(now);
         Ok(())
     }
 
     /// Told when they were read again.
     pub(super) fn changes(&self) -> watch::Receiver<Vec<Pause>> {
-        self.0.subscribe()
+        self.now.subscribe()
     }
 
     /// The pause that keeps a project from working between these sites, if there is one.
     pub(super) fn between(&self, project: ProjectId, sites: [SiteId; 2]) -> Option<Pause> {
-        self.0.borrow().iter().find(|pause| keeps_apart(pause, project, sites)).cloned()
+        self.now.borrow().iter().find(|pause| keeps_apart(pause, project, sites)).cloned()
     }
 
     /// Whether work between these sites on what was claimed is paused.
     pub(super) fn reach(&self, project: ProjectId, sites: [SiteId; 2], claimed: &Claimed) -> bool {
-        self.0.borrow().iter().any(|pause| reaches(pause, project, sites, claimed))
+        self.now.borrow().iter().any(|pause| reaches(pause, project, sites, claimed))
     }
 
     /// Waits until work on any of these is paused.
@@ -44,7 +50,7 @@ impl Pauses {
             pauses.iter().any(reached)
         };
         // The sender lives as long as this.
-        let _ = self.0.subscribe().wait_for(any).await;
+        let _ = self.now.subscribe().wait_for(any).await;
     }
 }
 
@@ -125,9 +131,29 @@ mod tests {
             (scope(Some(project), None, Some(RepresentationId(8))), false, false),
         ] {
             let pauses = Pauses::default();
-            pauses.0.send_replace(vec![Pause { scope, since: 0, by: String::new() }]);
+            pauses.now.send_replace(vec![Pause { scope, since: 0, by: String::new() }]);
             assert_eq!(pauses.between(project, [a, b]).is_some(), whole, "{scope:?}");
             assert_eq!(pauses.reach(project, [a, b], &claimed), file, "{scope:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_is_not_lost_among_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = Sqlite::open(folder.path()).unwrap();
+        let pauses = Pauses::default();
+        let put = |site| {
+            let scope = Scope { site: Some(SiteId(site)), ..Scope::default() };
+            let pause = Pause { scope, since: 0, by: String::new() };
+            catalog.write_blocking(move |unit| unit.put_pause(&pause)).unwrap();
+            pauses.reload(&catalog).unwrap();
+        };
+        for round in 0..50 {
+            std::thread::scope(|threads| {
+                (1..=8).for_each(|nth| drop(threads.spawn(move || put(round * 8 + nth))));
+            });
+            let all = catalog.read(|view| view.pauses()).unwrap();
+            assert_eq!(*pauses.now.borrow(), all, "in round {round}");
         }
     }
 }

@@ -630,11 +630,11 @@ impl Run {
             .engine
             .catalog
             .write(move |unit| {
-                if due {
-                    unit.wake(now, 10_000)?;
-                }
                 let mut claimed = Vec::new();
                 for (to_side, from_side, to, from) in ways {
+                    if due {
+                        unit.wake(project, to, from, now, 10_000)?;
+                    }
                     let filter = ClaimFilter {
                         project,
                         to,

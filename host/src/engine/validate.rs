@@ -6,20 +6,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use sitesync_provider::join;
+use sitesync_provider::{Error, Kind, join};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::belonging::here;
 use super::discover::{self, Discovered};
 use super::pair::{Pair, RootPair, Side};
-use super::place::Trouble;
+use super::place::{Place, RootAt, Trouble, for_each};
 use super::recorded::{Keys, Look};
 use super::run::{End, Run};
 use super::schedule::{Engine, Mode};
 use super::siblings::Siblings;
-use crate::catalog::{FileId, FileRow, RootId, SiteId};
+use crate::catalog::{FileId, FileRow, Have, RootId, SiteId};
 use crate::settings::Project;
-use crate::sites::Fault;
+use crate::sites::{Fault, is_site_fault};
 
 /// Files that are told by name, of each kind.
 const NAMED: usize = 100;
@@ -112,6 +112,59 @@ impl Engine {
         let mut validated = count.validated;
         validated.unlisted = unlisted(self) - before;
         Ok(validated)
+    }
+}
+
+/// Looks for single files at one site, beside all that goes on there.
+#[derive(Debug)]
+pub struct Verifier {
+    place: Place,
+}
+
+impl Engine {
+    /// Begins to look for files of a project at a site.
+    pub async fn verifier(&self, project: &Project, site: &str) -> Result<Verifier, Trouble> {
+        Ok(Verifier { place: self.place(project, site).await? })
+    }
+}
+
+impl Verifier {
+    /// Of these files, which the catalog says are at the site, those that are not there as it says.
+    /// Changes nothing. An error is one of the site or the catalog.
+    pub async fn not_there(
+        &self,
+        files: Vec<(RootId, String, FileRow)>,
+    ) -> Result<Vec<(RootId, String, FileId)>, Trouble> {
+        let looks = files.into_iter().map(|(root, folder, row)| {
+            (self.place.root(root).cloned(), self.place.site, (root, folder, row))
+        });
+        let looked = for_each(looks.collect(), |(at, site, (root, folder, row))| async move {
+            let path = join(&folder, &row.name);
+            let there = match at {
+                Some(at) => is_there(&at, site, &path, &row).await,
+                None => Ok(false),
+            };
+            there.map(|there| (!there).then_some((root, folder, row.id)))
+        });
+        let mut missing = Vec::new();
+        for found in looked.await? {
+            missing.extend(found.map_err(|error| Fault::new(&self.place.name, &error))?);
+        }
+        Ok(missing)
+    }
+}
+
+/// Whether a file is at a root as the catalog says. What another site has that is the same storage seen
+/// another way has another fingerprint here.
+async fn is_there(at: &RootAt, site: SiteId, path: &str, row: &FileRow) -> Result<bool, Error> {
+    let newest = |have: &&Have| have.generation == row.generation;
+    let had = here(row, site).filter(newest);
+    match at.root.stat(path).await {
+        Ok(seen) => Ok(seen.kind == Kind::File
+            && seen.size == had.map_or(row.size, |had| had.size)
+            && had.is_none_or(|had| had.version == seen.fingerprint())),
+        Err(error) if is_site_fault(error.kind()) => Err(error),
+        Err(_) => Ok(false),
     }
 }
 

@@ -157,7 +157,8 @@ impl Desk {
     }
 
     /// Does something with each file of a selection, and sums up what comes of it. Files are read in
-    /// the unit of work that changes them: transfers may be at work on them.
+    /// the unit of work that changes them: transfers may be at work on them. Where they are looked for
+    /// among others, that is done before, beside the writer.
     pub(super) async fn for_each<S: Send + 'static>(
         &self,
         selection: Selection,
@@ -168,11 +169,25 @@ impl Desk {
         let (selection, act) = (Arc::new(selection), Arc::new(act));
         let (mut place, mut sums) = (Place::default(), sums);
         loop {
+            let found = if selection.searches() {
+                Some(self.read(|view| Ok(selection.page(view, &mut place, PAGE)?))?)
+            } else {
+                None
+            };
             let (selection, act) = (selection.clone(), act.clone());
             let page = move |unit: &mut dyn Unit| {
-                let page = selection.page(unit, &mut place, PAGE)?;
-                page.iter().try_for_each(|one| act(unit, one, &mut sums))?;
-                Ok((place, sums, page.is_empty()))
+                let Some(found) = found else {
+                    let page = selection.page(unit, &mut place, PAGE)?;
+                    page.iter().try_for_each(|one| act(unit, one, &mut sums))?;
+                    return Ok((place, sums, page.is_empty()));
+                };
+                let ended = found.is_empty();
+                for one in found {
+                    if let Some(one) = selection.again(unit, one)? {
+                        act(unit, &one, &mut sums)?;
+                    }
+                }
+                Ok((place, sums, ended))
             };
             let ended;
             (place, sums, ended) = self.engine.catalog.write(page).await?;
@@ -185,7 +200,7 @@ impl Desk {
 
     /// Has the engine see pauses that are new or gone.
     pub(super) fn pauses_changed(&self) -> Result<(), Refused> {
-        Ok(self.engine.pauses.reload(&self.engine.catalog)?)
+        Ok(tokio::task::block_in_place(|| self.engine.pauses.reload(&self.engine.catalog))?)
     }
 
     /// Has the engine see at once what is new in the catalog.

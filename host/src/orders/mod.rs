@@ -65,6 +65,11 @@ pub enum Order {
 }
 
 impl Order {
+    /// Whether it does little but wait for what others do, maybe for hours.
+    fn waits(&self) -> bool {
+        matches!(self, Order::Ensure { wait: Some(_), .. })
+    }
+
     /// Whether it is carried out at the sites' storages, so that their plug-ins are needed.
     #[must_use]
     pub fn needs_sites(&self) -> bool {

@@ -160,6 +160,21 @@ impl Selection {
         Ok(page)
     }
 
+    /// Whether its files are looked for among many others: a page of them may take long to find.
+    #[must_use]
+    pub fn searches(&self) -> bool {
+        self.only.is_some()
+    }
+
+    /// A file that was found earlier, as it is now; `None` if it is selected no more.
+    pub fn again(&self, view: &dyn View, found: Selected) -> catalog::Result<Option<Selected>> {
+        let Some(row) = view.file_by_id(found.row.id)? else { return Ok(None) };
+        let before = found.row.representation;
+        let left = row.representation != before && self.representations.contains(&before);
+        let selected = self.shows(&row) && !left;
+        Ok(selected.then_some(Selected { row, ..found }))
+    }
+
     fn shows(&self, row: &FileRow) -> bool {
         self.only.is_none_or(|(site, state)| state_at(row, site) == state)
     }

@@ -350,7 +350,10 @@ fn take(unit: &mut dyn Unit, step: &Step, model: &mut Model) -> Result<()> {
         },
         Step::Guard { file: f, to } => unit.guard_jobs(&[(file(f), site(to))]).map(drop),
         Step::ReleaseHeld => unit.release_held(ProjectId(1), None).map(drop),
-        Step::Wake { now, limit } => unit.wake(now.into(), limit.into()).map(drop),
+        Step::Wake { now, limit } => (0..9).try_for_each(|way| {
+            let (to, from) = (SiteId(way / 3 + 1), SiteId(way % 3 + 1));
+            unit.wake(ProjectId(1), to, from, now.into(), limit.into()).map(drop)
+        }),
         Step::Claim { to, from, files, bytes, oldest_first, largest } => {
             let filter = ClaimFilter {
                 project: ProjectId(1),

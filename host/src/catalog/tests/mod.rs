@@ -104,6 +104,12 @@ impl Fixture {
         self.write(move |unit| unit.claim(&filter))
     }
 
+    /// Wakes what waits on its way from `a` to `b`.
+    fn wake(&self, now: Millis, limit: usize) -> usize {
+        let (project, a, b) = (self.project, self.a, self.b);
+        self.write(move |unit| unit.wake(project, b, a, now, limit))
+    }
+
     fn names(&self, filter: ClaimFilter) -> Vec<String> {
         self.claim(filter).into_iter().map(|claimed| claimed.name).collect()
     }
@@ -482,12 +488,16 @@ fn waiting_jobs_wake_in_time() {
     let next = || t.db.read(|view| view.next_waiting(t.project, t.b, t.a)).unwrap();
     assert_eq!(next(), Some(10));
     assert_eq!(t.count(t.b, FileState::Queued), (3, 3, 0));
-    assert_eq!(t.write(|unit| unit.wake(9, 100)), 0);
-    assert_eq!(t.write(|unit| unit.wake(20, 1)), 1);
-    assert_eq!(t.write(|unit| unit.wake(20, 100)), 1);
+    // Not what goes the other way, nor another project's.
+    let (project, a, b) = (t.project, t.a, t.b);
+    assert_eq!(t.write(move |unit| unit.wake(project, a, b, 99, 100)), 0);
+    assert_eq!(t.write(move |unit| unit.wake(ProjectId(99), b, a, 99, 100)), 0);
+    assert_eq!(t.wake(9, 100), 0);
+    assert_eq!(t.wake(20, 1), 1);
+    assert_eq!(t.wake(20, 100), 1);
     assert_eq!(next(), Some(30));
     assert_eq!(t.names(t.filter()).len(), 2);
-    assert_eq!(t.write(|unit| unit.wake(30, 100)), 1);
+    assert_eq!(t.wake(30, 100), 1);
     assert_eq!(next(), None);
 }
 

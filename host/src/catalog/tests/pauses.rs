@@ -59,7 +59,7 @@ fn a_paused_representation_is_not_worked_on() {
     }
     assert_eq!(t.count(t.b, FileState::Paused), (3, 19, 0));
     assert_eq!(t.names(t.filter()), [""; 0]);
-    assert_eq!(t.write(|unit| unit.wake(9_999, 99)), 0);
+    assert_eq!(t.wake(9_999, 99), 0);
 
     // What comes back from a transfer, is reset, is new, or starts with the process, is held too.
     t.queued("new", 32, |_| {});
@@ -80,7 +80,7 @@ fn a_paused_representation_is_not_worked_on() {
     assert!(t.resume(t.scope(Some(t.b))));
     assert_eq!(t.count(t.b, FileState::Paused), (0, 0, 0));
     assert_eq!(t.state("waiting"), JobState::Waiting);
-    assert_eq!(t.write(|unit| unit.wake(500, 99)), 1);
+    assert_eq!(t.wake(500, 99), 1);
     assert_eq!(t.names(t.filter()).len(), 6, "all but the one whose source is stale");
 }
 

@@ -217,6 +217,10 @@ fn a_file_is_wanted_as_was_said_of_it_else_of_its_representation() {
     });
     assert_eq!(wants(&t), [vec![], vec![]]);
     assert_eq!(t.files_of(other).iter().find(|file| file.id == two).unwrap().wants, both);
+    // Also among files of another representation, in one folder.
+    let folder = t.db.read(|view| view.folder(root, "v1")).unwrap();
+    let wants: Vec<_> = folder.files.into_iter().map(|file| file.wants).collect();
+    assert_eq!(wants, [vec![], both, vec![]]);
     for (representation, file) in [(RepresentationId(99), None), (other, Some(one))] {
         let put = move |unit: &mut dyn Unit| unit.put_want(representation, file, b, Some(true));
         assert!(matches!(t.db.write_blocking(put), Err(Error::Invalid(_))));
