@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Child;
 use std::time::SystemTime;
 
-use sitesync_tests::bench::{Bench, Lines, Run, until};
+use sitesync_tests::bench::{Bench, Lines, Run, until, wait};
 
 /// Two shots of three files, at both sites.
 fn filled(more: Lines<'_>) -> Bench {
@@ -225,6 +225,47 @@ fn a_running_service_obeys() {
     let taken = bench.run(&["doctor", "--repair"]).ends(3).stderr;
     assert!(taken.contains("works on the state folder"), "{taken}");
     assert_eq!((files(&bench, "here"), files(&bench, "there")), (0, 7));
+}
+
+#[test]
+fn two_removals_side_by_side_leave_one_copy() {
+    let bench = Bench::new();
+    for file in 0..400 {
+        bench.write(&format!("here/shots/f{file:04}.exr"), format!("{file}"));
+    }
+    bench.sync().ends(0).sums(400, 0, 0);
+    let _service = Service::start(&bench);
+    let order = |site: &'static str| ["remove", "demo", "shots/**", "--json", "--site", site];
+    let both = ["here", "there"].map(|site| bench.start(&order(site)));
+    let [one, other] = both.map(wait);
+    assert_eq!(one.sum("removed") + other.sum("removed"), 400, "{one:#?} {other:#?}");
+    assert_eq!(one.sum("kept") + other.sum("kept"), 400, "{one:#?} {other:#?}");
+    for file in 0..400 {
+        let at = |site| bench.read(&format!("{site}/shots/f{file:04}.exr")).is_some();
+        assert!(at("here") != at("there"), "f{file:04}.exr: {one:#?} {other:#?}");
+    }
+}
+
+#[test]
+fn what_is_to_be_removed_as_well_is_no_other_copy() {
+    // The guard keeps the deletion from travelling on.
+    let bench = Bench::with(&[
+        ("sync", "deletes = \"propagate\"\nmax_delete = 1\nmax_delete_percent = 1"),
+        ("sync", "always_accessible_on = [\"disk\"]"),
+        ("sites.disk", "provider = \"local_drive\"\nroot.work = \"DIR/disk\""),
+    ]);
+    std::fs::create_dir(bench.path("disk")).unwrap();
+    for name in ["a", "b", "c"] {
+        bench.write(&format!("here/shots/{name}.exr"), name);
+    }
+    bench.sync().ends(0);
+    assert_eq!(files(&bench, "disk"), 3);
+    bench.remove("disk/shots");
+    let _ = bench.sync();
+    assert_eq!((files(&bench, "here"), files(&bench, "there")), (3, 3));
+    let run = remove(&bench, &["shots"]).ends(1);
+    assert!(kept(&run).contains("is to be removed as well"), "{run:#?}");
+    assert_eq!(files(&bench, "here"), 3);
 }
 
 #[test]

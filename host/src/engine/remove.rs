@@ -6,9 +6,10 @@
 //! left undone is done by the same command once more, or found by the next look at the site.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sitesync_provider::{DeleteOptions, ErrorKind, Kind, join};
+use tokio::sync::OwnedMutexGuard;
 
 use super::belonging::{Belonging, here};
 use super::place::{Place, RootAt, Trouble, for_each, one_storage};
@@ -71,6 +72,21 @@ impl Removed {
         if self.kept.len() < NAMED {
             self.kept.push(Kept { root: target.root, path: target.path(), why });
         }
+    }
+}
+
+/// Whose turn it is to take files of a project away. Of two removals side by side each could take
+/// what the other one counts on as another copy.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    async fn take(&self, project: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(project.to_owned()).or_default().clone()
+        };
+        turn.lock_owned().await
     }
 }
 
@@ -152,12 +168,15 @@ impl Remover {
 
     /// Takes these files away. An error is one of the site or the catalog: what was done before it is
     /// counted.
+    ///
+    /// Other removals of the project wait meanwhile, from the look at other copies to the deleting.
     pub async fn remove(
         &mut self,
         targets: Vec<Target>,
         removed: &mut Removed,
     ) -> Result<(), Trouble> {
         self.place.still_there().await?;
+        let _turn = self.engine.removals.take(&self.project.name).await;
         let mut take = Vec::new();
         let mut tombs = Vec::new();
         for (target, verdict) in self.judge(targets).await? {
@@ -258,6 +277,10 @@ impl Remover {
             if self.gone_from.contains(&have.site) || have.generation != row.generation {
                 continue;
             }
+            if is_to_go(row, have.site) {
+                found.push(Err("the other copy is to be removed as well".to_owned()));
+                continue;
+            }
             let witness = self.other(have.site).await.map(|place| place.root(target.root).cloned());
             match (witness, self.place.root(target.root)) {
                 (Err(why), _) => found.push(Err(why)),
@@ -305,8 +328,11 @@ impl Remover {
             for (target, have) in all.chain(tombs.into_iter().map(|target| (target, None))) {
                 let now = unit.file(target.root, &target.folder, &target.row.name)?;
                 let Some(now) = now.filter(|now| now.id == target.row.id) else { continue };
+                let counted_on = |have: &Have| !is_to_go(&target.row, have.site);
+                let leaves = |have: &Have| counted_on(have) && is_to_go(&now, have.site);
                 let same = here(&now, site) == have.as_ref()
                     && now.generation == target.row.generation
+                    && !now.haves.iter().any(leaves)
                     && !now.jobs.iter().any(|job| {
                         let touches = sites.contains(&job.to) || sites.contains(&job.from);
                         job.state == JobState::InProgress && touches
@@ -400,6 +426,11 @@ impl Remover {
         self.engine.catalog.write(write).await?;
         fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
+}
+
+/// Whether a file is to be removed at a site, because somebody deleted it elsewhere.
+fn is_to_go(row: &FileRow, site: SiteId) -> bool {
+    row.jobs.iter().any(|job| job.to == site && job.removes())
 }
 
 /// Whether a site that is to have the newest content of a file has it at this moment; else why not.
