@@ -8,6 +8,17 @@ use std::time::SystemTime;
 
 use sitesync_tests::bench::{Bench, Lines, Run, until, wait};
 
+/// A bench whose site `there` misbehaves.
+fn misbehaving(fault: &str, more: Lines<'_>) -> Bench {
+    let bench = Bench::new();
+    let library = sitesync_tests::plugin("misbehaving").expect("the fixture builds");
+    bench.plug("misbehaving", &fs::read(library).expect("the library"));
+    let mut lines = vec![("provider there", "misbehaving"), ("sites.there", fault)];
+    lines.extend(more);
+    bench.settings(&lines);
+    bench
+}
+
 /// Two shots of three files, at both sites.
 fn filled(more: Lines<'_>) -> Bench {
     let bench = Bench::with(more);
@@ -247,6 +258,33 @@ fn two_removals_side_by_side_leave_one_copy() {
 }
 
 #[test]
+fn a_removal_without_an_answer_is_no_deletion_by_people() {
+    for (fault, gone) in [("deletes_silently", true), ("never", false)] {
+        let lines = [
+            ("sites.there", "call = \"delete\"\nonly = \"a.exr\"\ntimeout = \"1s\""),
+            ("sync", "deletes = \"propagate\""),
+        ];
+        let bench = misbehaving(&format!("fault = \"{fault}\""), &lines);
+        for name in ["a", "b", "c"] {
+            bench.write(&format!("here/shots/{name}.exr"), name);
+        }
+        bench.sync().ends(0).sums(3, 0, 0);
+        let order = ["remove", "demo", "shots/a.exr", "--site", "there", "--json"];
+        let run = bench.run(&order).ends(if gone { 0 } else { 3 });
+        assert_eq!(bench.read("there/shots/a.exr").is_none(), gone, "{run:#?}");
+        if gone {
+            assert_eq!(run.sum("removed"), 1, "{run:#?}");
+        } else {
+            assert!(run.stderr.contains("no answer"), "{run:#?}");
+            // What was begun ends after all.
+            bench.remove("there/shots/a.exr");
+        }
+        bench.sync().ends(0).sums(0, 0, 0);
+        assert_eq!((files(&bench, "here"), files(&bench, "there")), (3, 2), "{fault}");
+    }
+}
+
+#[test]
 fn what_is_to_be_removed_as_well_is_no_other_copy() {
     // The guard keeps the deletion from travelling on.
     let bench = Bench::with(&[
@@ -282,18 +320,6 @@ fn the_same_storage_under_another_name_is_no_other_copy() {
     assert_eq!(run.sum("removed"), 3, "{run:#?}");
     bench.sync().ends(0).sums(1, 0, 0);
     assert_eq!((files(&bench, "here"), files(&bench, "there")), (3, 6));
-}
-
-fn validate(bench: &Bench, more: &[&str]) -> Run {
-    let mut arguments = vec!["validate", "demo", "--json"];
-    arguments.extend_from_slice(more);
-    bench.run(&arguments)
-}
-
-/// Found, missing, changed and unknown files of the first site that is told.
-fn sums(run: &Run) -> [u64; 4] {
-    let site = run.last()["sites"][0].clone();
-    ["found", "missing", "changed", "unknown"].map(|name| site[name].as_u64().expect(name))
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sitesync_provider::{DeleteOptions, ErrorKind, Kind, join};
+use sitesync_provider::{DeleteOptions, Error, ErrorKind, Kind, join};
 use tokio::sync::OwnedMutexGuard;
 
 use super::belonging::{Belonging, here};
@@ -16,7 +16,9 @@ use super::place::{Place, RootAt, Trouble, for_each, one_storage};
 use super::plan;
 use super::schedule::Engine;
 use super::trash::keeps_for;
-use crate::catalog::{self, FileRow, GONE, Have, JobState, Millis, RootId, SiteId, UNKNOWN, Unit};
+use crate::catalog::{
+    self, DOUBTFUL, FileRow, GONE, Have, JobState, Millis, RootId, SiteId, UNKNOWN, Unit,
+};
 use crate::settings::Project;
 use crate::sites::{Fault, is_site_fault};
 
@@ -376,34 +378,36 @@ impl Remover {
             .collect();
         let deleted = for_each(take, |(target, have, at, to_trash)| async move {
             let how = DeleteOptions::if_version(&have.version).to_trash(to_trash);
-            let deleted = match at.root.delete(&target.path(), how).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => at.still_there().await,
-                deleted => deleted,
-            };
-            (target, have, deleted)
+            let fate = delete(&at, &target.path(), how).await;
+            (target, have, fate)
         });
         let (mut gone, mut kept, mut fault) = (Vec::new(), Vec::new(), None);
-        for (target, have, deleted) in deleted.await? {
-            match deleted {
-                Ok(()) => {
+        for (target, have, fate) in deleted.await? {
+            let (error, open) = match fate {
+                Fate::Gone => {
                     removed.files += 1;
                     removed.bytes += have.size;
                     self.emptied.insert((target.root, target.folder.clone()));
                     gone.push(target);
+                    continue;
                 }
-                Err(error) => {
-                    let why = match error.kind() {
-                        ErrorKind::Precondition => {
-                            "it has changed there since it was last looked at".to_owned()
-                        }
-                        _ => error.message().to_owned(),
-                    };
-                    removed.keep(&target, why);
-                    if is_site_fault(error.kind()) {
-                        fault = Some(Fault::new(&self.place.name, &error));
-                    }
-                    kept.push(target);
+                Fate::Stays(error) => (error, false),
+                Fate::Open(error) => (error, true),
+            };
+            let why = match error.kind() {
+                ErrorKind::Precondition => {
+                    "it has changed there since it was last looked at".to_owned()
                 }
+                _ if open => format!("it may be gone all the same: {}", error.message()),
+                _ => error.message().to_owned(),
+            };
+            removed.keep(&target, why);
+            if is_site_fault(error.kind()) {
+                fault = Some(Fault::new(&self.place.name, &error));
+            }
+            // What may go yet is not wanted there: its absence is no deletion that somebody made.
+            if !open {
+                kept.push(target);
             }
         }
         let (belonging, sites) = (self.belonging.clone(), self.gone_from.clone());
@@ -431,6 +435,43 @@ impl Remover {
 /// Whether a file is to be removed at a site, because somebody deleted it elsewhere.
 fn is_to_go(row: &FileRow, site: SiteId) -> bool {
     row.jobs.iter().any(|job| job.to == site && job.removes())
+}
+
+/// What became of a file that was to be deleted.
+enum Fate {
+    Gone,
+    Stays(Error),
+    /// It may be gone, or go yet.
+    Open(Error),
+}
+
+/// Deletes a file. Whatever the answer, it is what is there afterwards that counts.
+async fn delete(at: &RootAt, path: &str, how: DeleteOptions) -> Fate {
+    let error = match at.root.delete(path, how).await {
+        Ok(()) => return Fate::Gone,
+        Err(error) if error.kind() == ErrorKind::Precondition => return Fate::Stays(error),
+        Err(error) => error,
+    };
+    match at.root.stat(path).await {
+        Ok(_) if !may_be_done_yet(error.kind()) => Fate::Stays(error),
+        Err(missing) if missing.kind() == ErrorKind::NotFound => match at.still_there().await {
+            Ok(()) => Fate::Gone,
+            Err(another) => Fate::Open(another),
+        },
+        _ => Fate::Open(error),
+    }
+}
+
+/// True for what is no refusal: the provider may still be at it, or the service.
+fn may_be_done_yet(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Timeout
+            | ErrorKind::Interrupted
+            | ErrorKind::Cancelled
+            | ErrorKind::Panicked
+            | ErrorKind::Unknown(_)
+    )
 }
 
 /// Whether a site that is to have the newest content of a file has it at this moment; else why not.

@@ -155,8 +155,13 @@ impl Provider for Misbehaving {
     }
 
     async fn delete(&self, at: At<'_>, _: DeleteOptions) -> Result<()> {
-        self.of(at.root).act("delete", at.path).await?;
-        Ok(fs::remove_file(store::place(at))?)
+        let settings = self.of(at.root);
+        settings.act("delete", at.path).await?;
+        fs::remove_file(store::place(at))?;
+        if settings.hits(Fault::DeletesSilently, "delete", at.path) {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 
     async fn sweep(&self, root: &str, how: SweepOptions) -> Result<Swept> {
