@@ -285,6 +285,23 @@ fn a_removal_without_an_answer_is_no_deletion_by_people() {
 }
 
 #[test]
+fn what_says_that_it_has_a_trash_deletes_nothing_for_good() {
+    let bench = misbehaving("fault = \"boast\"", &[("sync", "deletes = \"propagate\"")]);
+    for name in ["a", "b", "c"] {
+        bench.write(&format!("here/shots/{name}.exr"), name);
+    }
+    bench.sync().ends(0).sums(3, 0, 0);
+    let order = ["remove", "demo", "shots/**", "--site", "there", "--json"];
+    let run = bench.run(&order).ends(1);
+    assert_eq!((run.sum("removed"), run.sum("kept")), (0, 3), "{run:#?}");
+    assert!(kept(&run).contains("trash"), "{run:#?}");
+    bench.remove("here/shots");
+    let run = bench.sync().ends(1);
+    assert_eq!(run.sum("failed"), 3, "{run:#?}");
+    assert_eq!(files(&bench, "there"), 3);
+}
+
+#[test]
 fn what_is_to_be_removed_as_well_is_no_other_copy() {
     // The guard keeps the deletion from travelling on.
     let bench = Bench::with(&[

@@ -15,7 +15,7 @@ use super::belonging::{Belonging, here};
 use super::place::{Place, RootAt, Trouble, for_each, one_storage};
 use super::plan;
 use super::schedule::Engine;
-use super::trash::keeps_for;
+use super::trash::trashes;
 use crate::catalog::{
     self, DOUBTFUL, FileRow, GONE, Have, JobState, Millis, RootId, SiteId, UNKNOWN, Unit,
 };
@@ -372,7 +372,7 @@ impl Remover {
             .into_iter()
             .filter_map(|(target, have)| {
                 let root = self.place.root(target.root)?.clone();
-                let to_trash = keeps_for(&self.project, &root.root);
+                let to_trash = trashes(&self.project, &root.root);
                 Some((target, have, root, to_trash))
             })
             .collect();
