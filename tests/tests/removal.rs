@@ -339,6 +339,85 @@ fn the_same_storage_under_another_name_is_no_other_copy() {
     assert_eq!((files(&bench, "here"), files(&bench, "there")), (3, 6));
 }
 
+/// An empty disk is in the place of the one of a site, and is meant.
+fn exchanged(bench: &Bench, site: &str) {
+    bench.rename(site, &format!("old-{site}"));
+    fs::create_dir(bench.path(site)).expect("an empty disk");
+    bench.sync().ends(1).sums(0, 0, 0);
+    let _ = bench.run(&["sites", "adopt", site]).ends(0);
+}
+
+#[test]
+fn an_exchanged_disk_is_filled_and_deletes_nothing() {
+    let bench = Bench::with(&[
+        ("sync", "deletes = \"propagate\"\ndownload = \"all\""),
+        ("sync", "always_accessible_on = [\"disk\"]"),
+        ("sites.disk", "provider = \"local_drive\"\nroot.work = \"DIR/disk\""),
+    ]);
+    fs::create_dir(bench.path("disk")).expect("a disk");
+    for file in 0..30 {
+        bench.write(&format!("here/shots/sh{:02}/f{file:02}.exr", file % 3), format!("{file}"));
+    }
+    bench.sync().ends(0).sums(60, 0, 0);
+    for site in ["there", "disk", "here"] {
+        exchanged(&bench, site);
+        bench.sync().ends(0).sums(30, 0, 0);
+        for site in ["here", "there", "disk"] {
+            assert_eq!(files(&bench, site), 30, "{site}");
+        }
+        bench.assert_equal_sites();
+        bench.sync().ends(0).sums(0, 0, 0);
+    }
+}
+
+#[test]
+fn what_was_lost_with_a_disk_deletes_nothing_later() {
+    // The guard has stopped what the old disk lost before it was exchanged.
+    let guard = "deletes = \"propagate\"\nmax_delete = 1\nmax_delete_percent = 1";
+    let bench = filled(&[("sync", guard)]);
+    bench.remove("there/shots/sh010");
+    let _ = bench.sync();
+    assert_eq!(files(&bench, "here"), 6);
+    exchanged(&bench, "there");
+    let _ = bench.run(&["resume", "demo", "--held"]).ends(0);
+    bench.sync().ends(0).sums(6, 0, 0);
+    bench.assert_equal_sites();
+}
+
+#[test]
+fn an_exchanged_disk_with_files_is_compared() {
+    let bench = filled(&[("sync", "deletes = \"propagate\"")]);
+    bench.rename("there", "old");
+    fs::create_dir(bench.path("there")).expect("another disk");
+    bench.write("there/shots/sh010/a.exr", "sh010 a.exr");
+    bench.write("there/shots/sh010/b.exr", "something else");
+    let _ = bench.run(&["sites", "adopt", "there"]).ends(0);
+    let run = bench.sync().ends(1);
+    assert_eq!((run.sum("transferred"), run.sum("adopted")), (4, 1), "{run:#?}");
+    assert_eq!(run.sum("conflicts"), 1, "{run:#?}");
+    assert_eq!(bench.read("there/shots/sh010/b.exr").as_deref(), Some("something else"));
+    assert_eq!((files(&bench, "here"), files(&bench, "there")), (6, 6));
+    // What is deleted there from now on is deleted elsewhere.
+    bench.remove("there/shots/sh020");
+    let _ = bench.sync();
+    assert_eq!((files(&bench, "here"), files(&bench, "there")), (3, 3));
+    // The same disk once more is no other one.
+    let _ = bench.run(&["sites", "adopt", "here"]).ends(0);
+    assert_eq!(bench.counts("here").get("synced"), Some(&3));
+}
+
+fn validate(bench: &Bench, more: &[&str]) -> Run {
+    let mut arguments = vec!["validate", "demo", "--json"];
+    arguments.extend_from_slice(more);
+    bench.run(&arguments)
+}
+
+/// Found, missing, changed and unknown files of the first site that is told.
+fn sums(run: &Run) -> [u64; 4] {
+    let site = run.last()["sites"][0].clone();
+    ["found", "missing", "changed", "unknown"].map(|name| site[name].as_u64().expect(name))
+}
+
 #[test]
 fn a_site_is_compared_with_the_catalog_and_the_catalog_put_right() {
     let bench = filled(&[]);
