@@ -248,8 +248,7 @@ impl Remover {
         if self.place.root(target.root).is_none() {
             return Verdict::Keep("its root is not among those of the site".into());
         }
-        let compared = have.generation != UNKNOWN;
-        if !compared && !self.force {
+        if !is_compared(have) && !self.force {
             let why = "it differs from what other sites have, or nobody has compared them yet";
             return Verdict::Keep(why.into());
         }
@@ -432,6 +431,11 @@ impl Remover {
     }
 }
 
+/// Whether it is known which content of its file a site has.
+fn is_compared(have: &Have) -> bool {
+    !matches!(have.generation, UNKNOWN | DOUBTFUL)
+}
+
 /// Whether a file is to be removed at a site, because somebody deleted it elsewhere.
 fn is_to_go(row: &FileRow, site: SiteId) -> bool {
     row.jobs.iter().any(|job| job.to == site && job.removes())
@@ -548,4 +552,20 @@ fn forgotten(
         belonging.settle(unit, &row, now)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::STALE;
+
+    #[test]
+    fn what_nobody_compared_is_told_from_what_is_ours() {
+        let is = |generation| {
+            let (version, site) = ("1".to_owned(), SiteId(1));
+            is_compared(&Have { site, generation, version, size: 1, mtime_ns: None })
+        };
+        assert!(is(1) && is(STALE));
+        assert!(!is(UNKNOWN) && !is(DOUBTFUL));
+    }
 }
