@@ -406,6 +406,28 @@ fn an_exchanged_disk_with_files_is_compared() {
     assert_eq!(bench.counts("here").get("synced"), Some(&3));
 }
 
+#[test]
+fn copies_that_can_not_be_made_durable_are_not_recorded() {
+    let site = |fault: &'static str| {
+        [
+            ("sites.disk", "provider = \"misbehaving\"\nroot.work = \"DIR/disk\""),
+            ("sites.disk", fault),
+        ]
+    };
+    let fault = "call = \"flush\"\nfault = \"error\"\nkind = \"Unexpected\"";
+    let bench = misbehaving("fault = \"none\"", &site(fault));
+    bench.write("here/shots/a.exr", "a");
+    bench.write("disk/shots/a.exr", "a");
+    bench.sync().ends(0).sums(1, 0, 0);
+    let disk = bench.path("disk").display().to_string();
+    let adopt = || bench.run(&["adopt", "demo", &disk, "--site", "disk", "--json"]);
+    let told = adopt().ends(3).stderr;
+    assert!(told.contains("could not be made durable"), "{told}");
+    assert_eq!(bench.counts("disk").get("synced"), None);
+    bench.settings(&[&site("fault = \"none\"")[..], &[("provider there", "misbehaving")]].concat());
+    assert_eq!(adopt().ends(0).sum("adopted"), 1);
+}
+
 fn validate(bench: &Bench, more: &[&str]) -> Run {
     let mut arguments = vec!["validate", "demo", "--json"];
     arguments.extend_from_slice(more);
