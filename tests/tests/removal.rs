@@ -6,7 +6,18 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Child;
 use std::time::SystemTime;
 
-use sitesync_tests::bench::{Bench, Lines, Run, until};
+use sitesync_tests::bench::{Bench, Lines, Run, until, wait};
+
+/// A bench whose site `there` misbehaves.
+fn misbehaving(fault: &str, more: Lines<'_>) -> Bench {
+    let bench = Bench::new();
+    let library = sitesync_tests::plugin("misbehaving").expect("the fixture builds");
+    bench.plug("misbehaving", &fs::read(library).expect("the library"));
+    let mut lines = vec![("provider there", "misbehaving"), ("sites.there", fault)];
+    lines.extend(more);
+    bench.settings(&lines);
+    bench
+}
 
 /// Two shots of three files, at both sites.
 fn filled(more: Lines<'_>) -> Bench {
@@ -228,6 +239,91 @@ fn a_running_service_obeys() {
 }
 
 #[test]
+fn two_removals_side_by_side_leave_one_copy() {
+    let bench = Bench::new();
+    for file in 0..400 {
+        bench.write(&format!("here/shots/f{file:04}.exr"), format!("{file}"));
+    }
+    bench.sync().ends(0).sums(400, 0, 0);
+    let _service = Service::start(&bench);
+    let order = |site: &'static str| ["remove", "demo", "shots/**", "--json", "--site", site];
+    let both = ["here", "there"].map(|site| bench.start(&order(site)));
+    let [one, other] = both.map(wait);
+    assert_eq!(one.sum("removed") + other.sum("removed"), 400, "{one:#?} {other:#?}");
+    assert_eq!(one.sum("kept") + other.sum("kept"), 400, "{one:#?} {other:#?}");
+    for file in 0..400 {
+        let at = |site| bench.read(&format!("{site}/shots/f{file:04}.exr")).is_some();
+        assert!(at("here") != at("there"), "f{file:04}.exr: {one:#?} {other:#?}");
+    }
+}
+
+#[test]
+fn a_removal_without_an_answer_is_no_deletion_by_people() {
+    for (fault, gone) in [("deletes_silently", true), ("never", false)] {
+        let lines = [
+            ("sites.there", "call = \"delete\"\nonly = \"a.exr\"\ntimeout = \"1s\""),
+            ("sync", "deletes = \"propagate\""),
+        ];
+        let bench = misbehaving(&format!("fault = \"{fault}\""), &lines);
+        for name in ["a", "b", "c"] {
+            bench.write(&format!("here/shots/{name}.exr"), name);
+        }
+        bench.sync().ends(0).sums(3, 0, 0);
+        let order = ["remove", "demo", "shots/a.exr", "--site", "there", "--json"];
+        let run = bench.run(&order).ends(if gone { 0 } else { 3 });
+        assert_eq!(bench.read("there/shots/a.exr").is_none(), gone, "{run:#?}");
+        if gone {
+            assert_eq!(run.sum("removed"), 1, "{run:#?}");
+        } else {
+            assert!(run.stderr.contains("no answer"), "{run:#?}");
+            // What was begun ends after all.
+            bench.remove("there/shots/a.exr");
+        }
+        bench.sync().ends(0).sums(0, 0, 0);
+        assert_eq!((files(&bench, "here"), files(&bench, "there")), (3, 2), "{fault}");
+    }
+}
+
+#[test]
+fn what_says_that_it_has_a_trash_deletes_nothing_for_good() {
+    let bench = misbehaving("fault = \"boast\"", &[("sync", "deletes = \"propagate\"")]);
+    for name in ["a", "b", "c"] {
+        bench.write(&format!("here/shots/{name}.exr"), name);
+    }
+    bench.sync().ends(0).sums(3, 0, 0);
+    let order = ["remove", "demo", "shots/**", "--site", "there", "--json"];
+    let run = bench.run(&order).ends(1);
+    assert_eq!((run.sum("removed"), run.sum("kept")), (0, 3), "{run:#?}");
+    assert!(kept(&run).contains("trash"), "{run:#?}");
+    bench.remove("here/shots");
+    let run = bench.sync().ends(1);
+    assert_eq!(run.sum("failed"), 3, "{run:#?}");
+    assert_eq!(files(&bench, "there"), 3);
+}
+
+#[test]
+fn what_is_to_be_removed_as_well_is_no_other_copy() {
+    // The guard keeps the deletion from travelling on.
+    let bench = Bench::with(&[
+        ("sync", "deletes = \"propagate\"\nmax_delete = 1\nmax_delete_percent = 1"),
+        ("sync", "always_accessible_on = [\"disk\"]"),
+        ("sites.disk", "provider = \"local_drive\"\nroot.work = \"DIR/disk\""),
+    ]);
+    std::fs::create_dir(bench.path("disk")).unwrap();
+    for name in ["a", "b", "c"] {
+        bench.write(&format!("here/shots/{name}.exr"), name);
+    }
+    bench.sync().ends(0);
+    assert_eq!(files(&bench, "disk"), 3);
+    bench.remove("disk/shots");
+    let _ = bench.sync();
+    assert_eq!((files(&bench, "here"), files(&bench, "there")), (3, 3));
+    let run = remove(&bench, &["shots"]).ends(1);
+    assert!(kept(&run).contains("is to be removed as well"), "{run:#?}");
+    assert_eq!(files(&bench, "here"), 3);
+}
+
+#[test]
 fn the_same_storage_under_another_name_is_no_other_copy() {
     let twin =
         "provider = \"local_drive\"\nroot.work = \"DIR/here\"\nalternative_sites = [\"here\"]";
@@ -241,6 +337,95 @@ fn the_same_storage_under_another_name_is_no_other_copy() {
     assert_eq!(run.sum("removed"), 3, "{run:#?}");
     bench.sync().ends(0).sums(1, 0, 0);
     assert_eq!((files(&bench, "here"), files(&bench, "there")), (3, 6));
+}
+
+/// An empty disk is in the place of the one of a site, and is meant.
+fn exchanged(bench: &Bench, site: &str) {
+    bench.rename(site, &format!("old-{site}"));
+    fs::create_dir(bench.path(site)).expect("an empty disk");
+    bench.sync().ends(1).sums(0, 0, 0);
+    let _ = bench.run(&["sites", "adopt", site]).ends(0);
+}
+
+#[test]
+fn an_exchanged_disk_is_filled_and_deletes_nothing() {
+    let bench = Bench::with(&[
+        ("sync", "deletes = \"propagate\"\ndownload = \"all\""),
+        ("sync", "always_accessible_on = [\"disk\"]"),
+        ("sites.disk", "provider = \"local_drive\"\nroot.work = \"DIR/disk\""),
+    ]);
+    fs::create_dir(bench.path("disk")).expect("a disk");
+    for file in 0..30 {
+        bench.write(&format!("here/shots/sh{:02}/f{file:02}.exr", file % 3), format!("{file}"));
+    }
+    bench.sync().ends(0).sums(60, 0, 0);
+    for site in ["there", "disk", "here"] {
+        exchanged(&bench, site);
+        bench.sync().ends(0).sums(30, 0, 0);
+        for site in ["here", "there", "disk"] {
+            assert_eq!(files(&bench, site), 30, "{site}");
+        }
+        bench.assert_equal_sites();
+        bench.sync().ends(0).sums(0, 0, 0);
+    }
+}
+
+#[test]
+fn what_was_lost_with_a_disk_deletes_nothing_later() {
+    // The guard has stopped what the old disk lost before it was exchanged.
+    let guard = "deletes = \"propagate\"\nmax_delete = 1\nmax_delete_percent = 1";
+    let bench = filled(&[("sync", guard)]);
+    bench.remove("there/shots/sh010");
+    let _ = bench.sync();
+    assert_eq!(files(&bench, "here"), 6);
+    exchanged(&bench, "there");
+    let _ = bench.run(&["resume", "demo", "--held"]).ends(0);
+    bench.sync().ends(0).sums(6, 0, 0);
+    bench.assert_equal_sites();
+}
+
+#[test]
+fn an_exchanged_disk_with_files_is_compared() {
+    let bench = filled(&[("sync", "deletes = \"propagate\"")]);
+    bench.rename("there", "old");
+    fs::create_dir(bench.path("there")).expect("another disk");
+    bench.write("there/shots/sh010/a.exr", "sh010 a.exr");
+    bench.write("there/shots/sh010/b.exr", "something else");
+    let _ = bench.run(&["sites", "adopt", "there"]).ends(0);
+    let run = bench.sync().ends(1);
+    assert_eq!((run.sum("transferred"), run.sum("adopted")), (4, 1), "{run:#?}");
+    assert_eq!(run.sum("conflicts"), 1, "{run:#?}");
+    assert_eq!(bench.read("there/shots/sh010/b.exr").as_deref(), Some("something else"));
+    assert_eq!((files(&bench, "here"), files(&bench, "there")), (6, 6));
+    // What is deleted there from now on is deleted elsewhere.
+    bench.remove("there/shots/sh020");
+    let _ = bench.sync();
+    assert_eq!((files(&bench, "here"), files(&bench, "there")), (3, 3));
+    // The same disk once more is no other one.
+    let _ = bench.run(&["sites", "adopt", "here"]).ends(0);
+    assert_eq!(bench.counts("here").get("synced"), Some(&3));
+}
+
+#[test]
+fn copies_that_can_not_be_made_durable_are_not_recorded() {
+    let site = |fault: &'static str| {
+        [
+            ("sites.disk", "provider = \"misbehaving\"\nroot.work = \"DIR/disk\""),
+            ("sites.disk", fault),
+        ]
+    };
+    let fault = "call = \"flush\"\nfault = \"error\"\nkind = \"Unexpected\"";
+    let bench = misbehaving("fault = \"none\"", &site(fault));
+    bench.write("here/shots/a.exr", "a");
+    bench.write("disk/shots/a.exr", "a");
+    bench.sync().ends(0).sums(1, 0, 0);
+    let disk = bench.path("disk").display().to_string();
+    let adopt = || bench.run(&["adopt", "demo", &disk, "--site", "disk", "--json"]);
+    let told = adopt().ends(3).stderr;
+    assert!(told.contains("could not be made durable"), "{told}");
+    assert_eq!(bench.counts("disk").get("synced"), None);
+    bench.settings(&[&site("fault = \"none\"")[..], &[("provider there", "misbehaving")]].concat());
+    assert_eq!(adopt().ends(0).sum("adopted"), 1);
 }
 
 fn validate(bench: &Bench, more: &[&str]) -> Run {

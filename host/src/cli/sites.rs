@@ -8,7 +8,7 @@ use serde_json::json;
 use super::ground::{self, Ground, SiteNames};
 use super::output::{Table, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
-use crate::engine::pair;
+use crate::engine::Trouble;
 use crate::running::Running;
 use crate::settings::Settings;
 use crate::sites::{Fault, OpenRoot, Sites};
@@ -47,15 +47,11 @@ fn adopt(global: &Global, site: &str) -> Result<Exit, Failure> {
     let engine = &ground.engine;
     let runtime = ground::runtime()?;
     for project in ground.settings.projects.values().filter(|project| project.enabled) {
-        if project.active_site != site && project.remote_site != site {
-            continue;
-        }
-        let adopting = pair::adopt(&engine.sites, &engine.catalog, &engine.dice, project, site);
-        let adopted = runtime.block_on(adopting).map_err(|fault| {
-            let failure = Failure::new(Exit::Trouble, &fault);
-            match fault.hint {
-                Some(hint) => failure.hint(hint),
-                None => failure,
+        let adopted = runtime.block_on(engine.adopt_roots(project, site)).map_err(|trouble| {
+            let failure = Failure::new(Exit::Trouble, &trouble);
+            match trouble {
+                Trouble::Site(Fault { hint: Some(hint), .. }) => failure.hint(hint),
+                _ => failure,
             }
         })?;
         for (root, path) in adopted {

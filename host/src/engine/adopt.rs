@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use sitesync_provider::{Entry, ErrorKind, Kind, join};
 
+use super::barriers::Failure;
 use super::belonging::here;
 use super::compare::{Side as Compared, same_content};
 use super::pair::refuse_ours;
 use super::place::{Place, RootAt, Trouble, for_each, one_storage};
 use super::plan;
 use super::schedule::Engine;
-use crate::catalog::{FileRow, FolderId, JobState, RootId, SiteId, Unit};
+use crate::catalog::{FileRow, FolderId, JobState, SiteId, Unit};
 use crate::settings::Project;
 use crate::sites::{Fault, OpenRoot, establish, is_site_fault};
 
@@ -70,17 +71,24 @@ impl Engine {
     ) -> Result<Adopted, Trouble> {
         let (own, key) = self.root_at(project, site, root_name).await?;
         let others = self.others(project, site).await?;
-        let mut adopted = Adopted::default();
+        let (mut adopted, mut same) = (Adopted::default(), Vec::new());
         let mut after = FolderId(0);
         loop {
             let folders = self.catalog.read(|view| view.folders(own.id, after, PAGE))?;
             let Some((last, _)) = folders.last() else { break };
             after = *last;
             for (_, folder) in folders {
-                self.adopt_folder(&own, key, &others, &folder, &mut adopted).await?;
-                hear(adopted.files + adopted.known + adopted.differ + adopted.uncompared);
+                let of = (&own, key);
+                let done = self.adopt_folder(of, &others, &folder, (&mut adopted, &mut same)).await;
+                if same.len() >= PAGE || done.is_err() {
+                    self.record_copies(of, std::mem::take(&mut same), &mut adopted).await?;
+                }
+                done?;
+                let waiting = same.len() as u64;
+                hear(adopted.files + adopted.known + adopted.differ + adopted.uncompared + waiting);
             }
         }
+        self.record_copies((&own, key), same, &mut adopted).await?;
         Ok(adopted)
     }
 
@@ -140,13 +148,13 @@ impl Engine {
         Ok(others)
     }
 
+    /// Compares the copies in a folder. What is the same is to be recorded.
     async fn adopt_folder(
         &self,
-        own: &RootAt,
-        site: SiteId,
+        (own, site): (&RootAt, SiteId),
         others: &HashMap<SiteId, Result<Arc<Place>, String>>,
         folder: &str,
-        adopted: &mut Adopted,
+        (adopted, same): (&mut Adopted, &mut Vec<Candidate>),
     ) -> Result<(), Trouble> {
         let rows = self.catalog.read(|view| view.folder(own.id, folder))?;
         let mut known: HashMap<String, FileRow> =
@@ -176,7 +184,6 @@ impl Engine {
                 (candidate, verdict)
             }
         });
-        let mut same = Vec::new();
         let mut fault = None;
         for (candidate, verdict) in compared.await? {
             let path = join(&candidate.folder, &candidate.row.name);
@@ -197,22 +204,26 @@ impl Engine {
                 adopted.named.push((path, why));
             }
         }
-        if !same.is_empty() {
-            own.still_there().await.map_err(|error| Fault::new(&own.root.site, &error))?;
-            let (files, bytes) = self.record_copies(own.id, site, same).await?;
-            adopted.files += files;
-            adopted.bytes += bytes;
-        }
         fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
-    /// Notes that a site has the newest content of files, unless that is another one by now.
+    /// Notes that a site has the newest content of files, unless that is another one by now. Whoever
+    /// copied them may just have done so: they are made durable first.
     async fn record_copies(
         &self,
-        root: RootId,
-        site: SiteId,
+        (own, site): (&RootAt, SiteId),
         same: Vec<Candidate>,
-    ) -> Result<(u64, u64), Trouble> {
+        adopted: &mut Adopted,
+    ) -> Result<(), Trouble> {
+        if same.is_empty() {
+            return Ok(());
+        }
+        let fault = |error| Fault::new(&own.root.site, &error);
+        own.still_there().await.map_err(fault)?;
+        if let Some(Failure { error, .. }) = self.barriers.flush(&own.root).await {
+            return Err(fault(error.context("what is there could not be made durable")).into());
+        }
+        let root = own.id;
         let noted = self.recorded.clone();
         let write = move |unit: &mut dyn Unit| {
             let (mut files, mut bytes) = (0, 0);
@@ -235,7 +246,10 @@ impl Engine {
             }
             Ok((files, bytes))
         };
-        Ok(self.catalog.write(write).await?)
+        let (files, bytes) = self.catalog.write(write).await?;
+        adopted.files += files;
+        adopted.bytes += bytes;
+        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ mod compare;
 pub mod conflicts;
 mod digest;
 mod discover;
+mod exchanged;
 mod feed;
 pub mod guards;
 mod names;

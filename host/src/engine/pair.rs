@@ -314,38 +314,6 @@ async fn open_ends(
     ])
 }
 
-/// Takes the roots that a site has now for the ones that are meant, whatever was there before.
-/// Returns their names and paths.
-pub async fn adopt(
-    sites: &Sites,
-    catalog: &Sqlite,
-    dice: &Dice,
-    settings: &settings::Project,
-    site: &str,
-) -> Result<Vec<(String, String)>, Fault> {
-    let mut adopted = Vec::new();
-    for (name, path) in settings.roots(site).iter() {
-        let root = sites.open_for(site, settings.site_settings(site), path).await?;
-        let identity = establish(&root, None, &dice.id())
-            .await
-            .map_err(|error| Fault::new(site, &error))?
-            .text();
-        let (project, site_name, root_name) =
-            (settings.name.clone(), sites.catalog_name(site).to_owned(), name.clone());
-        catalog
-            .write(move |unit| {
-                let project = unit.put_project(&project)?;
-                let site = unit.put_site(&site_name)?;
-                let root = unit.put_root(project, &root_name)?;
-                unit.put_root_identity(root, site, &identity)
-            })
-            .await
-            .map_err(|error| catalog_fault(site, &error))?;
-        adopted.push((name.clone(), path.clone()));
-    }
-    Ok(adopted)
-}
-
 fn catalog_fault(site: &str, error: &crate::catalog::Error) -> Fault {
     Fault {
         site: site.to_owned(),

@@ -6,16 +6,19 @@
 //! left undone is done by the same command once more, or found by the next look at the site.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sitesync_provider::{DeleteOptions, ErrorKind, Kind, join};
+use sitesync_provider::{DeleteOptions, Error, ErrorKind, Kind, join};
+use tokio::sync::OwnedMutexGuard;
 
 use super::belonging::{Belonging, here};
 use super::place::{Place, RootAt, Trouble, for_each, one_storage};
 use super::plan;
 use super::schedule::Engine;
-use super::trash::keeps_for;
-use crate::catalog::{self, FileRow, GONE, Have, JobState, Millis, RootId, SiteId, UNKNOWN, Unit};
+use super::trash::trashes;
+use crate::catalog::{
+    self, DOUBTFUL, FileRow, GONE, Have, JobState, Millis, RootId, SiteId, UNKNOWN, Unit,
+};
 use crate::settings::Project;
 use crate::sites::{Fault, is_site_fault};
 
@@ -71,6 +74,21 @@ impl Removed {
         if self.kept.len() < NAMED {
             self.kept.push(Kept { root: target.root, path: target.path(), why });
         }
+    }
+}
+
+/// Whose turn it is to take files of a project away. Of two removals side by side each could take
+/// what the other one counts on as another copy.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    async fn take(&self, project: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(project.to_owned()).or_default().clone()
+        };
+        turn.lock_owned().await
     }
 }
 
@@ -152,12 +170,15 @@ impl Remover {
 
     /// Takes these files away. An error is one of the site or the catalog: what was done before it is
     /// counted.
+    ///
+    /// Other removals of the project wait meanwhile, from the look at other copies to the deleting.
     pub async fn remove(
         &mut self,
         targets: Vec<Target>,
         removed: &mut Removed,
     ) -> Result<(), Trouble> {
         self.place.still_there().await?;
+        let _turn = self.engine.removals.take(&self.project.name).await;
         let mut take = Vec::new();
         let mut tombs = Vec::new();
         for (target, verdict) in self.judge(targets).await? {
@@ -227,8 +248,7 @@ impl Remover {
         if self.place.root(target.root).is_none() {
             return Verdict::Keep("its root is not among those of the site".into());
         }
-        let compared = have.generation != UNKNOWN;
-        if !compared && !self.force {
+        if !is_compared(have) && !self.force {
             let why = "it differs from what other sites have, or nobody has compared them yet";
             return Verdict::Keep(why.into());
         }
@@ -256,6 +276,10 @@ impl Remover {
         let mut found = Vec::new();
         for have in &row.haves {
             if self.gone_from.contains(&have.site) || have.generation != row.generation {
+                continue;
+            }
+            if is_to_go(row, have.site) {
+                found.push(Err("the other copy is to be removed as well".to_owned()));
                 continue;
             }
             let witness = self.other(have.site).await.map(|place| place.root(target.root).cloned());
@@ -305,8 +329,11 @@ impl Remover {
             for (target, have) in all.chain(tombs.into_iter().map(|target| (target, None))) {
                 let now = unit.file(target.root, &target.folder, &target.row.name)?;
                 let Some(now) = now.filter(|now| now.id == target.row.id) else { continue };
+                let counted_on = |have: &Have| !is_to_go(&target.row, have.site);
+                let leaves = |have: &Have| counted_on(have) && is_to_go(&now, have.site);
                 let same = here(&now, site) == have.as_ref()
                     && now.generation == target.row.generation
+                    && !now.haves.iter().any(leaves)
                     && !now.jobs.iter().any(|job| {
                         let touches = sites.contains(&job.to) || sites.contains(&job.from);
                         job.state == JobState::InProgress && touches
@@ -344,40 +371,42 @@ impl Remover {
             .into_iter()
             .filter_map(|(target, have)| {
                 let root = self.place.root(target.root)?.clone();
-                let to_trash = keeps_for(&self.project, &root.root);
+                let to_trash = trashes(&self.project, &root.root);
                 Some((target, have, root, to_trash))
             })
             .collect();
         let deleted = for_each(take, |(target, have, at, to_trash)| async move {
             let how = DeleteOptions::if_version(&have.version).to_trash(to_trash);
-            let deleted = match at.root.delete(&target.path(), how).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => at.still_there().await,
-                deleted => deleted,
-            };
-            (target, have, deleted)
+            let fate = delete(&at, &target.path(), how).await;
+            (target, have, fate)
         });
         let (mut gone, mut kept, mut fault) = (Vec::new(), Vec::new(), None);
-        for (target, have, deleted) in deleted.await? {
-            match deleted {
-                Ok(()) => {
+        for (target, have, fate) in deleted.await? {
+            let (error, open) = match fate {
+                Fate::Gone => {
                     removed.files += 1;
                     removed.bytes += have.size;
                     self.emptied.insert((target.root, target.folder.clone()));
                     gone.push(target);
+                    continue;
                 }
-                Err(error) => {
-                    let why = match error.kind() {
-                        ErrorKind::Precondition => {
-                            "it has changed there since it was last looked at".to_owned()
-                        }
-                        _ => error.message().to_owned(),
-                    };
-                    removed.keep(&target, why);
-                    if is_site_fault(error.kind()) {
-                        fault = Some(Fault::new(&self.place.name, &error));
-                    }
-                    kept.push(target);
+                Fate::Stays(error) => (error, false),
+                Fate::Open(error) => (error, true),
+            };
+            let why = match error.kind() {
+                ErrorKind::Precondition => {
+                    "it has changed there since it was last looked at".to_owned()
                 }
+                _ if open => format!("it may be gone all the same: {}", error.message()),
+                _ => error.message().to_owned(),
+            };
+            removed.keep(&target, why);
+            if is_site_fault(error.kind()) {
+                fault = Some(Fault::new(&self.place.name, &error));
+            }
+            // What may go yet is not wanted there: its absence is no deletion that somebody made.
+            if !open {
+                kept.push(target);
             }
         }
         let (belonging, sites) = (self.belonging.clone(), self.gone_from.clone());
@@ -400,6 +429,53 @@ impl Remover {
         self.engine.catalog.write(write).await?;
         fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
+}
+
+/// Whether it is known which content of its file a site has.
+fn is_compared(have: &Have) -> bool {
+    !matches!(have.generation, UNKNOWN | DOUBTFUL)
+}
+
+/// Whether a file is to be removed at a site, because somebody deleted it elsewhere.
+fn is_to_go(row: &FileRow, site: SiteId) -> bool {
+    row.jobs.iter().any(|job| job.to == site && job.removes())
+}
+
+/// What became of a file that was to be deleted.
+enum Fate {
+    Gone,
+    Stays(Error),
+    /// It may be gone, or go yet.
+    Open(Error),
+}
+
+/// Deletes a file. Whatever the answer, it is what is there afterwards that counts.
+async fn delete(at: &RootAt, path: &str, how: DeleteOptions) -> Fate {
+    let error = match at.root.delete(path, how).await {
+        Ok(()) => return Fate::Gone,
+        Err(error) if error.kind() == ErrorKind::Precondition => return Fate::Stays(error),
+        Err(error) => error,
+    };
+    match at.root.stat(path).await {
+        Ok(_) if !may_be_done_yet(error.kind()) => Fate::Stays(error),
+        Err(missing) if missing.kind() == ErrorKind::NotFound => match at.still_there().await {
+            Ok(()) => Fate::Gone,
+            Err(another) => Fate::Open(another),
+        },
+        _ => Fate::Open(error),
+    }
+}
+
+/// True for what is no refusal: the provider may still be at it, or the service.
+fn may_be_done_yet(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Timeout
+            | ErrorKind::Interrupted
+            | ErrorKind::Cancelled
+            | ErrorKind::Panicked
+            | ErrorKind::Unknown(_)
+    )
 }
 
 /// Whether a site that is to have the newest content of a file has it at this moment; else why not.
@@ -476,4 +552,20 @@ fn forgotten(
         belonging.settle(unit, &row, now)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::STALE;
+
+    #[test]
+    fn what_nobody_compared_is_told_from_what_is_ours() {
+        let is = |generation| {
+            let (version, site) = ("1".to_owned(), SiteId(1));
+            is_compared(&Have { site, generation, version, size: 1, mtime_ns: None })
+        };
+        assert!(is(1) && is(STALE));
+        assert!(!is(UNKNOWN) && !is(DOUBTFUL));
+    }
 }

@@ -17,6 +17,7 @@ use super::pair::Pair;
 use super::pauses::Pauses;
 use super::progress::{Note, Progress};
 use super::recorded::Recorded;
+use super::remove::Turns;
 use super::run::{End, Run};
 use super::siblings::{Sibling, Siblings};
 use super::under_way::UnderWay;
@@ -92,6 +93,8 @@ pub struct Engine {
     pub pauses: Arc<Pauses>,
     pub(super) nudges: Arc<watch::Sender<u64>>,
     pub(super) barriers: Arc<Barriers>,
+    /// Whose turn it is to take files away.
+    pub(super) removals: Arc<Turns>,
     /// What guards let go lately.
     pub guards: Arc<Guards>,
 }
@@ -120,6 +123,7 @@ impl Engine {
             pauses: Arc::default(),
             nudges: Arc::default(),
             barriers: Arc::default(),
+            removals: Arc::default(),
             guards: Arc::default(),
         }
     }

@@ -20,7 +20,7 @@ use super::pauses::Pauses;
 use super::plan::is_sent;
 use super::progress::Progress;
 use super::token::Token;
-use super::trash::keeps;
+use super::trash::{keeps, trashes};
 use crate::catalog::{Claimed, DOUBTFUL, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
 use crate::settings::Verify;
 use crate::sites::{Capability, OpenRoot, Operation, Slot, is_site_fault};
@@ -201,18 +201,15 @@ impl Route {
     }
 
     async fn remove(&self, claimed: &Claimed, path: &str) -> Result<Outcome> {
-        let (root, keep) = (self.destination(), keeps(&self.pair, self.destination()));
-        let how = DeleteOptions::if_version(&claimed.source.version).to_trash(keep);
+        let root = self.destination();
+        let to_trash = trashes(&self.pair.settings, root);
+        let how = DeleteOptions::if_version(&claimed.source.version).to_trash(to_trash);
         let surprise = match root.delete(path, how).await {
             Ok(()) => return Ok(Outcome::Removed),
             Err(error) => error,
         };
         match surprise.kind() {
             ErrorKind::NotFound | ErrorKind::Precondition => {}
-            ErrorKind::Unsupported if keep => {
-                root.cannot(Capability::KeepReplaced);
-                return Err(surprise);
-            }
             _ => return Err(surprise),
         }
         match root.stat(path).await {

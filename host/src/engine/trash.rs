@@ -1,4 +1,4 @@
-//! What is replaced is kept for a while, and deleted for good then.
+//! What is replaced or deleted is kept for a while, and deleted for good then.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,12 +15,13 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// Whether what a project replaces in this root goes to its trash.
 pub(super) fn keeps(pair: &Pair, root: &OpenRoot) -> bool {
-    keeps_for(&pair.settings, root)
+    !pair.settings.keep_replaced.is_zero() && root.can(Capability::KeepReplaced)
 }
 
-/// Likewise, where there is no pair.
-pub(super) fn keeps_for(project: &settings::Project, root: &OpenRoot) -> bool {
-    !project.keep_replaced.is_zero() && root.can(Capability::KeepReplaced)
+/// Whether what a project deletes in this root goes to its trash. Where a root says that it has one,
+/// nothing is deleted for good, whatever it answers.
+pub(super) fn trashes(project: &settings::Project, root: &OpenRoot) -> bool {
+    !project.keep_replaced.is_zero() && root.info.can.trash
 }
 
 impl Run {

@@ -9,7 +9,7 @@ use super::{OpenRoot, Operation};
 /// The marker's path beneath a root.
 const MARKER: &str = ".sitesync/root.json";
 /// The code of the error for a root that is there and is not the one that was meant.
-pub(super) const ANOTHER_ROOT: &str = "another root";
+const ANOTHER_ROOT: &str = "another root";
 /// A marker is a few dozen bytes.
 const LONGEST: usize = 4096;
 
@@ -99,6 +99,12 @@ pub async fn recognise(root: &OpenRoot, remembered: &str) -> Result<Identity> {
         }
     };
     Err(Error::new(ErrorKind::RootUnavailable, message).with_code(ANOTHER_ROOT))
+}
+
+/// True if a root is there and is not the one that was meant.
+#[must_use]
+pub fn is_another_root(error: &Error) -> bool {
+    error.kind() == ErrorKind::RootUnavailable && error.code() == ANOTHER_ROOT
 }
 
 /// What a root without a marker is known by.

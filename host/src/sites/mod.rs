@@ -31,7 +31,7 @@ use sitesync_provider::ErrorKind;
 
 pub(crate) use breaker::is_site_fault;
 pub use breaker::{Health, Parked, ParkedReport, StorageHealth};
-pub use identity::{Identity, establish, read_identity, recognise};
+pub use identity::{Identity, establish, is_another_root, read_identity, recognise};
 pub use instance::{Instance, Storage};
 pub use limits::Limits;
 pub use listing::{Listed, Listing};
@@ -68,7 +68,7 @@ impl Fault {
     #[must_use]
     pub fn new(site: &str, error: &sitesync_provider::Error) -> Self {
         let hint = match error.kind() {
-            ErrorKind::RootUnavailable if error.code() == identity::ANOTHER_ROOT => Some(format!(
+            ErrorKind::RootUnavailable if is_another_root(error) => Some(format!(
                 "mount the disk that was here; if this one is meant, run `sitesync sites adopt \
                  {site}`"
             )),

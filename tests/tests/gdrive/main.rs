@@ -6,6 +6,7 @@ mod faults;
 mod kill;
 mod quota;
 mod rclone;
+mod removal;
 mod requests;
 mod secrets;
 mod twins;

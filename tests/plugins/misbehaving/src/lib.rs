@@ -104,6 +104,7 @@ impl Provider for Misbehaving {
         info.can.flush = true;
         info.can.recursive_list = settings.capable || hits(Fault::Boast);
         info.can.server_copy = settings.capable || hits(Fault::Boast);
+        info.can.trash = hits(Fault::Boast);
         if hits(Fault::GiantRoot) {
             info.label = "giant ".repeat(1 << 20);
         }
@@ -154,9 +155,17 @@ impl Provider for Misbehaving {
         Ok(fs::remove_dir(store::place(at))?)
     }
 
-    async fn delete(&self, at: At<'_>, _: DeleteOptions) -> Result<()> {
-        self.of(at.root).act("delete", at.path).await?;
-        Ok(fs::remove_file(store::place(at))?)
+    async fn delete(&self, at: At<'_>, how: DeleteOptions) -> Result<()> {
+        let settings = self.of(at.root);
+        settings.act("delete", at.path).await?;
+        if how.to_trash {
+            return Err(Error::unsupported("trash"));
+        }
+        fs::remove_file(store::place(at))?;
+        if settings.hits(Fault::DeletesSilently, "delete", at.path) {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 
     async fn sweep(&self, root: &str, how: SweepOptions) -> Result<Swept> {

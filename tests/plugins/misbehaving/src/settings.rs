@@ -96,6 +96,9 @@ pub enum Fault {
     /// It makes the file visible after `seconds`, whatever the host asks.
     LateRename,
 
+    /// It deletes, and never answers.
+    DeletesSilently,
+
     /// `server_copy` answers one copy less,
     FewerCopies,
     /// or one more.
