@@ -218,6 +218,48 @@ fn a_flood_in_small_pieces_is_one() {
     end(service);
 }
 
+/// Each look alone finds less than what may change; all of what it let go counts with the next one.
+#[test]
+fn a_flood_in_large_pieces_is_one() {
+    let bench = Bench::with(&[
+        ("sync", "loop_delay = \"1h\""),
+        ("sync", "rescan = \"1h\""),
+        ("sync", "max_change = 5"),
+        ("sync", "max_change_percent = 50"),
+    ]);
+    let frames = |folder: &str, content: &str| {
+        (0..20).for_each(|n| bench.write(&format!("{folder}/{n}.exr"), content));
+    };
+    for folder in ["a", "b", "c"] {
+        frames(&format!("here/{folder}"), "frame");
+    }
+    bench.sync().ends(0).sums(60, 0, 0);
+    let service = bench.start(&["serve"]);
+    until("the service watches", || {
+        let probe = bench.path("here/probe.exr");
+        fs::write(&probe, format!("{:?}", std::time::Instant::now())).unwrap();
+        bench.read("there/probe.exr").is_some()
+    });
+    let changed = |folder: &str| {
+        let is = |n: &usize| bench.read(&format!("there/{folder}/{n}.exr")).unwrap() == "encrypted";
+        (0..20).filter(is).count()
+    };
+    // All of a folder at once, so that one look finds all of it.
+    let encrypt = |folder: &str| {
+        frames("aside", "encrypted");
+        bench.rename(&format!("here/{folder}"), &format!("before_{folder}"));
+        bench.rename("aside", &format!("here/{folder}"));
+    };
+    encrypt("a");
+    until("the first folder travels", || changed("a") == 20);
+    encrypt("b");
+    until("it stops", || {
+        bench.run(&["queue", "demo", "--state", "paused", "--json"]).lines().len() == 20
+    });
+    assert_eq!(changed("b"), 0);
+    end(service);
+}
+
 fn end(mut service: std::process::Child) {
     service.kill().unwrap();
     let _ = wait(service);

@@ -67,11 +67,11 @@ impl Run {
                     HoldKind::Change => max_change,
                 };
                 let what = (project, now.kind, now.site);
-                // More than may be touched at all need not be told apart.
-                let most = usize::try_from(guard.files).unwrap_or(usize::MAX).saturating_add(1);
+                let of = files_at(unit, project, now.site)?;
+                // More than may be touched at all need not be told apart; all that is let go is.
+                let most = usize::try_from(guard.most(of)).unwrap_or(usize::MAX).saturating_add(1);
                 let held = unit.guarded_files(project, (now.kind, now.site), most)?;
                 let touched = guards.with(what, moment.now - window, &held).max(now.files);
-                let of = files_at(unit, project, now.site)?;
                 let known =
                     holds.iter().find(|hold| (hold.kind, hold.site) == (now.kind, now.site));
                 if known.is_none() && !guard.stops(touched, of) {
