@@ -191,6 +191,31 @@ fn many_deletes_stop_too() {
     );
 }
 
+/// Of two disks that nobody knows, one was encrypted last: that makes nothing of it right.
+#[test]
+fn conflicts_that_the_settings_decide_are_a_flood_too() {
+    for files in [120, 100] {
+        let bench = Bench::with(&[("sync", "conflicts = \"newest\"")]);
+        for n in 0..150 {
+            let encrypted = n < files;
+            let content = if encrypted { "encrypted".to_owned() } else { format!("frame {n}") };
+            bench.write(&format!("here/f.{n:04}.exr"), content);
+            let there = format!("there/f.{n:04}.exr");
+            bench.write(&there, format!("frame {n}"));
+            age(&bench.path(&there), Duration::from_secs(7200));
+        }
+        if files == 100 {
+            bench.sync().ends(0).sums(100, 0, 0);
+            continue;
+        }
+        bench.sync().sums(0, 0, 0);
+        assert_eq!(changed_there(&bench), 0);
+        let _ = bench.run(&["resume", "demo", "--held"]).ends(0);
+        bench.sync().ends(0).sums(120, 0, 0);
+        assert_eq!(changed_there(&bench), 120);
+    }
+}
+
 /// A service sees what happens on a disk of its machine, long before the next scan.
 #[test]
 fn a_flood_in_small_pieces_is_one() {

@@ -193,6 +193,26 @@ impl Belonging {
         Ok(made)
     }
 
+    /// Makes the jobs that a file lacks where older content is, and has a guard keep them back. `not_before`
+    /// is when the new content has settled; 0 if it has.
+    pub(super) fn replace(
+        &self,
+        unit: &mut dyn Unit,
+        row: &FileRow,
+        not_before: Millis,
+        now: Millis,
+    ) -> Result<()> {
+        for to in self.sites() {
+            let older = here(row, to).is_some_and(|have| have.generation > UNKNOWN);
+            let Some(from) = self.source(row, to).filter(|_| older && self.lacks(row, to)) else {
+                continue;
+            };
+            let job = self.job(unit, row, (from, to), now)?;
+            unit.put_job(row.id, &Job { state: JobState::Held, not_before, ..job })?;
+        }
+        Ok(())
+    }
+
     /// Has work come from where the newest content is, if that appeared elsewhere than at its source
     /// while it was under way. Where it appeared, nothing is to be brought any more.
     pub(super) fn reroute(&self, unit: &mut dyn Unit, row: &FileRow) -> Result<()> {

@@ -276,13 +276,9 @@ impl Planner<'_> {
         folded: &mut Option<HashMap<String, String>>,
     ) -> Job {
         let mut job = self.job(self.side.other(), earlier);
-        let settle = self.pair.settings.settle.as_millis();
-        let settle = i64::try_from(settle).unwrap_or(i64::MAX / 4);
-        let quiet_since = self.moment.wall_ns - settle * 1_000_000;
-        let quiet = seen.mtime_ns.is_some_and(|mtime| mtime < quiet_since);
-        if settle > 0 && !quiet {
+        job.not_before = settles_at(self.pair, seen.mtime_ns, self.moment);
+        if job.not_before > 0 {
             job.state = JobState::Waiting;
-            job.not_before = self.moment.now + settle;
         }
         let info = &self.root.end(self.side.other()).info;
         let too_large = names::check_size(info.largest_file, seen.size).err();
@@ -315,7 +311,7 @@ impl Planner<'_> {
     fn guarded(&self, job: Job, replaced: Option<&Have>) -> Job {
         let replaces = replaced.is_some_and(|have| have.generation > UNKNOWN);
         let begins = matches!(job.state, JobState::Ready | JobState::Waiting);
-        if replaces && begins && self.pair.settings.max_change.files > 0 {
+        if replaces && begins && self.pair.guards_changes() {
             return Job { state: JobState::Held, ..job };
         }
         job
@@ -336,6 +332,14 @@ impl Planner<'_> {
             error: None,
         }
     }
+}
+
+/// When a file with this modification time will have settled; 0 if it has.
+fn settles_at(pair: &Pair, mtime_ns: Option<i64>, moment: Moment) -> Millis {
+    let settle = i64::try_from(pair.settings.settle.as_millis()).unwrap_or(i64::MAX / 4);
+    let quiet_since = moment.wall_ns - settle * 1_000_000;
+    let quiet = mtime_ns.is_some_and(|mtime| mtime < quiet_since);
+    if settle > 0 && !quiet { moment.now + settle } else { 0 }
 }
 
 /// Whether another site than this one has anything of a file.
@@ -419,6 +423,7 @@ pub(super) fn apply(
                     unit.set_generation(file, generation, size)?;
                 }
                 let size = content.map(|(_, size)| size).or(have.as_ref().map(|have| have.size));
+                let mtime_ns = have.as_ref().and_then(|have| have.mtime_ns);
                 if let Some(have) = have {
                     unit.put_have(file, &have)?;
                 }
@@ -430,7 +435,7 @@ pub(super) fn apply(
                     unit.put_job(file, &job)?;
                 }
                 if content.is_some() && pair.belonging.goes_on() {
-                    renew(unit, pair, file)?;
+                    renew(unit, pair, file, settles_at(pair, mtime_ns, moment), moment)?;
                 }
             }
         }
@@ -440,14 +445,23 @@ pub(super) fn apply(
 
 /// A file is new: work for third sites begins where that is, and what is new there already needs none.
 /// Those that were in conflict with what it was may be like it now; their pairs take it for known.
-fn renew(unit: &mut dyn Unit, pair: &Pair, file: FileId) -> Result<()> {
+/// What it replaces there is counted with this look, and not left to whoever brings it to the other end.
+fn renew(
+    unit: &mut dyn Unit,
+    pair: &Pair,
+    file: FileId,
+    not_before: Millis,
+    moment: Moment,
+) -> Result<()> {
     let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
     for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
         // Where it can't come from yet, it waits until what is new has come that far.
         let from = pair.belonging.source(&row, job.to).unwrap_or(job.from);
         unit.put_job(file, &Job { from, state: JobState::Ready, error: None, ..job.clone() })?;
     }
-    pair.belonging.reroute(unit, &row)
+    pair.belonging.reroute(unit, &row)?;
+    let Some(row) = unit.file_by_id(file)?.filter(|_| pair.guards_changes()) else { return Ok(()) };
+    pair.belonging.replace(unit, &row, not_before, moment.now)
 }
 
 /// What files that nobody knew belong to. Most of a folder's belong to the same.

@@ -450,6 +450,12 @@ impl Run {
                         continue;
                     }
                     if self.sibling.is_all_done(news) {
+                        // What was held back since the looks have ended; another run may be the one
+                        // that lets it go.
+                        if self.let_go().await? || self.next_waiting()?.is_some() || self.ready()? {
+                            self.sibling.tell();
+                            continue;
+                        }
                         break Ok(());
                     }
                 }
