@@ -34,6 +34,52 @@ fn a_conflict_is_left_alone_by_default() {
     assert_eq!(bench.read("there/a/plate.exr").as_deref(), Some("theirs"));
 }
 
+/// As `cp -p` and `rsync -a` do.
+fn copy_with_time(bench: &Bench, from: &str, to: &str) {
+    fs::copy(bench.path(from), bench.path(to)).unwrap();
+    let time = fs::metadata(bench.path(from)).unwrap().modified().unwrap();
+    fs::File::options().write(true).open(bench.path(to)).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn a_conflict_ends_when_one_is_copied_over_the_other() {
+    for (from, to, content) in [("here", "there", "ours"), ("there", "here", "theirs")] {
+        let bench = conflicting(&[]);
+        bench.sync().ends(1).sums(0, 0, 1);
+        copy_with_time(&bench, &format!("{from}/a/plate.exr"), &format!("{to}/a/plate.exr"));
+        bench.sync().ends(0).sums(0, 0, 0);
+        ends_as(&bench, content);
+    }
+}
+
+/// Equal times say nothing of who wrote a file.
+#[test]
+fn a_conflict_of_equal_times_stays_one() {
+    let bench = conflicting(&[]);
+    age(&bench.path("there/a/plate.exr"), Duration::from_secs(3600));
+    let here = fs::File::open(bench.path("here/a/plate.exr")).unwrap();
+    let time = fs::metadata(bench.path("there/a/plate.exr")).unwrap().modified().unwrap();
+    here.set_modified(time).unwrap();
+    bench.sync().ends(1).sums(0, 0, 1);
+    bench.write("here/a/plate.exr", "ours, again");
+    bench.sync().ends(1).sums(0, 0, 1);
+    assert_eq!(bench.read("there/a/plate.exr").as_deref(), Some("theirs"));
+}
+
+#[test]
+fn what_was_given_up_is_over_when_it_is_copied_by_hand() {
+    let bench = Bench::with(&[("sync", "loop_delay = \"1s\""), ("sync", "rescan = \"1s\"")]);
+    bench.write("here/plate.exr", "ours");
+    fs::create_dir(bench.path("there/plate.exr")).unwrap();
+    let service = bench.start(&["serve"]);
+    let is = |state: &str| bench.counts("there").get(state) == Some(&1);
+    until("it is given up", || is("failed"));
+    bench.remove("there/plate.exr");
+    copy_with_time(&bench, "here/plate.exr", "there/plate.exr");
+    until("it is there", || is("synced"));
+    end(service);
+}
+
 #[test]
 fn the_active_site_wins() {
     let bench = conflicting(&[("sync", "conflicts = \"active_wins\"")]);

@@ -190,14 +190,8 @@ impl Planner<'_> {
         let set =
             |content, have, job| Some(Step::Set { file, content, have, job, outdated: None, of });
 
-        // A transfer is writing it at this moment, or was when the host died: it will be settled
-        // by that job, which knows what it sent.
-        let unrecorded = |job: &Job| {
-            job.state == JobState::InProgress
-                || job.sent.is_some_and(|sent| {
-                    is_sent(sent, seen, self.root.end(self.side).info.mtime_step_ns)
-                })
-        };
+        let step_ns = self.root.end(self.side).info.mtime_step_ns;
+        let unrecorded = |job: &Job| is_unrecorded(job, seen, step_ns);
 
         match at(row, here) {
             // A size that changes under one version was a lie before, or is one now.
@@ -356,6 +350,19 @@ pub(super) fn is_sent(sent: Sent, seen: &Metadata, step_ns: u64) -> bool {
     let (Some(sent_mtime), Some(mtime)) = (sent.mtime_ns, seen.mtime_ns) else { return false };
     let step = i64::try_from(step_ns.max(1)).unwrap_or(i64::MAX);
     sent_mtime.abs_diff(mtime) < step.unsigned_abs()
+}
+
+/// True if a transfer is writing what is seen at its destination at this moment, or was when the host
+/// died: it will be settled by that job, which knows what it sent. Nobody works on what was given up or
+/// is in conflict: what is seen there is news, were it only that somebody copied the file by hand.
+pub(super) fn is_unrecorded(job: &Job, seen: &Metadata, step_ns: u64) -> bool {
+    match job.state {
+        JobState::InProgress => true,
+        JobState::Failed | JobState::Conflict => false,
+        JobState::Ready | JobState::Waiting | JobState::Held => {
+            job.sent.is_some_and(|sent| is_sent(sent, seen, step_ns))
+        }
+    }
 }
 
 /// What a site has of a file, as it reported it.

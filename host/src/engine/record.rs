@@ -340,6 +340,8 @@ impl Writing<'_> {
                     return unit.put_job(claimed.file, &job);
                 }
                 job.state = JobState::Conflict;
+                // What is there is none of ours, whatever its time.
+                job.sent = None;
                 job.error = Some(JobError {
                     kind: "Conflict".into(),
                     message: format!(
