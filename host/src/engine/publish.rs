@@ -484,6 +484,7 @@ impl Ground {
         };
         let row = FileRow {
             id: file,
+            root: made.root,
             name: made.name.clone(),
             generation: 1,
             size: made.metadata.size,
