@@ -150,8 +150,13 @@ impl Planner<'_> {
         if rules.case_sensitive {
             return None;
         }
+        // Whichever is there has the name; else who was known first.
+        let there = self.pair.site(self.side.other());
+        let mut rows: Vec<&&FileRow> = known.values().collect();
+        rows.sort_unstable_by_key(|row| (at(row, there).is_none(), row.id));
+        let known = rows.into_iter().map(|row| row.name.as_str());
         let mut folded = HashMap::new();
-        for name in known.keys().copied().chain(folder.files.iter().map(|e| e.name.as_str())) {
+        for name in known.chain(folder.files.iter().map(|entry| entry.name.as_str())) {
             folded.entry(names::fold(rules, name)).or_insert_with(|| name.to_owned());
         }
         Some(folded)
@@ -280,8 +285,7 @@ impl Planner<'_> {
             let folded = folded.as_mut()?;
             let key = names::fold(&info.names, name);
             let first = folded.entry(key).or_insert_with(|| name.to_owned());
-            (first != name)
-                .then(|| format!("differs only in case from '{first}', and is one with it there"))
+            (first != name).then(|| names::one_with(first))
         });
         let rule = too_large.map(|why| ("TooLarge", why)).or(refused.map(|r| ("InvalidPath", r)));
         if let Some((kind, message)) = rule {
