@@ -1,5 +1,5 @@
 //! What sites share, and what they do not: a provider of this very process counts connections and
-//! requests, and hangs where a root says so.
+//! requests, and hangs where a root says so. And what becomes of names where case does not count.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -17,9 +17,9 @@ use sitesync::settings::{Context, Settings};
 use sitesync::sites::{Limits, Sites};
 use sitesync_provider::abi::client::Module;
 use sitesync_provider::{
-    About, At, Bytes, DeleteOptions, End, Entry, Error, ErrorKind, Host, ListStream, Metadata,
-    Page, Provider, ReadOptions, ReadStream, Result, RootInfo, SweepOptions, Swept, WriteOptions,
-    WriteStream,
+    About, At, Bytes, DeleteOptions, End, Entry, Error, ErrorKind, Expect, Host, ListStream,
+    Metadata, Page, Provider, ReadOptions, ReadStream, Result, RootInfo, SweepOptions, Swept,
+    WriteOptions, WriteStream,
 };
 use tempfile::TempDir;
 
@@ -44,7 +44,7 @@ struct Account {
 type Files = Arc<Mutex<BTreeMap<(String, String), (Bytes, Metadata)>>>;
 
 /// Files in memory. Roots name their storage: `fast/a`. What the storage's name begins with says
-/// what hangs there: `dead` everything, `stuck` the end of a write.
+/// what hangs there: `dead` everything, `stuck` the end of a write. Case does not count in `folding`.
 struct Cloud {
     files: Files,
     host: Host,
@@ -61,9 +61,21 @@ impl Cloud {
 
     fn get(&self, at: &At<'_>) -> Result<(Bytes, Metadata)> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = files.get(&(at.root.to_owned(), at.path.to_owned())).cloned();
+        let key = (at.root.to_owned(), at.path.to_owned());
+        let found = files.get(known_as(&files, &key).unwrap_or(&key)).cloned();
         found.ok_or_else(|| Error::new(ErrorKind::NotFound, "nothing there"))
     }
+}
+
+/// Under which name something is there.
+fn known_as<'a>(
+    files: &'a BTreeMap<(String, String), (Bytes, Metadata)>,
+    (root, path): &(String, String),
+) -> Option<&'a (String, String)> {
+    let folds = root.starts_with("folding");
+    files.keys().find(|(at, is)| {
+        at == root && (is == path || folds && is.to_lowercase() == path.to_lowercase())
+    })
 }
 
 struct Reader(Bytes, Metadata);
@@ -106,7 +118,13 @@ impl WriteStream for Writer {
             .with_mtime_ns(self.how.mtime_ns)
             .with_version(version);
         let stored = (self.content.into(), metadata.clone());
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(self.at, stored);
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = known_as(&files, &self.at).cloned();
+        if there.is_some() && self.at.0.starts_with("folding") && self.how.expect == Expect::Nothing
+        {
+            return Err(Error::new(ErrorKind::AlreadyExists, "something is there"));
+        }
+        files.insert(there.unwrap_or(self.at), stored);
         Ok(metadata)
     }
 
@@ -144,6 +162,7 @@ impl Provider for Cloud {
         info.can.ranges = true;
         info.can.recursive_list = true;
         info.mtime_step_ns = 1;
+        info.names.case_sensitive = !root.starts_with("folding");
         Ok(info)
     }
 
@@ -229,15 +248,18 @@ fn place(text: &str, limits: Limits) -> Place {
 
 /// Puts files into a root of a site, past the engine.
 async fn fill(place: &Place, site: &str, root: &str, files: usize) {
-    let open = place.sites.open(site, root).await.unwrap();
     for n in 0..files {
-        let (operation, op) = sitesync::sites::Operation::new(Vec::new(), |_| {});
-        let how = WriteOptions::new(5, sitesync_provider::Expect::Nothing).op(op);
-        let path = format!("file.{n}");
-        let mut writing = open.open_write(&path, how, operation).await.unwrap();
-        writing.write(Bytes::from_static(b"bytes")).await.unwrap();
-        writing.finish().await.0.unwrap();
+        put(place, (site, root), &format!("file.{n}"), "bytes").await;
     }
+}
+
+async fn put(place: &Place, (site, root): (&str, &str), path: &str, content: &'static str) {
+    let open = place.sites.open(site, root).await.unwrap();
+    let (operation, op) = sitesync::sites::Operation::new(Vec::new(), |_| {});
+    let how = WriteOptions::new(content.len() as u64, Expect::Nothing).op(op);
+    let mut writing = open.open_write(path, how, operation).await.unwrap();
+    writing.write(Bytes::from_static(content.as_bytes())).await.unwrap();
+    writing.finish().await.0.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -345,4 +367,42 @@ async fn a_write_that_never_ends_stops_itself_only() {
     let summary = summary.expect("the run ends, although the write never does").unwrap();
     assert_eq!(summary.transferred, 50, "{summary:#?}");
     assert!(summary.failed == 1 || summary.offline.len() == 1, "{summary:#?}");
+}
+
+/// What answers to a name is not taken for the file of that name, however often it is tried.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_another_files_elsewhere_fails() {
+    for policy in ["ask", "active_wins", "keep_both"] {
+        let pairs = [("demo", "fast/a", "folding/b")];
+        let text = projects(&format!("folds {policy}"), &pairs);
+        let text = text.replacen("[sync]", &format!("[sync]\nconflicts = \"{policy}\""), 1);
+        let place = place(&text, Limits::default());
+        let (from, to) = (("demo_from", "fast/a"), ("demo_to", "folding/b"));
+        let there = async |path: &str| {
+            let root = place.sites.open(to.0, to.1).await.unwrap();
+            let mut reading = root.open_read(path, ReadOptions::new()).await.unwrap();
+            reading.read(100).await.unwrap()
+        };
+        let mut before = 0;
+        let mut sync = async || {
+            let all = place.settings.projects.values().cloned().collect();
+            let summary = place.engine.sync(all).await.unwrap();
+            let carried = summary.transferred - std::mem::replace(&mut before, summary.transferred);
+            (carried, summary.failed, summary.conflicts)
+        };
+        put(&place, from, "A.exr", "upper").await;
+        assert_eq!(sync().await, (1, 0, 0));
+        // Of other content, and of the same.
+        for twin in ["lower", "upper"] {
+            put(&place, from, "a.exr", twin).await;
+            for _ in 0..3 {
+                assert_eq!(sync().await, (0, 1, 0), "{policy}, {twin}");
+                assert_eq!(there("A.exr").await, "upper", "{policy}, {twin}");
+            }
+        }
+        // The one that is there goes on.
+        put(&place, from, "A.exr", "again").await;
+        assert_eq!(sync().await, (1, 1, 0), "{policy}");
+        assert_eq!(there("A.exr").await, "again");
+    }
 }

@@ -34,6 +34,52 @@ fn a_conflict_is_left_alone_by_default() {
     assert_eq!(bench.read("there/a/plate.exr").as_deref(), Some("theirs"));
 }
 
+/// As `cp -p` and `rsync -a` do.
+fn copy_with_time(bench: &Bench, from: &str, to: &str) {
+    fs::copy(bench.path(from), bench.path(to)).unwrap();
+    let time = fs::metadata(bench.path(from)).unwrap().modified().unwrap();
+    fs::File::options().write(true).open(bench.path(to)).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn a_conflict_ends_when_one_is_copied_over_the_other() {
+    for (from, to, content) in [("here", "there", "ours"), ("there", "here", "theirs")] {
+        let bench = conflicting(&[]);
+        bench.sync().ends(1).sums(0, 0, 1);
+        copy_with_time(&bench, &format!("{from}/a/plate.exr"), &format!("{to}/a/plate.exr"));
+        bench.sync().ends(0).sums(0, 0, 0);
+        ends_as(&bench, content);
+    }
+}
+
+/// Equal times say nothing of who wrote a file.
+#[test]
+fn a_conflict_of_equal_times_stays_one() {
+    let bench = conflicting(&[]);
+    age(&bench.path("there/a/plate.exr"), Duration::from_secs(3600));
+    let here = fs::File::open(bench.path("here/a/plate.exr")).unwrap();
+    let time = fs::metadata(bench.path("there/a/plate.exr")).unwrap().modified().unwrap();
+    here.set_modified(time).unwrap();
+    bench.sync().ends(1).sums(0, 0, 1);
+    bench.write("here/a/plate.exr", "ours, again");
+    bench.sync().ends(1).sums(0, 0, 1);
+    assert_eq!(bench.read("there/a/plate.exr").as_deref(), Some("theirs"));
+}
+
+#[test]
+fn what_was_given_up_is_over_when_it_is_copied_by_hand() {
+    let bench = Bench::with(&[("sync", "loop_delay = \"1s\""), ("sync", "rescan = \"1s\"")]);
+    bench.write("here/plate.exr", "ours");
+    fs::create_dir(bench.path("there/plate.exr")).unwrap();
+    let service = bench.start(&["serve"]);
+    let is = |state: &str| bench.counts("there").get(state) == Some(&1);
+    until("it is given up", || is("failed"));
+    bench.remove("there/plate.exr");
+    copy_with_time(&bench, "here/plate.exr", "there/plate.exr");
+    until("it is there", || is("synced"));
+    end(service);
+}
+
 #[test]
 fn the_active_site_wins() {
     let bench = conflicting(&[("sync", "conflicts = \"active_wins\"")]);
@@ -191,6 +237,31 @@ fn many_deletes_stop_too() {
     );
 }
 
+/// Of two disks that nobody knows, one was encrypted last: that makes nothing of it right.
+#[test]
+fn conflicts_that_the_settings_decide_are_a_flood_too() {
+    for files in [120, 100] {
+        let bench = Bench::with(&[("sync", "conflicts = \"newest\"")]);
+        for n in 0..150 {
+            let encrypted = n < files;
+            let content = if encrypted { "encrypted".to_owned() } else { format!("frame {n}") };
+            bench.write(&format!("here/f.{n:04}.exr"), content);
+            let there = format!("there/f.{n:04}.exr");
+            bench.write(&there, format!("frame {n}"));
+            age(&bench.path(&there), Duration::from_secs(7200));
+        }
+        if files == 100 {
+            bench.sync().ends(0).sums(100, 0, 0);
+            continue;
+        }
+        bench.sync().sums(0, 0, 0);
+        assert_eq!(changed_there(&bench), 0);
+        let _ = bench.run(&["resume", "demo", "--held"]).ends(0);
+        bench.sync().ends(0).sums(120, 0, 0);
+        assert_eq!(changed_there(&bench), 120);
+    }
+}
+
 /// A service sees what happens on a disk of its machine, long before the next scan.
 #[test]
 fn a_flood_in_small_pieces_is_one() {
@@ -215,6 +286,48 @@ fn a_flood_in_small_pieces_is_one() {
     });
     // With the probe, that makes at most as many as may change.
     assert!((90..100).contains(&changed_there(&bench)), "{}", changed_there(&bench));
+    end(service);
+}
+
+/// Each look alone finds less than what may change; all of what it let go counts with the next one.
+#[test]
+fn a_flood_in_large_pieces_is_one() {
+    let bench = Bench::with(&[
+        ("sync", "loop_delay = \"1h\""),
+        ("sync", "rescan = \"1h\""),
+        ("sync", "max_change = 5"),
+        ("sync", "max_change_percent = 50"),
+    ]);
+    let frames = |folder: &str, content: &str| {
+        (0..20).for_each(|n| bench.write(&format!("{folder}/{n}.exr"), content));
+    };
+    for folder in ["a", "b", "c"] {
+        frames(&format!("here/{folder}"), "frame");
+    }
+    bench.sync().ends(0).sums(60, 0, 0);
+    let service = bench.start(&["serve"]);
+    until("the service watches", || {
+        let probe = bench.path("here/probe.exr");
+        fs::write(&probe, format!("{:?}", std::time::Instant::now())).unwrap();
+        bench.read("there/probe.exr").is_some()
+    });
+    let changed = |folder: &str| {
+        let is = |n: &usize| bench.read(&format!("there/{folder}/{n}.exr")).unwrap() == "encrypted";
+        (0..20).filter(is).count()
+    };
+    // All of a folder at once, so that one look finds all of it.
+    let encrypt = |folder: &str| {
+        frames("aside", "encrypted");
+        bench.rename(&format!("here/{folder}"), &format!("before_{folder}"));
+        bench.rename("aside", &format!("here/{folder}"));
+    };
+    encrypt("a");
+    until("the first folder travels", || changed("a") == 20);
+    encrypt("b");
+    until("it stops", || {
+        bench.run(&["queue", "demo", "--state", "paused", "--json"]).lines().len() == 20
+    });
+    assert_eq!(changed("b"), 0);
     end(service);
 }
 

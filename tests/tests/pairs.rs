@@ -58,6 +58,26 @@ fn what_comes_goes_on_in_the_same_pass() {
     assert_eq!(bench.tree("here"), bench.tree("there"));
 }
 
+/// Only one of the runs looks at where people work; what it finds is counted for every site.
+#[test]
+fn a_flood_stops_before_every_site() {
+    let bench = three(&[("sync", "max_change = 2"), ("sync", "loop_delay = \"1s\"")]);
+    for n in 0..10 {
+        bench.write(&format!("here/{n}.exr"), "frame");
+    }
+    bench.sync().ends(0).sums(20, 0, 0);
+    // Kept back at one of them only, as it is where some of it has come by another way.
+    bench.sync().ends(0).sums(0, 0, 0);
+    for n in 0..5 {
+        bench.write(&format!("here/{n}.exr"), "encrypted");
+    }
+    bench.sync().sums(0, 0, 0);
+    let held = |site: &str| state(&bench, site, FileState::Paused);
+    assert_eq!((held("there"), held("archive")), (5, 5));
+    let _ = bench.run(&["resume", "demo", "--held"]).ends(0);
+    bench.sync().ends(0).sums(10, 0, 0);
+}
+
 #[test]
 fn a_site_that_is_away_stops_no_other() {
     let bench = three(&[]);

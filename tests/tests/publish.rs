@@ -329,3 +329,38 @@ fn status_tells_what_is_kept_back_and_how_it_goes_on() {
     bench.sync().ends(0).sums(10, 0, 0);
     bench.assert_equal_sites();
 }
+
+/// Nothing goes to a site that has no such root, and nobody waits for it there.
+#[test]
+fn a_root_that_one_end_lacks() {
+    let bench = Bench::new();
+    let with = |there: Lines<'_>| {
+        let both: Lines<'_> = &[("sites.here", "root.publish = \"DIR/published\"")];
+        bench.settings(&[both, there].concat());
+    };
+    with(&[]);
+    bench.write("published/a.exr", "a");
+    let path = "{root[publish]}/a.exr";
+    let run = publish(&bench, &[path, "--json"]).ends(0).last();
+    assert_eq!((&run["new"], &run["queued"]), (&1.into(), &0.into()));
+    bench.sync().ends(0).sums(0, 0, 0);
+    let why = ["why", "demo", path, "--site", "there"];
+    let run = bench.run(&why).ends(0);
+    assert!(run.stdout.contains("site 'there' has no root 'publish'"), "{run:#?}");
+    let _ = bench.run(&["ensure", "demo", path, "--site", "there", "--wait", "60"]).ends(1);
+
+    // Once it has one.
+    std::fs::create_dir(bench.path("published_there")).expect("a folder");
+    with(&[("sites.there", "root.publish = \"DIR/published_there\"")]);
+    let run = publish(&bench, &[path, "--json"]).ends(0).last();
+    assert_eq!(run["queued"], 1);
+    // And has it no more: what was queued is told, and not under way for ever.
+    with(&[]);
+    let run = bench.sync().ends(1);
+    run.sums(0, 1, 0);
+    let run = bench.run(&why).ends(0);
+    assert!(run.stdout.contains("its root is none that both 'here' and 'there' have"), "{run:#?}");
+    with(&[("sites.there", "root.publish = \"DIR/published_there\"")]);
+    bench.sync().ends(0).sums(1, 0, 0);
+    assert_eq!(bench.read("published_there/a.exr").as_deref(), Some("a"));
+}

@@ -195,6 +195,8 @@ impl Job {
 pub struct FileRow {
     /// Its key.
     pub id: FileId,
+    /// Its root.
+    pub root: RootId,
     /// Its name in the folder.
     pub name: String,
     /// The newest content seen anywhere.

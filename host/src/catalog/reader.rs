@@ -168,7 +168,7 @@ impl<'c> Snapshot<'c> {
         ))?;
         let mut found = find.query([file])?;
         while let Some(row) = found.next()? {
-            collect(row, &mut files)?;
+            collect(row, root, &mut files)?;
         }
         Ok(self.jobs_and_wants(files)?.map(|row| (root, folder, row)))
     }
@@ -223,11 +223,12 @@ impl<'c> Snapshot<'c> {
 }
 
 /// Adds a row of (file, have or nothing) to the files read so far.
-fn collect(row: &Row<'_>, files: &mut Vec<FileRow>) -> Result<()> {
+fn collect(row: &Row<'_>, root: RootId, files: &mut Vec<FileRow>) -> Result<()> {
     let id = row.get(0)?;
     if files.last().is_none_or(|last| last.id != id) {
         files.push(FileRow {
             id,
+            root,
             name: row.get(1)?,
             generation: row.get(2)?,
             size: natural(row.get(3)?),
@@ -290,7 +291,7 @@ impl View for Snapshot<'_> {
         ))?;
         let mut found = find.query([id])?;
         while let Some(row) = found.next()? {
-            collect(row, &mut files)?;
+            collect(row, root, &mut files)?;
         }
         self.jobs_of(id, &mut files)?;
         self.wants_of(&mut files)?;
@@ -307,7 +308,7 @@ impl View for Snapshot<'_> {
         ))?;
         let mut found = find.query((root, folder, name))?;
         while let Some(row) = found.next()? {
-            collect(row, &mut files)?;
+            collect(row, root, &mut files)?;
         }
         self.jobs_and_wants(files)
     }

@@ -252,6 +252,12 @@ impl Asked<'_> {
             let way = if site == known.belonging.active { "download" } else { "upload" };
             words.standing.push_str(&format!(": nobody asked for it (`{way} = \"requested\"`)"));
             words.help = self.request(name);
+        } else if !known.belonging.has_root(row, site) {
+            words.rule = self.rule(known, row, site, name);
+            let root = known.roots.get(&row.root).map_or("?", String::as_str);
+            words.waits = format!("for a root: site '{name}' has no root '{root}'");
+            words.help =
+                format!("set `root.{root} = \"...\"` in [sites.{name}], if it is to go there");
         } else if known.belonging.source(row, site).is_none() {
             words.rule = self.rule(known, row, site, name);
             words.waits =

@@ -1,8 +1,10 @@
 //! Where files of a project belong: by its settings, and by what people asked for.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::{
     FileId, FileRow, GONE, Have, Job, JobState, Millis, ProjectId, RepresentationId, Result,
-    SiteId, UNKNOWN, Unit, View,
+    RootId, SiteId, UNKNOWN, Unit, View,
 };
 use crate::settings::{Project, Travel};
 use crate::sites::Sites;
@@ -28,6 +30,8 @@ pub struct Belonging {
     download: bool,
     /// Between these sites this host brings files.
     pairs: Vec<[SiteId; 2]>,
+    /// The roots that these sites have.
+    roots: Vec<(SiteId, RootId)>,
     /// Sites with the others that are the same storage.
     alike: Vec<(SiteId, Vec<SiteId>)>,
 }
@@ -36,7 +40,13 @@ impl Belonging {
     /// Of a project, by its settings; makes the keys of the project and its sites.
     pub fn of(unit: &mut dyn Unit, sites: &Sites, project: &Project) -> Result<Self> {
         let id = unit.put_project(&project.name)?;
-        Belonging::with(id, project, &mut |site| unit.put_site(sites.catalog_name(site)))
+        let key = &mut |site: &str| unit.put_site(sites.catalog_name(site));
+        let mut belonging = Belonging::with(id, project, key)?;
+        for (site, root) in roots(project) {
+            let site = unit.put_site(sites.catalog_name(site))?;
+            belonging.roots.push((site, unit.put_root(id, root)?));
+        }
+        Ok(belonging)
     }
 
     /// Likewise, from a catalog that is only read; `None` where the project is not known. Where a site
@@ -48,7 +58,12 @@ impl Belonging {
     ) -> Result<Option<Self>> {
         let Some(id) = view.project(&project.name)? else { return Ok(None) };
         let mut key = |site: &str| Ok(view.site(&catalog_name(site))?.unwrap_or(NOWHERE));
-        Belonging::with(id, project, &mut key).map(Some)
+        let mut belonging = Belonging::with(id, project, &mut key)?;
+        for (site, root) in roots(project) {
+            let site = key(site)?;
+            belonging.roots.extend(view.root(id, root)?.map(|root| (site, root)));
+        }
+        Ok(Some(belonging))
     }
 
     fn with(
@@ -79,6 +94,7 @@ impl Belonging {
             upload: project.upload == Travel::All,
             download: project.download == Travel::All,
             pairs,
+            roots: Vec::new(),
             alike,
         })
     }
@@ -144,16 +160,26 @@ impl Belonging {
         self.alike.iter().find(|(one, _)| *one == site).map_or(&[], |(_, others)| others)
     }
 
-    /// From where a file can be brought to a site: a site that has its newest content.
+    /// Whether a site has the root of a file.
+    #[must_use]
+    pub fn has_root(&self, row: &FileRow, site: SiteId) -> bool {
+        self.roots.contains(&(site, row.root))
+    }
+
+    /// From where a file can be brought to a site: a site that has its newest content. Both have its
+    /// root.
     #[must_use]
     pub fn source(&self, row: &FileRow, to: SiteId) -> Option<SiteId> {
+        if !self.has_root(row, to) {
+            return None;
+        }
         self.pairs.iter().find_map(|pair| {
             let from = match *pair {
                 [from, other] | [other, from] if other == to => from,
                 _ => return None,
             };
             let have = here(row, from).filter(|have| have.generation == row.generation);
-            have.map(|_| from)
+            have.filter(|_| self.has_root(row, from)).map(|_| from)
         })
     }
 
@@ -191,6 +217,26 @@ impl Belonging {
             made += 1;
         }
         Ok(made)
+    }
+
+    /// Makes the jobs that a file lacks where older content is, and has a guard keep them back. `not_before`
+    /// is when the new content has settled; 0 if it has.
+    pub(super) fn replace(
+        &self,
+        unit: &mut dyn Unit,
+        row: &FileRow,
+        not_before: Millis,
+        now: Millis,
+    ) -> Result<()> {
+        for to in self.sites() {
+            let older = here(row, to).is_some_and(|have| have.generation > UNKNOWN);
+            let Some(from) = self.source(row, to).filter(|_| older && self.lacks(row, to)) else {
+                continue;
+            };
+            let job = self.job(unit, row, (from, to), now)?;
+            unit.put_job(row.id, &Job { state: JobState::Held, not_before, ..job })?;
+        }
+        Ok(())
     }
 
     /// Has work come from where the newest content is, if that appeared elsewhere than at its source
@@ -242,6 +288,12 @@ impl Belonging {
             error: None,
         })
     }
+}
+
+/// The sites between which a project's files travel, with the names of their roots.
+fn roots(project: &Project) -> impl Iterator<Item = (&String, &String)> {
+    let sites: BTreeSet<&String> = project.pairs.iter().flatten().collect();
+    sites.into_iter().flat_map(|site| project.roots(site).keys().map(move |root| (site, root)))
 }
 
 /// Drops work that would bring a file to where somebody asked that it be not. What is there and was

@@ -7,7 +7,7 @@ use super::pair::{Pair, Side};
 use super::record::Arrived;
 use super::transfer::{Outcome, path};
 use crate::catalog::{
-    Claimed, FileRow, Have, Job, JobState, Millis, Result, STALE, SiteId, Sqlite, Unit,
+    Claimed, FileRow, Have, Job, JobState, Millis, Result, STALE, SiteId, Sqlite, UNKNOWN, Unit,
 };
 use crate::settings::Conflicts;
 use crate::sites::OpenRoot;
@@ -48,13 +48,15 @@ pub fn resolve(
     Ok(Resolved::Kept)
 }
 
-/// Keeps one content of the two between which a job found a conflict. A third site that is in
-/// conflict is compared with that one then.
+/// Keeps one content of the two between which a job found a conflict, as the project's settings say.
+/// A third site that is in conflict is compared with that one then. Nobody was asked: what is to be
+/// replaced is kept back, where `guarded`, until it is counted.
 pub(super) fn resolve_between(
     unit: &mut dyn Unit,
     belonging: &Belonging,
     row: &FileRow,
     (keep, to): (SiteId, SiteId),
+    guarded: bool,
     now: Millis,
 ) -> Result<()> {
     let Some(kept) = here(row, keep) else { return Ok(()) };
@@ -64,7 +66,14 @@ pub(super) fn resolve_between(
             unit.drop_job(row.id, job.to)?;
         }
     }
-    follow(unit, belonging, row, kept, now)
+    follow(unit, belonging, row, kept, now)?;
+    let (true, Some(row)) = (guarded, unit.file_by_id(row.id)?) else { return Ok(()) };
+    let is_replaced = |site| {
+        here(&row, site).is_some_and(|have| have.generation > UNKNOWN || have.generation == STALE)
+    };
+    let replacing = row.jobs.iter().filter(|job| !job.removes() && is_replaced(job.to));
+    let replacing: Vec<_> = replacing.map(|job| (row.id, job.to)).collect();
+    unit.guard_jobs(&replacing).map(|_| ())
 }
 
 /// What one site has is no conflict any more, and may be replaced unless it is what is kept.

@@ -1,8 +1,9 @@
 //! Guards: what would replace or delete more files than is likely to be meant is kept back.
 //!
-//! Planning puts such work into the catalog as held. Once the look that found it has ended it is
-//! counted: little is let go, too much waits for somebody who says that it is meant. What was let go
-//! lately counts too, so that a flood that comes in small pieces is one.
+//! Planning puts such work into the catalog as held, and so does a conflict that the settings decide.
+//! Once the look that found it has ended it is counted, and before a single pass ends: little is let
+//! go, too much waits for somebody who says that it is meant. What was let go lately counts too, so that
+//! a flood that comes in small pieces is one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,13 +43,14 @@ impl Guards {
 }
 
 impl Run {
-    /// A look has ended: lets go what it held back, or says that it is too much.
-    pub(super) async fn let_go(&self) -> Result<(), End> {
+    /// A look has ended: lets go what it held back, or says that it is too much. True if anything was
+    /// let go.
+    pub(super) async fn let_go(&self) -> Result<bool, End> {
         let project = self.pair.project;
         let read = |view: &dyn View| Ok((view.guarded(project)?, view.holds(project)?));
         let (guarded, holds) = self.engine.catalog.read(read)?;
         if guarded.is_empty() && holds.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let moment = self.moment();
         let window = self.pair.settings.rescan.as_millis();
@@ -67,11 +69,11 @@ impl Run {
                     HoldKind::Change => max_change,
                 };
                 let what = (project, now.kind, now.site);
-                // More than may be touched at all need not be told apart.
-                let most = usize::try_from(guard.files).unwrap_or(usize::MAX).saturating_add(1);
+                let of = files_at(unit, project, now.site)?;
+                // More than may be touched at all need not be told apart; all that is let go is.
+                let most = usize::try_from(guard.most(of)).unwrap_or(usize::MAX).saturating_add(1);
                 let held = unit.guarded_files(project, (now.kind, now.site), most)?;
                 let touched = guards.with(what, moment.now - window, &held).max(now.files);
-                let of = files_at(unit, project, now.site)?;
                 let known =
                     holds.iter().find(|hold| (hold.kind, hold.site) == (now.kind, now.site));
                 if known.is_none() && !guard.stops(touched, of) {
@@ -102,7 +104,7 @@ impl Run {
         if frees {
             self.engine.nudge();
         }
-        Ok(())
+        Ok(frees)
     }
 
     fn tell_stopped(&self, hold: &Hold, of: u64) -> Result<(), End> {

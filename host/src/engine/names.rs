@@ -40,6 +40,11 @@ pub(super) fn check(rules: &NameRules, folder: &str, name: &str) -> Result<(), S
     })
 }
 
+/// Why a name can't be where another one is that is the same there.
+pub(super) fn one_with(other: &str) -> String {
+    format!("differs only in case from '{other}', and is one with it there")
+}
+
 /// Two names with equal keys are one name at a root with these rules.
 pub(super) fn fold(rules: &NameRules, name: &str) -> String {
     if rules.case_sensitive { name.to_owned() } else { name.to_lowercase() }

@@ -156,6 +156,11 @@ impl Pair {
         &self.names[side.index()]
     }
 
+    /// Whether what replaces something is kept back until it is counted.
+    pub(super) fn guards_changes(&self) -> bool {
+        self.settings.max_change.files > 0
+    }
+
     /// The end at which this site is.
     #[must_use]
     pub fn side_of(&self, site: SiteId) -> Side {

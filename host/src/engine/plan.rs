@@ -150,8 +150,13 @@ impl Planner<'_> {
         if rules.case_sensitive {
             return None;
         }
+        // Whichever is there has the name; else who was known first.
+        let there = self.pair.site(self.side.other());
+        let mut rows: Vec<&&FileRow> = known.values().collect();
+        rows.sort_unstable_by_key(|row| (at(row, there).is_none(), row.id));
+        let known = rows.into_iter().map(|row| row.name.as_str());
         let mut folded = HashMap::new();
-        for name in known.keys().copied().chain(folder.files.iter().map(|e| e.name.as_str())) {
+        for name in known.chain(folder.files.iter().map(|entry| entry.name.as_str())) {
             folded.entry(names::fold(rules, name)).or_insert_with(|| name.to_owned());
         }
         Some(folded)
@@ -190,14 +195,8 @@ impl Planner<'_> {
         let set =
             |content, have, job| Some(Step::Set { file, content, have, job, outdated: None, of });
 
-        // A transfer is writing it at this moment, or was when the host died: it will be settled
-        // by that job, which knows what it sent.
-        let unrecorded = |job: &Job| {
-            job.state == JobState::InProgress
-                || job.sent.is_some_and(|sent| {
-                    is_sent(sent, seen, self.root.end(self.side).info.mtime_step_ns)
-                })
-        };
+        let step_ns = self.root.end(self.side).info.mtime_step_ns;
+        let unrecorded = |job: &Job| is_unrecorded(job, seen, step_ns);
 
         match at(row, here) {
             // A size that changes under one version was a lie before, or is one now.
@@ -276,13 +275,9 @@ impl Planner<'_> {
         folded: &mut Option<HashMap<String, String>>,
     ) -> Job {
         let mut job = self.job(self.side.other(), earlier);
-        let settle = self.pair.settings.settle.as_millis();
-        let settle = i64::try_from(settle).unwrap_or(i64::MAX / 4);
-        let quiet_since = self.moment.wall_ns - settle * 1_000_000;
-        let quiet = seen.mtime_ns.is_some_and(|mtime| mtime < quiet_since);
-        if settle > 0 && !quiet {
+        job.not_before = settles_at(self.pair, seen.mtime_ns, self.moment);
+        if job.not_before > 0 {
             job.state = JobState::Waiting;
-            job.not_before = self.moment.now + settle;
         }
         let info = &self.root.end(self.side.other()).info;
         let too_large = names::check_size(info.largest_file, seen.size).err();
@@ -290,8 +285,7 @@ impl Planner<'_> {
             let folded = folded.as_mut()?;
             let key = names::fold(&info.names, name);
             let first = folded.entry(key).or_insert_with(|| name.to_owned());
-            (first != name)
-                .then(|| format!("differs only in case from '{first}', and is one with it there"))
+            (first != name).then(|| names::one_with(first))
         });
         let rule = too_large.map(|why| ("TooLarge", why)).or(refused.map(|r| ("InvalidPath", r)));
         if let Some((kind, message)) = rule {
@@ -315,7 +309,7 @@ impl Planner<'_> {
     fn guarded(&self, job: Job, replaced: Option<&Have>) -> Job {
         let replaces = replaced.is_some_and(|have| have.generation > UNKNOWN);
         let begins = matches!(job.state, JobState::Ready | JobState::Waiting);
-        if replaces && begins && self.pair.settings.max_change.files > 0 {
+        if replaces && begins && self.pair.guards_changes() {
             return Job { state: JobState::Held, ..job };
         }
         job
@@ -338,6 +332,14 @@ impl Planner<'_> {
     }
 }
 
+/// When a file with this modification time will have settled; 0 if it has.
+fn settles_at(pair: &Pair, mtime_ns: Option<i64>, moment: Moment) -> Millis {
+    let settle = i64::try_from(pair.settings.settle.as_millis()).unwrap_or(i64::MAX / 4);
+    let quiet_since = moment.wall_ns - settle * 1_000_000;
+    let quiet = mtime_ns.is_some_and(|mtime| mtime < quiet_since);
+    if settle > 0 && !quiet { moment.now + settle } else { 0 }
+}
+
 /// Whether another site than this one has anything of a file.
 fn anywhere_but(row: &FileRow, site: SiteId) -> bool {
     row.haves.iter().any(|have| have.site != site && have.generation != GONE)
@@ -352,6 +354,19 @@ pub(super) fn is_sent(sent: Sent, seen: &Metadata, step_ns: u64) -> bool {
     let (Some(sent_mtime), Some(mtime)) = (sent.mtime_ns, seen.mtime_ns) else { return false };
     let step = i64::try_from(step_ns.max(1)).unwrap_or(i64::MAX);
     sent_mtime.abs_diff(mtime) < step.unsigned_abs()
+}
+
+/// True if a transfer is writing what is seen at its destination at this moment, or was when the host
+/// died: it will be settled by that job, which knows what it sent. Nobody works on what was given up or
+/// is in conflict: what is seen there is news, were it only that somebody copied the file by hand.
+pub(super) fn is_unrecorded(job: &Job, seen: &Metadata, step_ns: u64) -> bool {
+    match job.state {
+        JobState::InProgress => true,
+        JobState::Failed | JobState::Conflict => false,
+        JobState::Ready | JobState::Waiting | JobState::Held => {
+            job.sent.is_some_and(|sent| is_sent(sent, seen, step_ns))
+        }
+    }
 }
 
 /// What a site has of a file, as it reported it.
@@ -419,6 +434,7 @@ pub(super) fn apply(
                     unit.set_generation(file, generation, size)?;
                 }
                 let size = content.map(|(_, size)| size).or(have.as_ref().map(|have| have.size));
+                let mtime_ns = have.as_ref().and_then(|have| have.mtime_ns);
                 if let Some(have) = have {
                     unit.put_have(file, &have)?;
                 }
@@ -430,7 +446,7 @@ pub(super) fn apply(
                     unit.put_job(file, &job)?;
                 }
                 if content.is_some() && pair.belonging.goes_on() {
-                    renew(unit, pair, file)?;
+                    renew(unit, pair, file, settles_at(pair, mtime_ns, moment), moment)?;
                 }
             }
         }
@@ -440,14 +456,23 @@ pub(super) fn apply(
 
 /// A file is new: work for third sites begins where that is, and what is new there already needs none.
 /// Those that were in conflict with what it was may be like it now; their pairs take it for known.
-fn renew(unit: &mut dyn Unit, pair: &Pair, file: FileId) -> Result<()> {
+/// What it replaces there is counted with this look, and not left to whoever brings it to the other end.
+fn renew(
+    unit: &mut dyn Unit,
+    pair: &Pair,
+    file: FileId,
+    not_before: Millis,
+    moment: Moment,
+) -> Result<()> {
     let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
     for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
         // Where it can't come from yet, it waits until what is new has come that far.
         let from = pair.belonging.source(&row, job.to).unwrap_or(job.from);
         unit.put_job(file, &Job { from, state: JobState::Ready, error: None, ..job.clone() })?;
     }
-    pair.belonging.reroute(unit, &row)
+    pair.belonging.reroute(unit, &row)?;
+    let Some(row) = unit.file_by_id(file)?.filter(|_| pair.guards_changes()) else { return Ok(()) };
+    pair.belonging.replace(unit, &row, not_before, moment.now)
 }
 
 /// What files that nobody knew belong to. Most of a folder's belong to the same.

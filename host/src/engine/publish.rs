@@ -484,6 +484,7 @@ impl Ground {
         };
         let row = FileRow {
             id: file,
+            root: made.root,
             name: made.name.clone(),
             generation: 1,
             size: made.metadata.size,
@@ -508,10 +509,7 @@ impl Ground {
         let seen = &made.metadata;
         let job_here = row.jobs.iter().find(|job| job.to == self.site).cloned();
         let step = self.steps.iter().find(|(root, _)| *root == made.root).map_or(1, |(_, ns)| *ns);
-        let unrecorded = job_here.as_ref().is_some_and(|job| {
-            job.state == JobState::InProgress
-                || job.sent.is_some_and(|sent| plan::is_sent(sent, seen, step))
-        });
+        let unrecorded = job_here.as_ref().is_some_and(|job| plan::is_unrecorded(job, seen, step));
         let had = here(&row, self.site).cloned();
         let same = had
             .as_ref()

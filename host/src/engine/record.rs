@@ -350,6 +350,8 @@ impl Writing<'_> {
                     return unit.put_job(claimed.file, &job);
                 }
                 job.state = JobState::Conflict;
+                // What is there is none of ours, whatever its time.
+                job.sent = None;
                 job.error = Some(JobError {
                     kind: "Conflict".into(),
                     message: format!(
@@ -362,7 +364,8 @@ impl Writing<'_> {
                 let winner = conflicts::winner(self.pair, &claimed, self.route.to, &destination);
                 if let (Some(side), Some(row)) = (winner, unit.file_by_id(claimed.file)?) {
                     let (keep, now) = (self.pair.site(side), self.moment.now);
-                    conflicts::resolve_between(unit, &self.pair.belonging, &row, (keep, to), now)?;
+                    let (of, guarded) = (&self.pair.belonging, self.pair.guards_changes());
+                    conflicts::resolve_between(unit, of, &row, (keep, to), guarded, now)?;
                 }
                 Ok(())
             }

@@ -21,8 +21,8 @@ use super::siblings::Sibling;
 use super::token::Token;
 use super::transfer::Route;
 use crate::catalog::{
-    self, ClaimFilter, Claimed, DOUBTFUL, FileId, Job, JobState, Pause, QueueFilter, QueueRow,
-    RootId, STALE, SiteId,
+    self, ClaimFilter, Claimed, DOUBTFUL, FileId, Job, JobError, JobState, Pause, QueueFilter,
+    QueueRow, RootId, STALE, SiteId,
 };
 use crate::sites::{Fault, Parked, is_site_fault};
 
@@ -450,6 +450,12 @@ impl Run {
                         continue;
                     }
                     if self.sibling.is_all_done(news) {
+                        // What was held back since the looks have ended; another run may be the one
+                        // that lets it go.
+                        if self.let_go().await? || self.next_waiting()?.is_some() || self.ready()? {
+                            self.sibling.tell();
+                            continue;
+                        }
                         break Ok(());
                     }
                 }
@@ -649,10 +655,33 @@ impl Run {
                 Ok(claimed)
             })
             .await?;
+        let mut rootless = Vec::new();
         for (to, from, files) in claimed {
             self.in_flight.add(files.len());
-            self.cut((to, from), files, queued);
+            rootless.append(&mut self.cut((to, from), files, queued));
         }
+        self.give_up(rootless).await
+    }
+
+    /// Work on files of a root that is not configured any more, at both ends.
+    async fn give_up(&self, rootless: Vec<Claimed>) -> Result<(), End> {
+        if rootless.is_empty() {
+            return Ok(());
+        }
+        let [one, other] = Side::BOTH.map(|side| self.pair.site_name(side));
+        let error = JobError {
+            kind: ErrorKind::InvalidSettings.name().into(),
+            message: format!("its root is none that both '{one}' and '{other}' have"),
+        };
+        rootless.iter().for_each(|_| self.in_flight.take_back());
+        let give_up = move |unit: &mut dyn catalog::Unit| {
+            rootless.into_iter().try_for_each(|Claimed { file, job, .. }| {
+                let (state, tries) = (JobState::Failed, job.tries + 1);
+                unit.put_job(file, &Job { state, tries, error: Some(error.clone()), ..job })
+            })
+        };
+        self.engine.catalog.write(give_up).await?;
+        self.planned.notify_one();
         Ok(())
     }
 
@@ -662,18 +691,19 @@ impl Run {
         self.pair.roots().iter().any(suspect)
     }
 
+    /// Returns files of which no root of this pair is the one.
     fn cut(
         &self,
         (to, from): (Side, Side),
         files: Vec<Claimed>,
         queued: &mut VecDeque<(Route, Vec<Claimed>)>,
-    ) {
+    ) -> Vec<Claimed> {
         let roots = self.pair.roots();
+        let mut rootless = Vec::new();
         let mut bytes = 0;
         for claimed in files {
             let Some(root) = roots.iter().find(|root| root.id == claimed.root) else {
-                // A root that is no longer configured: it stays as it is.
-                self.in_flight.take_back();
+                rootless.push(claimed);
                 continue;
             };
             let size = claimed.source.size;
@@ -703,5 +733,6 @@ impl Run {
             };
             queued.push_back((route, vec![claimed]));
         }
+        rootless
     }
 }

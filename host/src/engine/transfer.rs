@@ -15,6 +15,7 @@ use sitesync_provider::{
 use super::CHUNK;
 use super::compare::{Side as Compared, by_checksum, same_content};
 use super::digest::{self, Running, agrees};
+use super::names;
 use super::pair::{Pair, RootPair, Side};
 use super::pauses::Pauses;
 use super::plan::is_sent;
@@ -140,6 +141,14 @@ impl Route {
         let (paused, batch): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|claimed| self.is_paused(claimed));
         let mut finished = self.all_failed(paused, &given_up());
+        let mut allowed = Vec::with_capacity(batch.len());
+        for claimed in batch {
+            match self.allows(&claimed) {
+                Ok(()) => allowed.push(claimed),
+                Err(error) => finished.append(&mut self.all_failed(vec![claimed], &error)),
+            }
+        }
+        let batch = allowed;
         if !batch.is_empty() {
             finished.extend(self.carry_all(batch).await);
         }
@@ -161,6 +170,22 @@ impl Route {
         } else {
             self.stream_all(batch, slots).await
         }
+    }
+
+    /// What has no place at the destination fails before anything is written there. Planning says so of
+    /// what it finds; not all work comes from there.
+    fn allows(&self, claimed: &Claimed) -> Result<()> {
+        if self.removes() || must_meet(claimed) {
+            return Ok(());
+        }
+        let info = &self.destination().info;
+        names::check_size(info.largest_file, claimed.source.size)
+            .map_err(|why| Error::new(ErrorKind::TooLarge, why))?;
+        if replaces(claimed) {
+            return Ok(());
+        }
+        names::check(&info.names, &claimed.folder, &claimed.name)
+            .map_err(|why| Error::new(ErrorKind::InvalidPath, why))
     }
 
     /// True if what it is about is to be removed.

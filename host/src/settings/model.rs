@@ -181,8 +181,13 @@ impl Guard {
     /// both bounds allow.
     #[must_use]
     pub fn stops(&self, files: u64, of: u64) -> bool {
-        let share = u128::from(files) * 100 > u128::from(of) * u128::from(self.percent);
-        self.files > 0 && files > u64::from(self.files) && share
+        self.files > 0 && files > self.most(of)
+    }
+
+    /// How many of a project's files may be touched: as many as either bound allows.
+    #[must_use]
+    pub fn most(&self, of: u64) -> u64 {
+        u64::from(self.files).max(of.saturating_mul(u64::from(self.percent)) / 100)
     }
 }
 
