@@ -313,7 +313,7 @@ fn what_is_to_be_removed_as_well_is_no_other_copy() {
     for name in ["a", "b", "c"] {
         bench.write(&format!("here/shots/{name}.exr"), name);
     }
-    bench.sync().ends(0);
+    let _ = bench.sync().ends(0);
     assert_eq!(files(&bench, "disk"), 3);
     bench.remove("disk/shots");
     let _ = bench.sync();
