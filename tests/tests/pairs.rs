@@ -4,7 +4,7 @@
 use std::fs;
 
 use sitesync::catalog::{FileState, Pause, Scope, Sqlite};
-use sitesync_tests::bench::{Bench, Lines};
+use sitesync_tests::bench::{Bench, Lines, until, wait};
 
 /// A bench with a third site, `archive`, that is to have everything.
 fn three(more: Lines<'_>) -> Bench {
@@ -58,24 +58,38 @@ fn what_comes_goes_on_in_the_same_pass() {
     assert_eq!(bench.tree("here"), bench.tree("there"));
 }
 
-/// Only one of the runs looks at where people work; what it finds is counted for every site.
+/// A site that has nothing yet is brought what is new; where older content is, that is counted, although
+/// its own pair looks at where people work an hour later.
 #[test]
-fn a_flood_stops_before_every_site() {
-    let bench = three(&[("sync", "max_change = 2"), ("sync", "loop_delay = \"1s\"")]);
+fn a_flood_stops_before_a_third_site() {
+    let bench = three(&[
+        ("sync", "max_change = 2"),
+        ("sync", "loop_delay = \"1s\""),
+        ("sync", "rescan = \"1h\""),
+    ]);
+    let _ = bench.run(&["pause", "--site", "there"]).ends(0);
     for n in 0..10 {
         bench.write(&format!("here/{n}.exr"), "frame");
     }
-    bench.sync().ends(0).sums(20, 0, 0);
-    // Kept back at one of them only, as it is where some of it has come by another way.
-    bench.sync().ends(0).sums(0, 0, 0);
+    let _ = bench.sync();
+    assert_eq!(state(&bench, "archive", FileState::Synced), 10);
+    let mut service = bench.start(&["serve"]);
+    // Its first look at all sites is over when what comes after it is found.
+    bench.write("here/new.exr", "new");
+    until("the service looks", || bench.read("archive/new.exr").is_some());
     for n in 0..5 {
         bench.write(&format!("here/{n}.exr"), "encrypted");
     }
-    bench.sync().sums(0, 0, 0);
-    let held = |site: &str| state(&bench, site, FileState::Paused);
-    assert_eq!((held("there"), held("archive")), (5, 5));
+    until("it stops", || state(&bench, "archive", FileState::Paused) == 5);
+    let _ = bench.run(&["resume", "--site", "there"]).ends(0);
+    until("it comes to the other", || state(&bench, "there", FileState::Synced) == 11);
+    assert_eq!(state(&bench, "archive", FileState::Paused), 5);
+    assert_eq!(bench.read("archive/0.exr").as_deref(), Some("frame"));
     let _ = bench.run(&["resume", "demo", "--held"]).ends(0);
-    bench.sync().ends(0).sums(10, 0, 0);
+    until("it is meant", || state(&bench, "archive", FileState::Synced) == 11);
+    assert_eq!(bench.read("archive/0.exr").as_deref(), Some("encrypted"));
+    service.kill().unwrap();
+    let _ = wait(service);
 }
 
 #[test]
