@@ -156,3 +156,24 @@ fn what_is_paused_waits_through_restarts() {
     bench.sync().ends(0).sums(1, 0, 0);
     assert_eq!(bench.read("archive/a.exr").as_deref(), Some("one"));
 }
+
+/// A copy that is to be removed itself is brought nowhere.
+#[test]
+fn what_is_deleted_stays_deleted_at_three_sites() {
+    let bench = three(&[("sync", "deletes = \"propagate\""), ("sync", "download = \"all\"")]);
+    for n in 0..60 {
+        bench.write(&format!("here/plates/{n}.exr"), format!("plate {n}"));
+    }
+    bench.sync().ends(0).sums(120, 0, 0);
+    for n in 0..60 {
+        let site = ["here", "there", "archive"][n % 3];
+        fs::remove_file(bench.path(&format!("{site}/plates/{n}.exr"))).unwrap();
+    }
+    for _ in 0..2 {
+        bench.sync().ends(0).sums(0, 0, 0);
+    }
+    for site in ["here", "there", "archive"] {
+        let left = (0..60).find(|n| bench.read(&format!("{site}/plates/{n}.exr")).is_some());
+        assert_eq!(left, None, "at {site}");
+    }
+}

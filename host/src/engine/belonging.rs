@@ -166,8 +166,8 @@ impl Belonging {
         self.roots.contains(&(site, row.root))
     }
 
-    /// From where a file can be brought to a site: a site that has its newest content. Both have its
-    /// root.
+    /// From where a file can be brought to a site: a site that has its newest content, which is not to
+    /// be removed there. Both have its root.
     #[must_use]
     pub fn source(&self, row: &FileRow, to: SiteId) -> Option<SiteId> {
         if !self.has_root(row, to) {
@@ -179,7 +179,7 @@ impl Belonging {
                 _ => return None,
             };
             let have = here(row, from).filter(|have| have.generation == row.generation);
-            have.filter(|_| self.has_root(row, from)).map(|_| from)
+            have.filter(|_| self.has_root(row, from) && !is_to_go(row, from)).map(|_| from)
         })
     }
 
@@ -200,13 +200,17 @@ impl Belonging {
     /// Returns how many.
     pub fn settle(&self, unit: &mut dyn Unit, row: &FileRow, now: Millis) -> Result<u64> {
         let mut made = 0;
-        if row.wants.iter().any(|(_, wanted)| *wanted) {
-            for job in row.jobs.iter().filter(|job| job.removes()) {
-                if job.state != JobState::InProgress {
-                    unit.drop_job(row.id, job.to)?;
-                }
-            }
-        }
+        let removals = row.jobs.iter().filter(|job| job.removes());
+        let kept: Vec<_> = removals.filter(|job| job.state != JobState::InProgress).collect();
+        let stays;
+        let row = if !kept.is_empty() && row.wants.iter().any(|(_, wanted)| *wanted) {
+            kept.into_iter().try_for_each(|job| unit.drop_job(row.id, job.to))?;
+            let Some(now) = unit.file_by_id(row.id)? else { return Ok(0) };
+            stays = now;
+            &stays
+        } else {
+            row
+        };
         drop_unwanted(unit, row)?;
         for to in self.sites() {
             if !self.lacks(row, to) {
@@ -294,6 +298,11 @@ impl Belonging {
 fn roots(project: &Project) -> impl Iterator<Item = (&String, &String)> {
     let sites: BTreeSet<&String> = project.pairs.iter().flatten().collect();
     sites.into_iter().flat_map(|site| project.roots(site).keys().map(move |root| (site, root)))
+}
+
+/// Whether a file is to be removed at a site, because somebody deleted it elsewhere.
+pub(super) fn is_to_go(row: &FileRow, site: SiteId) -> bool {
+    row.jobs.iter().any(|job| job.to == site && job.removes())
 }
 
 /// Drops work that would bring a file to where somebody asked that it be not. What is there and was

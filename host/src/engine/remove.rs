@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sitesync_provider::{DeleteOptions, Error, ErrorKind, Kind, join};
 use tokio::sync::OwnedMutexGuard;
 
-use super::belonging::{Belonging, here};
+use super::belonging::{Belonging, here, is_to_go};
 use super::place::{Place, RootAt, Trouble, for_each, one_storage};
 use super::plan;
 use super::schedule::Engine;
@@ -434,11 +434,6 @@ impl Remover {
 /// Whether it is known which content of its file a site has.
 fn is_compared(have: &Have) -> bool {
     !matches!(have.generation, UNKNOWN | DOUBTFUL)
-}
-
-/// Whether a file is to be removed at a site, because somebody deleted it elsewhere.
-fn is_to_go(row: &FileRow, site: SiteId) -> bool {
-    row.jobs.iter().any(|job| job.to == site && job.removes())
 }
 
 /// What became of a file that was to be deleted.
