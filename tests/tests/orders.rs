@@ -1,8 +1,11 @@
 //! Asking for files, waiting for them, and asking why they are not there: with a service and without.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::process::Child;
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sitesync_tests::bench::{Bench, Run, until};
 
 /// The remote site has a published sequence; it comes to the active site on request only.
@@ -104,6 +107,78 @@ fn ensure_ends_with_1_when_a_file_can_not_come() {
     assert_eq!(failed.code, 1, "{}", failed.stderr);
     assert!(failed.stderr.contains("notes/todo.txt"), "{}", failed.stderr);
     says(&why(&bench, "notes/todo.txt", "here"), "standing", "given up");
+}
+
+#[test]
+fn ensure_looks_at_the_site_before_it_says_that_all_is_there() {
+    let bench = published_there();
+    let ensured = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "60s"];
+    let _ = bench.run(&ensured).ends(0);
+    // Nobody has told the catalog, and nothing works.
+    let _ = bench.run(&["pause"]).ends(0);
+    bench.remove("here/shots/sh010/publish/render/beauty/v001/b.1002.exr");
+    let short = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "3s"];
+    let late = bench.run(&short);
+    assert_eq!(late.code, 4, "{}", late.stderr);
+    let _ = bench.run(&["resume"]).ends(0);
+    let _ = bench.run(&ensured).ends(0);
+    assert_eq!(frames_here(&bench), 4);
+}
+
+#[test]
+fn ensure_ends_with_1_when_a_file_is_forgotten() {
+    let bench = published_there();
+    let _ = bench.run(&["pause", "demo"]).ends(0);
+    let service = serve(&bench);
+    let ensured = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "60s"];
+    let mut caller = waiting(&bench, BEAUTY);
+    heard(&mut caller, |line| line["working"]["of"] == 4);
+    let _ = bench.run(&["remove", "demo", BEAUTY, "--site", "there", "--force"]).ends(0);
+    let refused = heard(&mut caller, |line| line["working"].is_null());
+    assert_eq!(refused["refused"]["exit"], 1, "{refused}");
+    assert_eq!(bench.run(&ensured).code, 2, "nobody knows them any more");
+    end(service);
+}
+
+#[test]
+fn many_who_wait_keep_nobody_out() {
+    let bench = published_there();
+    let _ = bench.run(&["pause", "demo"]).ends(0);
+    let service = serve(&bench);
+    let mut callers: Vec<_> = (0..300).map(|_| waiting(&bench, BEAUTY)).collect();
+    for caller in &mut callers {
+        heard(caller, |line| !line["working"].is_null());
+    }
+    let _ = bench.run(&["pause", "--site", "there"]).ends(0);
+    let _ = bench.run(&["resume", "--site", "there"]).ends(0);
+    let _ = bench.run(&["resume", "demo"]).ends(0);
+    for caller in &mut callers {
+        let done = heard(caller, |line| line["working"].is_null());
+        assert_eq!(done["done"]["there"], 4, "{done}");
+    }
+    end(service);
+}
+
+/// Somebody who waits at the door of a service for files to come.
+fn waiting(bench: &Bench, what: &str) -> BufReader<UnixStream> {
+    let mut caller = UnixStream::connect(bench.path("state/door")).unwrap();
+    caller.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let order =
+        json!({"order": "ensure", "project": "demo", "what": [what], "site": "here", "wait": 600});
+    caller.write_all(format!("{order}\n").as_bytes()).unwrap();
+    BufReader::new(caller)
+}
+
+/// Listens until the service says something.
+fn heard(caller: &mut BufReader<UnixStream>, what: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let mut line = String::new();
+        assert!(caller.read_line(&mut line).unwrap() > 0, "the service left");
+        let line = serde_json::from_str(&line).unwrap();
+        if what(&line) {
+            return line;
+        }
+    }
 }
 
 #[test]
