@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::output::{plain, say};
 use super::{Exit, Failure, Global};
 use crate::catalog::Sqlite;
 use crate::engine::Engine;
 use crate::engine::clock::{Dice, HostTime, SystemClock};
+use crate::orders::door;
 use crate::plugins::{self, Plugins, Refusal};
 use crate::settings::provider::{self, BySite, Declared};
 use crate::settings::{
@@ -17,6 +19,9 @@ use crate::settings::{
 };
 use crate::sites::{LOCAL, Sites};
 use crate::state_dir::{self, StateDir, StateLock};
+
+/// How long whoever has the state folder and no door is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where settings are looked for, in this order.
 pub(super) fn candidates(global: &Global) -> Vec<PathBuf> {
@@ -364,7 +369,7 @@ impl Ground {
         global: &Global,
         stop: tokio::sync::watch::Receiver<bool>,
     ) -> Result<Self, Failure> {
-        Ground::open_for(global, stop, true, StateDir::lock)
+        Ground::open_for(global, stop, true, lock_soon)
     }
 
     /// Likewise, with the lock that `lock` gives; without `sites`, no plug-in is loaded.
@@ -393,6 +398,19 @@ impl Ground {
         let ours = ours(global, &settings.plugins, &files, state.path());
         let engine = Engine::new(catalog, Arc::new(sites), time, dice, ours, stop);
         Ok(Ground { settings, engine, state: state.path().to_owned(), _lock: lock })
+    }
+}
+
+/// Takes the state folder's lock. Whoever has it and no door carries out an order, or begins or ends:
+/// that is waited for.
+fn lock_soon(state: &StateDir) -> state_dir::Result<StateLock> {
+    let began = Instant::now();
+    loop {
+        match state.lock() {
+            Err(state_dir::Error::Held { .. })
+                if began.elapsed() < PATIENCE && !door::is_open(state.path()) => {}
+            done => return done,
+        }
     }
 }
 

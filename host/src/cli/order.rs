@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use serde_json::Value;
@@ -17,8 +17,6 @@ use crate::state_dir::{self, StateDir, StateLock};
 
 /// Bytes of selectors on stdin.
 const LONGEST: u64 = 128 << 20;
-/// How long an order waits for whoever has the state folder and no door.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Things that a command is about.
 #[derive(Debug, Clone, Args)]
@@ -95,7 +93,7 @@ pub(super) fn give_and_hear(
         match state.lock() {
             Ok(lock) => return Ok(alone(global, order, lock, hear)??),
             // A service that has no door yet, or another order: neither takes long.
-            Err(state_dir::Error::Held { .. }) if began.elapsed() < PATIENCE => {}
+            Err(state_dir::Error::Held { .. }) if began.elapsed() < ground::PATIENCE => {}
             Err(error) => return Err(error.into()),
         }
     }

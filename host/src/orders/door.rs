@@ -240,6 +240,12 @@ async fn say(to: &mut (impl AsyncWriteExt + Unpin), line: &Line) -> io::Result<(
     tokio::time::timeout(PATIENCE, writing).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
+/// Whether somebody who works on this state folder takes orders.
+#[must_use]
+pub fn is_open(state: &Path) -> bool {
+    named(state, |path| net::UnixStream::connect(path)).is_ok()
+}
+
 /// Hands an order to the service that works on this state folder, and waits for the answer. `None`
 /// if no service runs. `hear` is told how far it is.
 pub fn ask(
