@@ -236,12 +236,15 @@ impl Work<'_> {
             let mut find = self.conn.prepare_cached(
                 "SELECT j.file, j.to_site
                  FROM file f INDEXED BY file_of_representation CROSS JOIN job j ON j.file = f.id
-                 WHERE f.representation = ?1 AND (?2 IS NULL OR f.id = ?2)
-                   AND (?3 IS NULL OR j.to_site = ?3) AND j.state = ?4",
+                 WHERE f.representation = ?1 AND f.id BETWEEN ?2 AND ?3
+                   AND (?4 IS NULL OR j.to_site = ?4) AND j.state = ?5",
             )?;
-            let found = find.query_map((representation, file, to, Bucket::Failed), |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+            // The index is searched for one file, not read for it.
+            let (first, last) = file.map_or((FileId(i64::MIN), FileId(i64::MAX)), |one| (one, one));
+            let found = find
+                .query_map((representation, first, last, to, Bucket::Failed), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
             found.collect::<rusqlite::Result<_>>()?
         };
         for (file, to) in &failed {
