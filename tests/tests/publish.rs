@@ -174,7 +174,7 @@ fn a_list_says_what_belongs_together() {
     for (input, words) in [
         ("", "there is nothing in the list"),
         ("[{}]", "neither `path` nor `files`"),
-        ("[{\"path\": \"a\", \"colour\": 1}]", "the list on stdin can't be read"),
+        ("[{\"path\": \"a\", \"colour\": 1}]", "unknown field `colour`"),
         ("[1", "the list on stdin can't be read"),
     ] {
         let run = fed(&bench, &["publish", "demo", "-"], input).ends(2);

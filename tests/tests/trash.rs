@@ -114,7 +114,7 @@ fn what_is_gone_comes_back_as_it_was() {
     bench.remove("there/a");
     assert_eq!(list(&bench, "there").len(), 2);
     let missing = restore(&bench, &["a/c.txt", "--site", "there"]).ends(1).stderr;
-    assert!(missing.contains("has no file 'a/c.txt'"), "{missing}");
+    assert!(missing.contains("has nothing of 'a/c.txt'"), "{missing}");
     let ids: Vec<String> = list(&bench, "there")
         .iter()
         .map(|entry| entry["id"].as_str().expect("an id").to_owned())
@@ -236,4 +236,29 @@ fn in_trash_count(bench: &Bench) -> usize {
         entries.map(|e| if e.path().is_dir() { count(&e.path()) } else { 1 }).sum()
     }
     count(&bench.path("there/.sitesync/trash"))
+}
+
+#[test]
+fn a_folder_that_was_deleted_comes_back_whole() {
+    let bench = Bench::with(&[("sync", "deletes = \"propagate\"")]);
+    for path in ["shots/a.exr", "shots/deep/b.exr", "shots.txt", "other/c.exr"] {
+        bench.write(&format!("here/{path}"), path);
+    }
+    bench.sync().ends(0).sums(4, 0, 0);
+    fs::remove_dir_all(bench.path("here/shots")).unwrap();
+    fs::remove_file(bench.path("here/shots.txt")).unwrap();
+    fs::remove_file(bench.path("here/other/c.exr")).unwrap();
+    let _ = bench.sync().ends(0);
+    assert_eq!(in_trash(&bench, "there").len(), 4);
+    let told = restore(&bench, &["shots/", "--site", "there"]).ends(0).stdout;
+    assert_eq!(told.lines().count(), 2, "{told}");
+    for path in ["shots/a.exr", "shots/deep/b.exr"] {
+        assert_eq!(bench.read(&format!("there/{path}")).as_deref(), Some(path));
+    }
+    // As other commands print files, and as a person sees them.
+    let absolute = bench.path("there/other/c.exr");
+    let both = ["{root[work]}/shots.txt", absolute.to_str().unwrap(), "--site", "there"];
+    let _ = restore(&bench, &both).ends(0);
+    assert_eq!(bench.read("there/other/c.exr").as_deref(), Some("other/c.exr"));
+    assert!(in_trash(&bench, "there").is_empty());
 }

@@ -131,10 +131,12 @@ fn is_number(cell: &str) -> bool {
         && unit.chars().all(char::is_alphabetic)
 }
 
-/// Control characters of foreign names, escaped: a file name must not speak to the terminal.
+/// Control characters of foreign names, escaped, and those that turn the direction of what follows: a
+/// file name must not speak to the terminal, nor look like another one.
 pub(super) fn plain(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if c.is_control() {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || turns {
             let _ = write!(out, "{}", c.escape_default());
         } else {
             out.push(c);

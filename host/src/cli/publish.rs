@@ -54,10 +54,21 @@ pub(super) struct Arguments {
 
 /// One of a list on stdin.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Value")]
 enum Entry {
     Path(String),
     Published(Listed),
+}
+
+impl TryFrom<Value> for Entry {
+    type Error = serde_json::Error;
+
+    fn try_from(value: Value) -> serde_json::Result<Self> {
+        match value {
+            Value::String(path) => Ok(Entry::Path(path)),
+            published => serde_json::from_value(published).map(Entry::Published),
+        }
+    }
 }
 
 /// Files that were published together.

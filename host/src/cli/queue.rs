@@ -189,14 +189,19 @@ fn end(arguments: &Arguments, table: &Table, full: bool) {
     if arguments.json {
         return;
     }
-    if table.is_empty() {
-        print("the queue is empty\n");
-    } else {
+    if !table.is_empty() {
         print(table);
+    } else if arguments.offset > 0 || arguments.limit == 0 {
+        print("nothing is shown here; --limit and --offset say what is\n");
+    } else if arguments.state.is_some() {
+        print("the queue has none in that state\n");
+    } else {
+        print("the queue is empty\n");
     }
-    if full {
+    if full && arguments.limit > 0 {
+        let first = if arguments.offset > 0 { "next" } else { "first" };
         let limit = arguments.limit;
-        print(format_args!("the first {limit}; --limit and --offset show others\n"));
+        print(format_args!("the {first} {limit}; --limit and --offset show others\n"));
     }
 }
 

@@ -9,6 +9,7 @@ use sitesync_provider::ErrorKind;
 use super::ground::{self, SiteNames};
 use super::output::{Table, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
+use crate::orders::beneath_roots;
 use crate::settings::{Project, Settings};
 use crate::sites::trash::{self, Wanted};
 use crate::sites::{Fault, OpenRoot, Sites};
@@ -18,7 +19,7 @@ use crate::state_dir::{StateDir, rfc3339};
 pub(super) enum Command {
     /// Shows what can be had again, the newest first
     List(List),
-    /// Puts a file back to where it was; from there it travels as any new content does
+    /// Puts files back to where they were; from there they travel as any new content does
     Restore(Restore),
 }
 
@@ -38,15 +39,18 @@ pub(super) struct List {
 pub(super) struct Restore {
     /// The project
     project: String,
-    /// Where the file was, beneath the root
-    path: String,
-    /// The site in whose trash it is
+    /// Where files were: beneath the root, like `{root[work]}/shots/a.exr`, or absolute. Of a folder,
+    /// all that the trash has
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<String>,
+    /// The site in whose trash they are
     #[arg(long)]
     site: String,
     /// The root, where several have had such a file
     #[arg(long)]
     root: Option<String>,
-    /// The begin of its time or id, as `trash list` shows them [default: the newest]
+    /// The begin of its time as `trash list` shows it, or of the id that it has in `--json`
+    /// [default: the newest]
     #[arg(long, value_name = "TIME")]
     when: Option<String>,
     /// Puts what is in its place into the trash, in the same step
@@ -182,7 +186,7 @@ fn list(global: &Global, arguments: &List) -> Result<Exit, Failure> {
     }
     runtime.shutdown_background();
     if !arguments.json {
-        if table.is_empty() {
+        if table.is_empty() && !trouble {
             print("the trash is empty\n");
         } else {
             print(&table);
@@ -196,28 +200,32 @@ fn restore(global: &Global, arguments: &Restore) -> Result<Exit, Failure> {
     let project = stand.project(&arguments.project)?;
     let site = stand.site(&arguments.site)?;
     let runtime = ground::runtime()?;
-    let done = runtime.block_on(put_back(&stand, project, site, arguments));
+    let done = runtime.block_on(async {
+        let mut all = true;
+        for given in beneath_roots(project, &arguments.paths) {
+            all &= put_back(&stand, project, site, &given, arguments).await?;
+        }
+        Ok(if all { Exit::Done } else { Exit::Trouble })
+    });
     runtime.shutdown_background();
-    let (root, entry) = done?;
-    print(format_args!(
-        "restored: {} in root '{root}' of '{}', from {}\n",
-        plain(&entry.path),
-        stand.names.shown(site),
-        rfc3339(entry.when)
-    ));
-    Ok(Exit::Done)
+    done
 }
 
-/// Returns the name of the root as well.
+/// Puts a file back, or all of a folder. Of a folder, what can't be is told; false if there is such.
 async fn put_back(
     stand: &Stand,
     project: &Project,
     site: &str,
+    given: &str,
     arguments: &Restore,
-) -> Result<(String, trash::Entry), Failure> {
-    let path = arguments.path.trim_start_matches("./");
+) -> Result<bool, Failure> {
+    let (mut named, mut path) = (arguments.root.clone(), given.trim_start_matches("./"));
+    if let Some((root, beneath)) = path.strip_prefix("{root[").and_then(|p| p.split_once("]}/")) {
+        (named, path) = (Some(root.to_owned()), beneath);
+    }
+    let path = path.trim_end_matches('/');
     let mut roots = stand.roots(project, site).await;
-    if let Some(name) = &arguments.root {
+    if let Some(name) = &named {
         let known: Vec<String> = roots.iter().map(|(name, _)| name.clone()).collect();
         roots.retain(|(root, _)| root == name);
         if roots.is_empty() {
@@ -226,32 +234,51 @@ async fn put_back(
             return Err(Failure::new(Exit::Usage, why).hint(hint));
         }
     }
+    let when = arguments.when.as_deref();
     let mut found = Vec::new();
     for (name, root) in roots {
         let root = root.map_err(|fault| match &fault.hint {
             Some(hint) => Failure::new(Exit::Trouble, &fault).hint(hint),
             None => Failure::new(Exit::Trouble, &fault),
         })?;
-        let entries = trash::of(&root, path).await.map_err(|error| refused(&error, arguments))?;
-        if !entries.is_empty() {
-            found.push((name, root));
+        let refused = |error| refused(&error, arguments);
+        let paths = match trash::of(&root, path).await.map_err(refused)?.is_empty() {
+            true => trash::beneath(&root, path, when).await.map_err(refused)?,
+            false => vec![path.to_owned()],
+        };
+        if !paths.is_empty() {
+            found.push((name, root, paths));
         }
     }
     if found.len() > 1 {
-        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-        let why = format!("several roots have had such a file: {}", names.join(", "));
+        let names: Vec<&str> = found.iter().map(|(name, ..)| name.as_str()).collect();
+        let why = format!("several roots have had such files: {}", names.join(", "));
         return Err(Failure::new(Exit::Usage, why).hint("name one with --root"));
     }
-    let Some((name, root)) = found.pop() else {
-        let why = format!("the trash of site '{site}' has no file '{}'", plain(path));
+    let Some((name, root, paths)) = found.pop() else {
+        let why = format!("the trash of site '{site}' has nothing of '{}'", plain(path));
         return Err(Failure::new(Exit::Trouble, why).hint(format_args!(
             "`sitesync trash list {} --site {site}` shows what it has",
             project.name
         )));
     };
-    let wanted = Wanted { path, when: arguments.when.as_deref(), replace: arguments.replace };
-    let entry = trash::restore(&root, wanted).await;
-    Ok((name, entry.map_err(|error| refused(&error, arguments))?))
+    let mut all = true;
+    for path in &paths {
+        match trash::restore(&root, Wanted { path, when, replace: arguments.replace }).await {
+            Ok(entry) => print(format_args!(
+                "restored: {} in root '{name}' of '{}', from {}\n",
+                plain(path),
+                stand.names.shown(site),
+                rfc3339(entry.when)
+            )),
+            Err(error) if paths.len() == 1 => return Err(refused(&error, arguments)),
+            Err(error) => {
+                all = false;
+                say(format_args!("not restored: {}: {}", plain(path), plain(error.message())));
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn refused(error: &sitesync_provider::Error, arguments: &Restore) -> Failure {

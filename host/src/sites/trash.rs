@@ -5,6 +5,7 @@
 //!
 //! [`RootInfo::trash_folder`]: sitesync_provider::RootInfo::trash_folder
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sitesync_provider::{
@@ -130,6 +131,15 @@ pub async fn of(root: &OpenRoot, path: &str) -> Result<Vec<Entry>> {
         }
     }
     Ok(entries)
+}
+
+/// The paths of files beneath a folder that the trash has, of a time if one is given. Each once.
+pub async fn beneath(root: &OpenRoot, folder: &str, when: Option<&str>) -> Result<Vec<String>> {
+    let entries = list(root).await?.entries.into_iter().filter(|entry| entry.is_of(when));
+    let within = |path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let paths: BTreeSet<String> =
+        entries.map(|entry| entry.path).filter(|path| within(path)).collect();
+    Ok(paths.into_iter().collect())
 }
 
 /// Puts a file back to where it was. `NotFound` if the trash does not have it. `AlreadyExists` if
