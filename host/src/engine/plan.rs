@@ -599,11 +599,12 @@ pub(super) fn gone(
     let belonging = &pair.belonging;
     let asked = row.wants.iter().find(|(site, _)| *site == here).map(|(_, wanted)| *wanted);
     let deletes = pair.settings.deletes == Deletes::Propagate && asked.is_none();
-    if best == row.generation && was_newest && deletes {
+    // What somebody asked for, and has, is deleted nowhere.
+    let is_kept = |have: &Have| have.generation == best && row.wants.contains(&(have.site, true));
+    let kept = others.iter().any(|other| is_kept(other));
+    if best == row.generation && was_newest && deletes && !kept {
         // What is the same elsewhere goes with it; once the look has ended, if it is not too much.
-        // What somebody asked for stays there.
-        let asked = |other: &Have| row.wants.contains(&(other.site, true));
-        for other in others.iter().filter(|other| other.generation == best && !asked(other)) {
+        for other in others.iter().filter(|other| other.generation == best) {
             let ways = (other.site, other.site);
             let job = belonging.job(unit, &row, ways, moment.now)?;
             let guarded = pair.settings.max_delete.files > 0;
