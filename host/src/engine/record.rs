@@ -11,14 +11,14 @@ use sitesync_provider::{Error, ErrorKind, Metadata};
 use tokio::sync::{Notify, mpsc};
 
 use super::barriers::{Barriers, Failure};
-use super::belonging::drop_unwanted;
+use super::belonging::{drop_unwanted, here};
 use super::clock::{Dice, HostTime};
 use super::conflicts;
 use super::pair::Pair;
 use super::plan::{self, Missing, Moment, have};
 use super::progress::Progress;
 use super::recorded::Recorded;
-use super::rewrite::{is_doubtful, rewrite};
+use super::rewrite::{self, is_doubtful, rewrite};
 use super::transfer::{self, Finished, Outcome, Route};
 use super::twins;
 use crate::catalog::{
@@ -284,8 +284,8 @@ impl Writing<'_> {
             // It is not what was to be deleted any more: the next look tells what it is.
             Outcome::SourceChanged(_) if claimed.job.removes() => unit.drop_job(claimed.file, to),
             Outcome::SourceGone(left) => {
-                if let Some(left) = left {
-                    unit.put_have(claimed.file, &have(to, STALE, &left))?;
+                if let (Some(left), Some(known)) = (left, &claimed.destination) {
+                    rewrite::note(unit, claimed.file, known, &left)?;
                 }
                 let again = self.again(&claimed);
                 unit.put_job(claimed.file, &again)?;
@@ -303,6 +303,11 @@ impl Writing<'_> {
                 unit.put_job(claimed.file, &self.later(again, BACKOFF_MS))
             }
             Outcome::SourceChanged(source) => {
+                let noticed = self.is_noticed(unit, &claimed, &source)?;
+                if noticed && source.fingerprint() != claimed.source.version {
+                    // A look has told so in the meantime: as it is now, it was not tried yet.
+                    return unit.put_job(claimed.file, &Job { tries: 0, ..self.again(&claimed) });
+                }
                 let why = Error::new(ErrorKind::Precondition, "it changed while it was read");
                 let settle = self.pair.settings.settle.as_millis();
                 let settle = Millis::try_from(settle).unwrap_or(Millis::MAX / 4);
@@ -313,7 +318,7 @@ impl Writing<'_> {
                     job.state = JobState::Waiting;
                     job.not_before = self.moment.now + settle;
                 }
-                if job.state != JobState::Failed {
+                if job.state != JobState::Failed && !noticed {
                     self.note_change(unit, &claimed, &source)?;
                 }
                 // Given up as it was known: the next look at it is news, and begins anew.
@@ -390,21 +395,26 @@ impl Writing<'_> {
         self.pair.belonging.settle_file(unit, claimed.file, self.moment.now).map(|_| ())
     }
 
-    /// The source has new content, unless a survey has told so already.
-    fn note_change(&self, unit: &mut dyn Unit, claimed: &Claimed, source: &Metadata) -> Result<()> {
+    /// Whether the catalog knows what is at the source now.
+    fn is_noticed(&self, unit: &dyn Unit, claimed: &Claimed, source: &Metadata) -> Result<bool> {
         let from = self.pair.site(self.route.from);
-        let Some(row) = unit.file_by_id(claimed.file)? else { return Ok(()) };
-        let noticed = row
-            .haves
-            .iter()
-            .any(|h| h.site == from && h.version == source.fingerprint() && h.size == source.size);
+        let row = unit.file_by_id(claimed.file)?;
+        Ok(row.is_none_or(|row| {
+            let known = here(&row, from);
+            known.is_some_and(|h| h.version == source.fingerprint() && h.size == source.size)
+        }))
+    }
+
+    /// The source has new content that no look has told of.
+    fn note_change(&self, unit: &mut dyn Unit, claimed: &Claimed, source: &Metadata) -> Result<()> {
         // One that another site has is newer than what was claimed, and not than this: the next look
         // at the source compares them.
-        if noticed || row.generation != claimed.generation {
+        if unit.generation(claimed.file)? != Some(claimed.generation) {
             return Ok(());
         }
-        let generation = row.generation + 1;
+        let generation = claimed.generation + 1;
         unit.set_generation(claimed.file, generation, source.size)?;
+        let from = self.pair.site(self.route.from);
         unit.put_have(claimed.file, &have(from, generation, source))
     }
 

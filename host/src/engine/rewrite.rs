@@ -4,9 +4,11 @@
 use sitesync_provider::{Error, ErrorKind, Expect, Metadata, ReadOptions, Result, WriteOptions};
 
 use super::CHUNK;
+use super::belonging::here;
 use super::pair::Pair;
+use super::plan::have;
 use super::trash::keeps;
-use crate::catalog::{DOUBTFUL, Have, STALE};
+use crate::catalog::{self, DOUBTFUL, FileId, Have, STALE, Unit};
 use crate::sites::{OpenRoot, Operation};
 
 /// Whether a copy may be one that could not be made durable.
@@ -31,6 +33,20 @@ pub(super) async fn rewrite(
         },
         made => made.map(Some),
     }
+}
+
+/// Notes what is where a doubtful copy was, unless somebody else has noted something of it meanwhile.
+pub(super) fn note(
+    unit: &mut dyn Unit,
+    file: FileId,
+    known: &Have,
+    made: &Metadata,
+) -> catalog::Result<()> {
+    let row = unit.file_by_id(file)?;
+    if row.is_some_and(|row| here(&row, known.site) == Some(known)) {
+        unit.put_have(file, &have(known.site, STALE, made))?;
+    }
+    Ok(())
 }
 
 async fn write_anew(pair: &Pair, root: &OpenRoot, path: &str, known: &Have) -> Result<Metadata> {

@@ -15,10 +15,10 @@ use super::place;
 use super::plan::{self, Load, Missing};
 use super::progress::Progress;
 use super::recorded::{Keys, Look};
-use super::rewrite::{is_doubtful, rewrite};
+use super::rewrite::{self, is_doubtful, rewrite};
 use super::run::{End, Run};
 use super::schedule::Mode;
-use crate::catalog::{FolderId, Have, STALE};
+use crate::catalog::{FolderId, Have};
 use crate::sites::Capability;
 
 /// What a survey of a root came to.
@@ -286,7 +286,7 @@ impl Run {
                 let made = rewrite(&self.pair, root.end(other), &path, known).await;
                 if let Some(made) = made.map_err(|error| self.fault(other, &error))? {
                     self.engine.recorded.note(row.id);
-                    left.push((row.id, plan::have(there, STALE, &made)));
+                    left.push((row.id, known.clone(), made));
                 }
             }
             let failure = self.engine.barriers.flush(root.end(other)).await;
@@ -297,8 +297,8 @@ impl Run {
         let (pair, moment, root) = (self.pair.clone(), self.moment(), root.clone());
         let noted = self.engine.catalog.write(move |unit| {
             let mut again = BTreeSet::new();
-            for (file, have) in left {
-                unit.put_have(file, &have)?;
+            for (file, known, made) in &left {
+                rewrite::note(unit, *file, known, made)?;
             }
             for file in gone {
                 if !plan::gone(unit, &pair, &root, side, &file, moment)? {
