@@ -2,6 +2,7 @@
 //! others; and what is paused stays where it is.
 
 use std::fs;
+use std::process::Child;
 
 use sitesync::catalog::{FileState, Pause, Scope, Sqlite};
 use sitesync_tests::bench::{Bench, Lines, until, wait};
@@ -18,6 +19,16 @@ fn three(more: Lines<'_>) -> Bench {
     lines.extend_from_slice(more);
     bench.settings(&lines);
     bench
+}
+
+/// A service that is killed with its test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn state(bench: &Bench, site: &str, state: FileState) -> u64 {
@@ -111,6 +122,29 @@ fn a_site_that_is_away_stops_no_other() {
         assert_eq!(bench.read(&format!("{away}/{name}")).as_deref(), Some("two"));
     }
     assert_eq!(state(&bench, "archive", FileState::Synced), 3);
+}
+
+/// All three lie on one storage, of which a root that is gone says nothing.
+#[test]
+fn a_root_that_is_gone_stops_no_other_of_its_storage() {
+    let bench = three(&[("sync", "loop_delay = \"1s\""), ("sync", "rescan = \"1s\"")]);
+    let log = bench.path("log");
+    let told = |words: &str| fs::read_to_string(&log).unwrap().contains(words);
+    let mut serve = bench.command(&["serve"]);
+    let service = serve.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let _service = Ends(service);
+    bench.write("here/first.exr", "one");
+    until("both have it", || {
+        ["there", "archive"].iter().all(|site| state(&bench, site, FileState::Synced) == 1)
+    });
+    bench.rename("there", "away");
+    bench.write("here/second.exr", "two");
+    until("the other site has it", || bench.read("archive/second.exr").is_some());
+    until("its pair ends", || told("trying again in"));
+    assert!(told("site 'there': "), "it is named");
+    bench.rename("away", "there");
+    until("it goes on", || bench.read("there/second.exr").is_some());
+    assert!(!told("left alone until"), "{}", fs::read_to_string(&log).unwrap());
 }
 
 #[test]
