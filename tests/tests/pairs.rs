@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::Child;
 
+use serde_json::json;
 use sitesync::catalog::{FileState, Pause, Scope, Sqlite};
 use sitesync_tests::bench::{Bench, Lines, until, wait};
 
@@ -145,6 +146,44 @@ fn a_root_that_is_gone_stops_no_other_of_its_storage() {
     bench.rename("away", "there");
     until("it goes on", || bench.read("there/second.exr").is_some());
     assert!(!told("left alone until"), "{}", fs::read_to_string(&log).unwrap());
+}
+
+/// Where people work is looked at all the same, by the next pair.
+#[test]
+fn a_site_that_is_offline_is_told_of_until_it_is_back() {
+    let bench = three(&[("sync", "loop_delay = \"1s\""), ("sync", "rescan = \"1h\"")]);
+    let _service = Ends(bench.start(&["serve"]));
+    let offline = || {
+        let status = bench.run(&["status", "--json"]).ends(0).last();
+        status["offline"].as_array().cloned().unwrap_or_default()
+    };
+    bench.write("here/first.exr", "one");
+    until("both have it", || {
+        ["there", "archive"].iter().all(|site| state(&bench, site, FileState::Synced) == 1)
+    });
+    assert!(offline().is_empty());
+    bench.rename("there", "away");
+    until("it is noticed", || !offline().is_empty());
+    for one in offline() {
+        assert_eq!((&one["site"], &one["project"]), (&json!("there"), &json!("demo")), "{one}");
+        assert!(one["reason"].as_str().is_some_and(|why| why.contains("no such folder")), "{one}");
+    }
+    bench.write("here/second.exr", "two");
+    until("the other site has it", || bench.read("archive/second.exr").is_some());
+    // For a moment every 5 s, 10 s and so on it is being tried.
+    let tells = |arguments: &[&str], code: i32, words: &str| {
+        until(words, || {
+            let run = bench.run(arguments).ends(code);
+            run.stdout.contains(words) || run.stderr.contains(words)
+        });
+    };
+    tells(&["status"], 0, "there: offline, tried again at 20");
+    tells(&["why", "demo", "second.exr", "--site", "there"], 0, "it waits: for site 'there': ");
+    let ensure = ["ensure", "demo", "second.exr", "--site", "there", "--wait", "--timeout", "1s"];
+    tells(&ensure, 4, "are not at 'there' yet: site 'there': ");
+    bench.rename("away", "there");
+    until("it goes on", || bench.read("there/second.exr").is_some());
+    until("it is over", || offline().is_empty());
 }
 
 #[test]
