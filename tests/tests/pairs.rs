@@ -186,6 +186,29 @@ fn a_site_that_is_offline_is_told_of_until_it_is_back() {
     until("it is over", || offline().is_empty());
 }
 
+/// It is used by a pair, whether or not it is the remote site.
+#[test]
+fn a_third_site_is_shown_and_asked_like_the_others() {
+    let bench = three(&[]);
+    let projects = bench.run(&["projects", "--json"]).ends(0).last();
+    assert_eq!(projects["always_accessible_on"], json!(["archive"]), "{projects}");
+    assert_eq!(projects["pairs"][1], json!(["here", "archive"]), "{projects}");
+    assert!(projects["roots"]["archive"]["work"].is_string(), "{projects}");
+    assert!(bench.run(&["projects"]).ends(0).stdout.contains("always on: archive"));
+    let sites = bench.run(&["sites"]).ends(0);
+    assert!(sites.stdout.contains("archive"), "{sites:?}");
+    let doctor = bench.run(&["doctor"]).ends(0);
+    let pairs = "here to there, here to archive, there to archive";
+    assert!(doctor.stdout.contains(pairs), "{doctor:?}");
+    assert!(!doctor.stdout.contains("no project that is enabled uses it"), "{doctor:?}");
+
+    bench.remove("archive");
+    let sites = bench.run(&["sites"]).ends(1);
+    assert!(sites.stderr.contains("offline: site 'archive': "), "{sites:?}");
+    let doctor = bench.run(&["doctor"]).ends(1);
+    assert!(doctor.stdout.contains("site archive: demo/work"), "{doctor:?}");
+}
+
 #[test]
 fn a_project_whose_main_pair_is_idle_works_for_its_other_sites() {
     let bench = three(&[("sites.there", "enabled = false")]);
