@@ -170,7 +170,7 @@ fn a_site_that_is_offline_is_told_of_until_it_is_back() {
     }
     bench.write("here/second.exr", "two");
     until("the other site has it", || bench.read("archive/second.exr").is_some());
-    // For a moment every 5 s, 10 s and so on it is being tried.
+    // Each pair of the site notices by itself.
     let tells = |arguments: &[&str], code: i32, words: &str| {
         until(words, || {
             let run = bench.run(arguments).ends(code);
