@@ -1,7 +1,7 @@
 //! What the running service tells other commands of itself: a file in the state folder.
 //!
-//! In it is what no other process can find out: the generations of plug-ins that are at work, and
-//! how the storages fare. Whoever wants it to do something gives an order (see `orders`).
+//! In it is what no other process can find out: the generations of plug-ins that are at work, how
+//! the storages fare, and which pairs are offline. Whoever wants it to do something gives an order (see `orders`).
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -10,8 +10,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Engine;
+use crate::engine::offline::OfflinePair;
 use crate::plugins::Report;
-use crate::sites::{ParkedReport, Sites, StorageHealth};
+use crate::sites::{ParkedReport, StorageHealth};
 use crate::state_dir;
 
 const FILE: &str = "service.json";
@@ -26,16 +28,29 @@ pub struct Running {
     pub plugins: Vec<Report>,
     /// Every storage that it works with.
     pub storages: Vec<StorageHealth>,
+    /// Every pair that can't be worked on.
+    pub offline: Vec<OfflinePair>,
     /// Why changed settings are not in force.
     pub settings_refused: Option<String>,
 }
 
 impl Running {
-    /// This very process, with these sites.
+    /// This very process, with this engine.
     #[must_use]
-    pub fn here(sites: &Sites, settings_refused: Option<String>) -> Self {
-        let (plugins, storages) = (sites.plugins().report(), sites.health());
-        Running { pid: std::process::id(), plugins, storages, settings_refused }
+    pub fn here(engine: &Engine, settings_refused: Option<String>) -> Self {
+        Running {
+            pid: std::process::id(),
+            plugins: engine.sites.plugins().report(),
+            storages: engine.sites.health(),
+            offline: engine.offline.pairs(),
+            settings_refused,
+        }
+    }
+
+    /// How it stands with one of a project's pairs, if that is offline.
+    #[must_use]
+    pub fn offline(&self, project: &str, pair: &[String; 2]) -> Option<&OfflinePair> {
+        self.offline.iter().find(|one| one.project == project && one.pair == *pair)
     }
 
     /// Why the storage of a site is left alone, if it is.

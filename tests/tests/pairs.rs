@@ -2,7 +2,9 @@
 //! others; and what is paused stays where it is.
 
 use std::fs;
+use std::process::Child;
 
+use serde_json::json;
 use sitesync::catalog::{FileState, Pause, Scope, Sqlite};
 use sitesync_tests::bench::{Bench, Lines, until, wait};
 
@@ -18,6 +20,16 @@ fn three(more: Lines<'_>) -> Bench {
     lines.extend_from_slice(more);
     bench.settings(&lines);
     bench
+}
+
+/// A service that is killed with its test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn state(bench: &Bench, site: &str, state: FileState) -> u64 {
@@ -111,6 +123,90 @@ fn a_site_that_is_away_stops_no_other() {
         assert_eq!(bench.read(&format!("{away}/{name}")).as_deref(), Some("two"));
     }
     assert_eq!(state(&bench, "archive", FileState::Synced), 3);
+}
+
+/// All three lie on one storage, of which a root that is gone says nothing.
+#[test]
+fn a_root_that_is_gone_stops_no_other_of_its_storage() {
+    let bench = three(&[("sync", "loop_delay = \"1s\""), ("sync", "rescan = \"1s\"")]);
+    let log = bench.path("log");
+    let told = |words: &str| fs::read_to_string(&log).unwrap().contains(words);
+    let mut serve = bench.command(&["serve"]);
+    let service = serve.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let _service = Ends(service);
+    bench.write("here/first.exr", "one");
+    until("both have it", || {
+        ["there", "archive"].iter().all(|site| state(&bench, site, FileState::Synced) == 1)
+    });
+    bench.rename("there", "away");
+    bench.write("here/second.exr", "two");
+    until("the other site has it", || bench.read("archive/second.exr").is_some());
+    until("its pair ends", || told("trying again in"));
+    assert!(told("site 'there': "), "it is named");
+    bench.rename("away", "there");
+    until("it goes on", || bench.read("there/second.exr").is_some());
+    assert!(!told("left alone until"), "{}", fs::read_to_string(&log).unwrap());
+}
+
+/// Where people work is looked at all the same, by the next pair.
+#[test]
+fn a_site_that_is_offline_is_told_of_until_it_is_back() {
+    let bench = three(&[("sync", "loop_delay = \"1s\""), ("sync", "rescan = \"1h\"")]);
+    let _service = Ends(bench.start(&["serve"]));
+    let offline = || {
+        let status = bench.run(&["status", "--json"]).ends(0).last();
+        status["offline"].as_array().cloned().unwrap_or_default()
+    };
+    bench.write("here/first.exr", "one");
+    until("both have it", || {
+        ["there", "archive"].iter().all(|site| state(&bench, site, FileState::Synced) == 1)
+    });
+    assert!(offline().is_empty());
+    bench.rename("there", "away");
+    until("it is noticed", || !offline().is_empty());
+    for one in offline() {
+        assert_eq!((&one["site"], &one["project"]), (&json!("there"), &json!("demo")), "{one}");
+        assert!(one["reason"].as_str().is_some_and(|why| why.contains("no such folder")), "{one}");
+    }
+    bench.write("here/second.exr", "two");
+    until("the other site has it", || bench.read("archive/second.exr").is_some());
+    // Each pair of the site notices by itself.
+    let tells = |arguments: &[&str], code: i32, words: &str| {
+        until(words, || {
+            let run = bench.run(arguments).ends(code);
+            run.stdout.contains(words) || run.stderr.contains(words)
+        });
+    };
+    tells(&["status"], 0, "there: offline, tried again at 20");
+    tells(&["why", "demo", "second.exr", "--site", "there"], 0, "it waits: for site 'there': ");
+    let ensure = ["ensure", "demo", "second.exr", "--site", "there", "--wait", "--timeout", "1s"];
+    tells(&ensure, 4, "are not at 'there' yet: site 'there': ");
+    bench.rename("away", "there");
+    until("it goes on", || bench.read("there/second.exr").is_some());
+    until("it is over", || offline().is_empty());
+}
+
+/// It is used by a pair, whether or not it is the remote site.
+#[test]
+fn a_third_site_is_shown_and_asked_like_the_others() {
+    let bench = three(&[]);
+    let projects = bench.run(&["projects", "--json"]).ends(0).last();
+    assert_eq!(projects["always_accessible_on"], json!(["archive"]), "{projects}");
+    assert_eq!(projects["pairs"][1], json!(["here", "archive"]), "{projects}");
+    assert!(projects["roots"]["archive"]["work"].is_string(), "{projects}");
+    assert!(bench.run(&["projects"]).ends(0).stdout.contains("always on: archive"));
+    let sites = bench.run(&["sites"]).ends(0);
+    assert!(sites.stdout.contains("archive"), "{sites:?}");
+    let doctor = bench.run(&["doctor"]).ends(0);
+    let pairs = "here to there, here to archive, there to archive";
+    assert!(doctor.stdout.contains(pairs), "{doctor:?}");
+    assert!(!doctor.stdout.contains("no project that is enabled uses it"), "{doctor:?}");
+
+    bench.remove("archive");
+    let sites = bench.run(&["sites"]).ends(1);
+    assert!(sites.stderr.contains("offline: site 'archive': "), "{sites:?}");
+    let doctor = bench.run(&["doctor"]).ends(1);
+    assert!(doctor.stdout.contains("site archive: demo/work"), "{doctor:?}");
 }
 
 #[test]

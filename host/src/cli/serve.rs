@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::ground::{self, Ground};
 use super::output::say;
 use super::{Exit, Failure, Global};
+use crate::engine::Engine;
 use crate::orders::Desk;
 use crate::orders::door::Door;
 use crate::running::Running;
@@ -39,7 +40,7 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
         let (in_force, settings) = watch::channel(Arc::new(ground.settings.clone()));
         let attending = attend(&ground, settings);
         let refused = Arc::<Mutex<Option<String>>>::default();
-        let telling = tell(ground.engine.sites.clone(), refused.clone(), ground.state.clone());
+        let telling = tell(ground.engine.clone(), refused.clone(), ground.state.clone());
         let telling = tokio::spawn(telling);
         let following = tokio::spawn(follow.run(wanted, in_force, refused));
         let mut stopped = ground.engine.stop.clone();
@@ -80,12 +81,12 @@ pub(in crate::cli) fn attend(
 }
 
 /// Tells other commands how the service fares, as long as it lives.
-async fn tell(sites: Arc<Sites>, refused: Arc<Mutex<Option<String>>>, state: PathBuf) {
+async fn tell(engine: Engine, refused: Arc<Mutex<Option<String>>>, state: PathBuf) {
     let mut told = None;
     loop {
         tokio::time::sleep(TELL).await;
         let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let running = tokio::task::block_in_place(|| Running::here(&sites, refused));
+        let running = tokio::task::block_in_place(|| Running::here(&engine, refused));
         if told.as_ref() == Some(&running) {
             continue;
         }

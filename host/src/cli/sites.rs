@@ -159,9 +159,7 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
 pub(super) async fn look(settings: &Settings, sites: &Sites) -> Vec<Found> {
     let mut found = Vec::new();
     for project in settings.projects.values().filter(|project| project.enabled) {
-        let mut names = vec![&project.active_site, &project.remote_site];
-        names.dedup();
-        for site in names {
+        for site in project.sites_in_use() {
             if !project.site_enabled(site) {
                 continue;
             }
@@ -170,7 +168,7 @@ pub(super) async fn look(settings: &Settings, sites: &Sites) -> Vec<Found> {
                 let instance = sites.instance_for(site, own).ok().map(|i| i.key().to_owned());
                 let result = sites.open_for(site, own, path).await;
                 found.push(Found {
-                    site: site.clone(),
+                    site: site.to_owned(),
                     project: project.name.clone(),
                     root: root.clone(),
                     path: path.clone(),

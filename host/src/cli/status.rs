@@ -11,6 +11,7 @@ use super::order::number;
 use super::output::{Table, counted, plain, print, print_json, size};
 use super::{Exit, Failure, Global};
 use crate::catalog::{Count, FileState, HoldKind, ProjectId, SiteId, Sqlite};
+use crate::engine::offline::OfflinePair;
 use crate::running::Running;
 use crate::settings::Project;
 use crate::state_dir::{self, rfc3339};
@@ -41,7 +42,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let catalog = ground::catalog_to_read(global)?;
     let service = Running::ask(&state);
     let refused = service.as_ref().and_then(|service| service.settings_refused.clone());
-    let storages = service.map(|service| service.storages).unwrap_or_default();
+    let (storages, offline) =
+        service.map(|service| (service.storages, service.offline)).unwrap_or_default();
+    let mut offline: Vec<_> =
+        offline.into_iter().filter(|one| names.contains(&one.project)).collect();
     let sites = SiteNames::of(global, &settings);
     let mut table = Table::new(&["project", "site", "state", "files", "size"]);
     let mut projects = Vec::new();
@@ -93,7 +97,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         let running = running.map(|(pid, since)| json!({"pid": pid, "since": since}));
         let parked: Vec<_> = storages.iter().filter(|one| one.parked.is_some()).collect();
         print_json(&json!({
-            "running": running, "projects": projects, "parked": parked, "site_id": sites.own,
+            "running": running, "projects": projects, "parked": parked, "offline": offline,
+            "site_id": sites.own,
             "settings_refused": refused, "pauses": held.pauses, "stopped": held.stopped,
         }));
         return Ok(Exit::Done);
@@ -110,6 +115,14 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             plain(&parked.to_string()),
         );
         print(format_args!("\n{sites}: {why}\n"));
+    }
+    // A site of several pairs is told of once for each reason, with the pair that is tried first.
+    let told = |one: &OfflinePair| (one.site.clone(), one.reason.clone());
+    offline.sort_by_key(|one| (told(one), one.until.clone()));
+    offline.dedup_by_key(|one| told(one));
+    for OfflinePair { site, reason, until, .. } in &offline {
+        let (site, reason) = (sites.shown(site), plain(reason));
+        print(format_args!("\n{site}: offline, tried again at {until}: {reason}\n"));
     }
     if let Some(refused) = refused {
         print(format_args!(

@@ -406,6 +406,13 @@ impl Asked<'_> {
             return Some("for `sitesync serve` or `sitesync sync`: nothing runs".into());
         }
         let running = self.running.as_ref()?;
+        // What is to be done at a site alone is the first pair's that has it.
+        let pairs = &self.project.pairs;
+        let pair = pairs.iter().find(|pair| names.iter().all(|name| pair.contains(name)));
+        let offline = pair.and_then(|pair| running.offline(&self.project.name, pair));
+        if let Some(offline) = offline {
+            return Some(format!("for {offline}"));
+        }
         names.into_iter().find_map(|name| {
             running.parked(name).map(|parked| format!("for site '{name}': {parked}"))
         })

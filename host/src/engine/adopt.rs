@@ -336,7 +336,10 @@ async fn compare(
                 return Verdict::Differs(format!("it differs from what '{}' has", there.root.site));
             }
             // Whose it is stands in it.
-            Err(error) if is_site_fault(error.kind()) && root.storage.suspect() => {
+            Err(error)
+                if is_site_fault(error.kind())
+                    && (root.storage.suspect() || root.gone().is_some()) =>
+            {
                 return Verdict::Fault(error);
             }
             Err(error) => {

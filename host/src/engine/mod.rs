@@ -25,6 +25,7 @@ mod exchanged;
 mod feed;
 pub mod guards;
 mod names;
+pub mod offline;
 pub mod pair;
 pub mod pauses;
 mod place;

@@ -119,8 +119,7 @@ pub(super) async fn still_there(
         ErrorKind::RootUnavailable,
         format!("{} is not the root that was opened before: not mounted?", root.root),
     );
-    // No single answer of it tells so: nothing is asked of it for now.
-    root.storage.bad(&error);
+    root.lose(&error);
     Err(error)
 }
 

@@ -373,6 +373,9 @@ impl Run {
                 // A service's survey ends only with a fault: the pair is to be opened anew.
                 break Ok(());
             }
+            if let Some(end) = self.lost_root().await {
+                break Err(end);
+            }
             let news = self.sibling.news();
             let paused = self.engine.pauses.between(self.pair.project, self.pair.sites());
             if paused != paused_by {
@@ -537,6 +540,24 @@ impl Run {
                 .into_iter()
                 .find_map(|side| root.end(side).storage.parked(now).map(|parked| (side, parked)))
         })
+    }
+
+    /// The fault of the end that has lost a root, if one has: the pair is to be opened anew.
+    async fn lost_root(&self) -> Option<End> {
+        let roots = self.pair.roots();
+        let gone = |root: &Arc<RootPair>, side| root.end(side).gone().cloned();
+        let lost =
+            |root| Side::BOTH.into_iter().find_map(|side| Some((root, side, gone(root, side)?)));
+        let (root, side, error) = roots.iter().find_map(lost)?;
+        // A copy within a provider does not say which of its two roots it is.
+        for side in Side::BOTH {
+            if let Err(error) = root.still_there(side).await
+                && error.kind() == ErrorKind::RootUnavailable
+            {
+                return Some(self.fault(side, &error));
+            }
+        }
+        Some(self.fault(side, &error))
     }
 
     /// In a single run, waits for a site only where that may soon help.

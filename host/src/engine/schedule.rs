@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::barriers::Barriers;
 use super::clock::{Dice, HostTime};
 use super::guards::Guards;
+use super::offline::Offline;
 use super::pair::Pair;
 use super::pauses::Pauses;
 use super::progress::{Note, Progress};
@@ -97,6 +98,8 @@ pub struct Engine {
     pub(super) removals: Arc<Turns>,
     /// What guards let go lately.
     pub guards: Arc<Guards>,
+    /// Pairs of the service that can't be worked on.
+    pub offline: Arc<Offline>,
 }
 
 impl Engine {
@@ -125,6 +128,7 @@ impl Engine {
             barriers: Arc::default(),
             removals: Arc::default(),
             guards: Arc::default(),
+            offline: Arc::default(),
         }
     }
 
@@ -273,15 +277,18 @@ impl Engine {
         let mut pairs = JoinSet::new();
         for (names, sibling) in with_siblings(&project) {
             let (engine, project, surveys) = (self.clone(), project.clone(), surveys.clone());
-            pairs.spawn(engine.keep_pair(project, names, surveys, Arc::new(sibling)));
+            pairs.spawn(async move {
+                engine.keep_pair(&project, &names, surveys, Arc::new(sibling)).await;
+                engine.offline.forget(&project.name, &names);
+            });
         }
         while pairs.join_next().await.is_some() {}
     }
 
     async fn keep_pair(
-        self,
-        project: settings::Project,
-        names: [String; 2],
+        &self,
+        project: &settings::Project,
+        names: &[String; 2],
         surveys: Arc<Semaphore>,
         sibling: Arc<Sibling>,
     ) {
@@ -291,12 +298,15 @@ impl Engine {
         while !*stop.borrow() {
             replaced.mark_unchanged();
             let started = Instant::now();
-            let run = self.run(&project, &names, Mode::Forever, surveys.clone(), sibling.clone());
+            let run = self.run(project, names, Mode::Forever, surveys.clone(), sibling.clone());
             match run.await {
                 Ok(()) => return,
                 Err(end) => {
                     if started.elapsed() > LONGEST_REOPEN {
                         pause = REOPEN;
+                    }
+                    if let End::Offline(fault) = &end {
+                        self.offline.note(&project.name, names, fault, pause);
                     }
                     tracing::warn!(
                         project = project.name,
@@ -360,6 +370,7 @@ impl Engine {
         let pair = Pair::open(sites, catalog, dice, project, names, ours).await?;
         let run = Arc::new(Run::new(self.clone(), pair, mode, surveys, sibling));
         run.recover().await?;
+        self.offline.forget(&project.name, names);
         run.clone().go().await
     }
 }

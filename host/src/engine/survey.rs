@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::barriers::Failure;
 use super::discover::{self, Discovered, Folder};
-use super::pair::{RootPair, Side};
+use super::pair::{Pair, RootPair, Side};
 use super::place;
 use super::plan::{self, Load, Missing};
 use super::progress::Progress;
@@ -63,9 +63,7 @@ impl Run {
         self.let_go().await?;
         loop {
             let [active, remote] = [(Side::Active, 0), (Side::Remote, 1)].map(|(side, at)| {
-                // Where people work is looked at each time, by the pair that leads there.
-                let each_time = self.pair.is_active(side) && self.pair.leads(side);
-                let scan = each_time || Instant::now() >= due[at];
+                let scan = self.looks_each_time(side) || Instant::now() >= due[at];
                 if scan {
                     due[at] = Instant::now() + self.pair.settings.rescan;
                 }
@@ -84,6 +82,17 @@ impl Run {
                 _ = stop.wait_for(|stopped| *stopped) => return Ok(()),
             }
         }
+    }
+
+    /// Where people work is looked at each time, by the pair that leads there; while that is offline,
+    /// by the next one, so that its trouble is not theirs.
+    fn looks_each_time(&self, side: Side) -> bool {
+        let Pair { settings, .. } = &*self.pair;
+        let site = &settings.active_site;
+        let (mut pairs, offline) = (settings.pairs.iter(), &self.engine.offline);
+        let works = |pair: &&[String; 2]| pair.contains(site) && !offline.is(&settings.name, pair);
+        let ends = Side::BOTH.map(|side| self.pair.site_name(side));
+        self.pair.is_active(side) && pairs.find(works).is_some_and(|pair| *pair == ends)
     }
 
     /// Scans the roots of a side, if that is due. Feeds are followed either way.

@@ -92,6 +92,8 @@ pub(super) async fn ensure(
             return Err(Refused::new(4, why).hint("`sitesync sites` shows how the site fares"));
         }
         let why = format!("{left} of {} files are not at '{site}' yet", standing.files);
+        let offline = desk.engine.offline.at(&project.name, &reached);
+        let why = offline.map_or(why.clone(), |offline| format!("{why}: {offline}"));
         return Err(Refused::new(4, why)
             .hint(format!("`sitesync why {} FILE` says what one waits for", project.name)));
     }

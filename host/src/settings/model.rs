@@ -489,6 +489,19 @@ impl Project {
         pairs
     }
 
+    /// Returns the sites that it is about: the active and the remote one, and whatever else its pairs
+    /// name.
+    #[must_use]
+    pub fn sites_in_use(&self) -> Vec<&str> {
+        let mut sites: Vec<&str> = vec![&self.active_site];
+        for site in std::iter::once(&self.remote_site).chain(self.pairs.iter().flatten()) {
+            if !sites.contains(&site.as_str()) {
+                sites.push(site);
+            }
+        }
+        sites
+    }
+
     /// Returns the other sites that are the same storage as this one.
     #[must_use]
     pub fn alternatives(&self, site: &str) -> &BTreeSet<String> {

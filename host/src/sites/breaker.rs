@@ -111,7 +111,8 @@ struct State {
     in_a_row: u32,
 }
 
-/// True for faults that are the site's, not the file's: they cost the file no try.
+/// True for faults that are the site's, not the file's: they cost the file no try. All but a root that
+/// is not there are the storage's too.
 pub(crate) fn is_site_fault(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -173,10 +174,10 @@ impl Health {
         }
     }
 
-    /// A call failed. Only a site's fault counts. Returns why the storage is to be left alone from
+    /// A call failed. Only a storage's fault counts. Returns why the storage is to be left alone from
     /// now on, if it was not yet.
     pub(crate) fn bad(&self, error: &Error, now: Instant) -> Option<Parked> {
-        if !is_site_fault(error.kind()) {
+        if !is_site_fault(error.kind()) || error.kind() == ErrorKind::RootUnavailable {
             return None;
         }
         let mut state = self.lock();
@@ -304,9 +305,12 @@ mod tests {
         health.bad(&timeout, now);
         assert!(health.parked(now).is_some());
         let other = Health::default();
-        for _ in 0..100 {
-            other.bad(&Error::new(ErrorKind::PermissionDenied, "no"), now);
+        // Nor is a root that is gone: others lie beside it.
+        for kind in [ErrorKind::PermissionDenied, ErrorKind::RootUnavailable] {
+            for _ in 0..100 {
+                other.bad(&Error::new(kind, "no"), now);
+            }
         }
-        assert!(other.parked(now).is_none());
+        assert!(!other.suspect());
     }
 }

@@ -1,9 +1,9 @@
 //! What every call to a site passes through: a limit of time on its way out; on its way back, what
-//! it tells of the storage's health, and the name of who answered.
+//! it tells of the storage's health and of the root, and the name of who answered.
 
 use std::fmt::Display;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sitesync_provider::{Error, ErrorKind, Result};
@@ -17,6 +17,8 @@ pub(super) struct Layers {
     who: Arc<str>,
     pub(super) storage: Arc<Storage>,
     pub(super) limits: Limits,
+    /// The first answer that the root is not there any more.
+    gone: Arc<OnceLock<Error>>,
 }
 
 /// Who answers for a site, as errors begin: `site 'nas': local_drive`.
@@ -38,7 +40,7 @@ pub(super) async fn within<T>(limit: Duration, call: impl Future<Output = Result
 
 impl Layers {
     pub(super) fn new(who: impl Into<Arc<str>>, storage: Arc<Storage>, limits: Limits) -> Self {
-        Layers { who: who.into(), storage, limits }
+        Layers { who: who.into(), storage, limits, gone: Arc::default() }
     }
 
     /// Waits for a call that answers in one piece.
@@ -76,9 +78,24 @@ impl Layers {
                 if let Some(parked) = self.storage.bad(&error) {
                     tracing::warn!(storage = self.storage.id, "{}: {parked}", self.who);
                 }
-                Err(self.named(error))
+                let error = self.named(error);
+                // Other roots may lie on the same storage: it is not to blame.
+                if error.kind() == ErrorKind::RootUnavailable {
+                    self.lose(&error);
+                }
+                Err(error)
             }
         }
+    }
+
+    /// Notes that the root is not there any more.
+    pub(super) fn lose(&self, error: &Error) {
+        let _ = self.gone.set(error.clone());
+    }
+
+    /// Why the root counts as gone, if it does.
+    pub(super) fn gone(&self) -> Option<&Error> {
+        self.gone.get()
     }
 
     pub(super) fn named(&self, error: Error) -> Error {

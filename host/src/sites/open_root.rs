@@ -106,6 +106,18 @@ impl OpenRoot {
         self.layers.answer(async { sound::root_info(call.await?) }).await
     }
 
+    /// Why nothing more is to be asked of it, if an answer said that it is not there any more: whoever
+    /// works on it is to open it anew.
+    #[must_use]
+    pub fn gone(&self) -> Option<&Error> {
+        self.layers.gone()
+    }
+
+    /// Has it count as gone for a reason that no single answer tells.
+    pub(crate) fn lose(&self, error: &Error) {
+        self.layers.lose(error);
+    }
+
     /// True if both roots belong to one instance, through one generation of its provider: copies
     /// need not pass through the host.
     #[must_use]

@@ -28,10 +28,14 @@ pub(super) fn check(
                 report.push(check.hint("`sitesync config show` says what holds for it"));
             }
             None => {
-                let pair = format!("{} to {}", project.active_site, project.remote_site);
-                report.push(Check::ok(Area::Projects, subject, format!("{pair}{}", so_far(tally))));
-                lone_roots(project, report);
-                one_folder(project, opened, report);
+                let pairs = project.pairs.iter().map(|[one, other]| format!("{one} to {other}"));
+                let pairs = pairs.collect::<Vec<_>>().join(", ");
+                let facts = format!("{pairs}{}", so_far(tally));
+                report.push(Check::ok(Area::Projects, subject, facts));
+                for pair in &project.pairs {
+                    lone_roots(project, pair, report);
+                    one_folder(project, pair, opened, report);
+                }
             }
         }
         tally.iter().for_each(|tally| trouble(tally, report));
@@ -90,16 +94,17 @@ fn trouble(tally: &Tallied, report: &mut Report) {
     }
 }
 
-/// Roots that only one end has: nothing of them travels.
-fn lone_roots(project: &Project, report: &mut Report) {
-    let ends = [&project.active_site, &project.remote_site];
-    for (site, other) in [(ends[0], ends[1]), (ends[1], ends[0])] {
+/// Roots that only one end of a pair has: nothing of them travels between the two.
+fn lone_roots(project: &Project, [one, other]: &[String; 2], report: &mut Report) {
+    for (site, other) in [(one, other), (other, one)] {
         for (root, _) in project.roots(site).iter() {
             if project.roots(other).contains_key(root) {
                 continue;
             }
             let subject = format!("root {root} of {}", project.name);
-            let message = format!("'{site}' has it, and '{other}' does not: nothing of it travels");
+            let message = format!(
+                "'{site}' has it, and '{other}' does not: nothing of it travels between them"
+            );
             let check = Check::warn(Area::Projects, subject, message);
             report.push(check.hint(format!("add `root.{root}` to [sites.{other}]")));
         }
@@ -107,14 +112,19 @@ fn lone_roots(project: &Project, report: &mut Report) {
 }
 
 /// Both ends of a root in one folder.
-fn one_folder(project: &Project, opened: &[Opened], report: &mut Report) {
+fn one_folder(
+    project: &Project,
+    [active, remote]: &[String; 2],
+    opened: &[Opened],
+    report: &mut Report,
+) {
     let of = |site: &str, root: &str| {
         opened
             .iter()
             .find(|one| one.project == project.name && one.root == root && one.open.site == site)
     };
-    for (root, _) in project.roots(&project.active_site).iter() {
-        let ends = [of(&project.active_site, root), of(&project.remote_site, root)];
+    for (root, _) in project.roots(active).iter() {
+        let ends = [of(active, root), of(remote, root)];
         let [Some(active), Some(remote)] = ends else { continue };
         let identities = [active, remote].map(|end| end.identity.clone());
         let ends = [active, remote].map(|end| end.open.clone());
@@ -127,8 +137,8 @@ fn one_folder(project: &Project, opened: &[Opened], report: &mut Report) {
     }
 }
 
-/// One folder under two sites that are no pair of one project: what is synced to the one is at the
-/// other, and nobody told.
+/// One folder under two sites that are no pair of one project, and not declared to be the same storage:
+/// what is synced to the one is at the other, and nobody told.
 fn alike(about: &About<'_>, opened: &[Opened], report: &mut Report) {
     for (at, one) in opened.iter().enumerate() {
         for other in &opened[at + 1..] {
@@ -137,7 +147,10 @@ fn alike(about: &About<'_>, opened: &[Opened], report: &mut Report) {
                 a.project == b.project
                     && a.root == b.root
                     && project.is_some_and(|project| {
-                        project.active_site == a.open.site && project.remote_site == b.open.site
+                        let ends = [&a.open.site, &b.open.site];
+                        [&project.active_site, &project.remote_site] == ends
+                            || project.pairs.iter().any(|[one, other]| [one, other] == ends)
+                            || project.alternatives(ends[0]).contains(ends[1])
                     })
             };
             if one.identity != other.identity

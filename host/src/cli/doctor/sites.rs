@@ -41,7 +41,7 @@ impl About<'_> {
 
     /// Whether a project is to be looked at.
     pub(super) fn wants_project(&self, project: &Project) -> bool {
-        self.wants(&project.active_site) || self.wants(&project.remote_site)
+        project.sites_in_use().into_iter().any(|site| self.wants(site))
     }
 }
 
@@ -122,7 +122,7 @@ pub(super) fn check(
 fn asks(about: &About<'_>) -> Vec<(String, Own, Vec<Root>)> {
     let mut asks: Vec<(String, Own, Vec<Root>)> = Vec::new();
     for project in about.settings.projects.values().filter(|project| project.enabled) {
-        let mut ends = vec![project.active_site.as_str(), &project.remote_site];
+        let mut ends = project.sites_in_use();
         // One that is asked for by name is asked, whether it is used or not.
         ends.extend(about.only);
         ends.sort_unstable();
