@@ -125,6 +125,14 @@ fn a_site_that_is_away_stops_no_other() {
     assert_eq!(state(&bench, "archive", FileState::Synced), 3);
 }
 
+/// Waits until the two other sites have the first file. Before it arrives, there may be no catalog to ask.
+fn until_both_have_it(bench: &Bench) {
+    for site in ["there", "archive"] {
+        until(site, || bench.read(&format!("{site}/first.exr")).is_some());
+        until(site, || state(bench, site, FileState::Synced) == 1);
+    }
+}
+
 /// All three lie on one storage, of which a root that is gone says nothing.
 #[test]
 fn a_root_that_is_gone_stops_no_other_of_its_storage() {
@@ -135,9 +143,7 @@ fn a_root_that_is_gone_stops_no_other_of_its_storage() {
     let service = serve.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
     let _service = Ends(service);
     bench.write("here/first.exr", "one");
-    until("both have it", || {
-        ["there", "archive"].iter().all(|site| state(&bench, site, FileState::Synced) == 1)
-    });
+    until_both_have_it(&bench);
     bench.rename("there", "away");
     bench.write("here/second.exr", "two");
     until("the other site has it", || bench.read("archive/second.exr").is_some());
@@ -158,9 +164,7 @@ fn a_site_that_is_offline_is_told_of_until_it_is_back() {
         status["offline"].as_array().cloned().unwrap_or_default()
     };
     bench.write("here/first.exr", "one");
-    until("both have it", || {
-        ["there", "archive"].iter().all(|site| state(&bench, site, FileState::Synced) == 1)
-    });
+    until_both_have_it(&bench);
     assert!(offline().is_empty());
     bench.rename("there", "away");
     until("it is noticed", || !offline().is_empty());
