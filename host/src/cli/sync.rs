@@ -157,6 +157,7 @@ fn tell_json(summary: &Summary, problems: &[Problem], held: &[(String, Held)], s
         "transferred": summary.transferred,
         "bytes": summary.bytes,
         "adopted": summary.adopted,
+        "removed": summary.removed,
         "skipped": summary.skipped,
         "failed": summary.failed,
         "conflicts": summary.conflicts,
@@ -216,6 +217,7 @@ fn tell(summary: &Summary, problems: &[Problem], held: &[(String, Held)], second
     );
     for (n, what) in [
         (summary.adopted, "already there"),
+        (summary.removed, "removed"),
         (summary.skipped, "skipped"),
         (summary.failed, "failed"),
         (summary.conflicts, "in conflict"),
