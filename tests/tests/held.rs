@@ -55,3 +55,43 @@ fn what_is_paused_is_told_and_is_no_failure() {
         assert!(run.stdout.contains(words), "{words}: {run:#?}");
     }
 }
+
+#[test]
+fn what_sync_takes_away_is_counted() {
+    let bench = filled("deletes = \"propagate\"");
+    bench.remove("here/scenes/3.ma");
+    let run = bench.sync().ends(0);
+    assert_eq!(run.sum("removed"), 1, "{run:#?}");
+}
+
+#[test]
+fn an_empty_path_and_another_name_of_a_storage_are_refused() {
+    let bench = Bench::with(&[
+        ("sites.there", "alternative_sites = [\"door\"]"),
+        ("sites.door", "provider = \"local_drive\""),
+        ("sites.door", "root.work = \"DIR/door\""),
+    ]);
+    bench.write("here/a.exr", "a");
+    let _ = bench.sync().ends(0);
+    let _ = bench.run(&["publish", "demo", ""]).ends(2);
+    let run = bench.run(&["remove", "demo", "*", "--site", "door"]).ends(2);
+    assert!(run.stderr.contains("use --site there"), "{run:#?}");
+}
+
+#[test]
+fn an_interruption_ends_waiting() {
+    let bench = filled("max_change = 2");
+    let _ = bench.run(&["pause"]).ends(0);
+    bench.write("here/scenes/3.ma", "two!");
+    let _ = bench.sync().ends(0);
+    let words = ["ensure", "demo", "scenes", "--site", "there", "--wait"];
+    let mut command = bench.command(&words);
+    let mut child = command.spawn().expect("it starts");
+    let mut said = std::io::BufReader::new(child.stderr.take().expect("stderr"));
+    // It tells how far it is once it waits.
+    std::io::BufRead::read_line(&mut said, &mut String::new()).expect("a line");
+    let id = i32::try_from(child.id()).expect("an id");
+    let pid = rustix::process::Pid::from_raw(id).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+}
