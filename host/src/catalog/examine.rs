@@ -19,6 +19,8 @@ pub struct Tallied {
     pub under_way: u64,
     /// That wait until the site from which they come has their newest content.
     pub parked: u64,
+    /// That a pause of their representation, or a guard, keeps back.
+    pub held: u64,
     /// That were given up.
     pub failed: u64,
     /// That differ at both ends.
@@ -63,7 +65,8 @@ impl Sqlite {
                 };
                 let sum = match bucket {
                     Bucket::Ready | Bucket::Waiting | Bucket::InProgress => &mut tally.under_way,
-                    Bucket::Parked | Bucket::Held | Bucket::Guarded => &mut tally.parked,
+                    Bucket::Parked => &mut tally.parked,
+                    Bucket::Held | Bucket::Guarded => &mut tally.held,
                     Bucket::Failed => &mut tally.failed,
                     Bucket::Conflict => &mut tally.conflicts,
                     Bucket::Synced => &mut tally.synced,

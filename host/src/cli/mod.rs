@@ -8,6 +8,7 @@ mod config;
 mod doctor;
 mod ensure;
 mod ground;
+mod held;
 mod init;
 mod log;
 mod order;

@@ -196,6 +196,11 @@ fn read(own: &Item) -> Result<Vec<Item>, Failure> {
 
 /// A path as it is to be read elsewhere: the service works in another folder.
 fn from_here(path: &str, beneath_root: bool) -> Result<String, Failure> {
+    // A script's variable that is not set; it would stand for the whole folder.
+    if path.is_empty() {
+        return Err(Failure::new(Exit::Usage, "a path is empty")
+            .hint("`.` is the folder in which the command runs"));
+    }
     if beneath_root || path.starts_with("{root[") || Path::new(path).is_absolute() {
         return Ok(path.to_owned());
     }

@@ -7,7 +7,8 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::ground::{self, Ground};
+use super::ground::{self, Ground, SiteNames};
+use super::held::Held;
 use super::output::{counted, plain, print, print_json, say, size};
 use super::progress::Bar;
 use super::{Exit, Failure, Global, rehearse};
@@ -60,18 +61,21 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     })?;
     let interrupted = *ground.engine.stop.borrow();
     let problems = problems(&ground, &names)?;
+    let held = held(&ground, &SiteNames::of(global, &ground.settings), &names)?;
     // A provider that hangs must not keep the command from ending.
     runtime.shutdown_background();
     let seconds = started.elapsed().as_secs_f64();
     if arguments.json {
-        tell_json(&summary, &problems, seconds);
+        tell_json(&summary, &problems, &held, seconds);
     } else {
-        tell(&summary, &problems, seconds);
+        tell(&summary, &problems, &held, seconds);
     }
     if interrupted {
         return Err(Failure::new(Exit::Trouble, "interrupted: what is left goes on next time"));
     }
-    let trouble = summary.failed + summary.conflicts > 0 || !summary.offline.is_empty();
+    // What a guard stopped waits for somebody; what is paused is as somebody wants it.
+    let stopped = held.iter().any(|(_, held)| held.guard.is_some());
+    let trouble = summary.failed + summary.conflicts > 0 || !summary.offline.is_empty() || stopped;
     Ok(if trouble { Exit::Trouble } else { Exit::Done })
 }
 
@@ -109,7 +113,21 @@ fn problems(ground: &Ground, projects: &[String]) -> Result<Vec<Problem>, Failur
     })?)
 }
 
-fn tell_json(summary: &Summary, problems: &[Problem], seconds: f64) {
+/// What is kept back of these projects, each with the name by which people know its site.
+fn held(
+    ground: &Ground,
+    sites: &SiteNames,
+    projects: &[String],
+) -> Result<Vec<(String, Held)>, Failure> {
+    let mut all = Vec::new();
+    for project in projects {
+        let held = ground.engine.catalog.read(|view| Held::of(view, project))?;
+        all.extend(held.into_iter().map(|held| (sites.configured(&held.site).to_owned(), held)));
+    }
+    Ok(all)
+}
+
+fn tell_json(summary: &Summary, problems: &[Problem], held: &[(String, Held)], seconds: f64) {
     for note in &summary.notes {
         print_json(&json!({
             "state": "noted", "project": note.project, "site": note.site, "path": note.path,
@@ -123,6 +141,12 @@ fn tell_json(summary: &Summary, problems: &[Problem], seconds: f64) {
             "kind": problem.row.job.error.as_ref().map(|error| &error.kind),
         }));
     }
+    for (site, held) in held {
+        print_json(&json!({
+            "state": "held", "project": held.project, "site": site, "files": held.files,
+            "by": held.by(), "reason": held.sentence(site), "hint": held.hint(),
+        }));
+    }
     for (project, fault) in &summary.offline {
         print_json(&json!({
             "state": "offline", "project": project, "site": fault.site,
@@ -133,15 +157,17 @@ fn tell_json(summary: &Summary, problems: &[Problem], seconds: f64) {
         "transferred": summary.transferred,
         "bytes": summary.bytes,
         "adopted": summary.adopted,
+        "removed": summary.removed,
         "skipped": summary.skipped,
         "failed": summary.failed,
         "conflicts": summary.conflicts,
+        "held": held.iter().map(|(_, held)| held.files).sum::<u64>(),
         "offline": summary.offline.len(),
         "seconds": (seconds * 1000.0).round() / 1000.0,
     }));
 }
 
-fn tell(summary: &Summary, problems: &[Problem], seconds: f64) {
+fn tell(summary: &Summary, problems: &[Problem], held: &[(String, Held)], seconds: f64) {
     for note in summary.notes.iter().take(TOLD) {
         let (project, site, path) = (&note.project, &note.site, plain(&note.path));
         let reason = plain(&note.reason);
@@ -174,6 +200,10 @@ fn tell(summary: &Summary, problems: &[Problem], seconds: f64) {
              to the trash",
         );
     }
+    for (site, held) in held {
+        say(format_args!("held: {}: {}", held.project, held.sentence(site)));
+        say(format_args!("  help: {}", held.hint()));
+    }
     for (project, fault) in &summary.offline {
         say(format_args!("offline: {project}: {}", plain(&fault.to_string())));
         if let Some(hint) = &fault.hint {
@@ -187,9 +217,11 @@ fn tell(summary: &Summary, problems: &[Problem], seconds: f64) {
     );
     for (n, what) in [
         (summary.adopted, "already there"),
+        (summary.removed, "removed"),
         (summary.skipped, "skipped"),
         (summary.failed, "failed"),
         (summary.conflicts, "in conflict"),
+        (held.iter().map(|(_, held)| held.files).sum(), "held back"),
     ] {
         if n > 0 {
             line.push_str(&format!(", {n} {what}"));

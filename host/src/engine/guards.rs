@@ -118,8 +118,9 @@ impl Run {
             project = self.pair.settings.name,
             site = site.unwrap_or_default(),
             "stopped: {} of {of} files would be {done} there; if that is meant, say so with \
-             `sitesync resume --held`",
-            hold.files
+             `sitesync resume {} --held`",
+            hold.files,
+            self.pair.settings.name
         );
         Ok(())
     }

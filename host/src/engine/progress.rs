@@ -19,6 +19,8 @@ pub struct Progress {
     pub files: AtomicU64,
     /// Files found equal and recorded without a transfer.
     pub adopted: AtomicU64,
+    /// Files taken away and recorded.
+    pub removed: AtomicU64,
     /// Bytes transferred and recorded.
     pub bytes: AtomicU64,
     /// Bytes moved so far, recorded or not: for rates.

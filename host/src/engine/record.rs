@@ -150,10 +150,10 @@ impl Recorder {
             self.recorded.note(one.claimed.file);
         }
         let pair = self.pair.clone();
-        let (files, bytes, adopted) = self
+        let (files, bytes, adopted, removed) = self
             .catalog
             .write(move |unit| {
-                let (mut files, mut bytes, mut adopted) = (0, 0, 0);
+                let (mut files, mut bytes, mut adopted, mut removed) = (0, 0, 0, 0);
                 for (route, finished) in group {
                     for one in finished {
                         let size = one.claimed.source.size;
@@ -161,6 +161,7 @@ impl Recorder {
                             Outcome::Done { adopted, .. } => Some(*adopted),
                             _ => None,
                         };
+                        removed += u64::from(matches!(one.outcome, Outcome::Removed));
                         let writing = Writing { pair: &pair, route: &route, moment, jitter };
                         writing.write(unit, one)?;
                         match done {
@@ -174,13 +175,14 @@ impl Recorder {
                     }
                 }
                 unit.put_time(moment.now)?;
-                Ok((files, bytes, adopted))
+                Ok((files, bytes, adopted, removed))
             })
             .await?;
-        tracing::debug!(files, bytes, adopted, "recorded");
+        tracing::debug!(files, bytes, adopted, removed, "recorded");
         Progress::add(&self.progress.files, files);
         Progress::add(&self.progress.bytes, bytes);
         Progress::add(&self.progress.adopted, adopted);
+        Progress::add(&self.progress.removed, removed);
         Ok(())
     }
 

@@ -55,6 +55,8 @@ pub struct Summary {
     pub transferred: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Files that were taken away, because they were deleted elsewhere.
+    pub removed: u64,
     /// Files that were there already.
     pub adopted: u64,
     /// What exists and cannot travel.
@@ -166,6 +168,7 @@ impl Engine {
         let progress = &self.progress;
         summary.transferred = progress.files.load(Ordering::Relaxed);
         summary.bytes = progress.bytes.load(Ordering::Relaxed);
+        summary.removed = progress.removed.load(Ordering::Relaxed);
         summary.adopted = progress.adopted.load(Ordering::Relaxed);
         summary.skipped = progress.skipped.load(Ordering::Relaxed);
         summary.failed = progress.unlisted.load(Ordering::Relaxed);

@@ -109,7 +109,14 @@ async fn work(desk: &Desk, project: &Project) -> Refused {
         if let Err(error) = desk.engine.sync(vec![project.clone()]).await {
             return error.into();
         }
-        tokio::time::sleep(PASSES).await;
+        let mut stop = desk.engine.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(PASSES) => {}
+            _ = stop.wait_for(|stopped| *stopped) => {}
+        }
+        if *desk.engine.stop.borrow() {
+            return Refused::new(1, "interrupted: what is left goes on next time");
+        }
     }
 }
 

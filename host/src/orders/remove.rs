@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{Answer, Desk, Refused, Report, selection};
+use super::{Answer, Desk, Refused, Report, request, selection};
 use crate::catalog::{FolderId, RootId};
 use crate::engine::Trouble;
 use crate::engine::remove::{Removed, Remover, Target};
@@ -104,6 +104,13 @@ pub(super) async fn clear(
 /// Only at sites for which this host acts are files deleted.
 fn may_touch(desk: &Desk, project: &Project, site: &str) -> Result<(), Refused> {
     desk.site(site)?;
+    if let Some(end) = request::reached(project, site).ok().filter(|end| end != site) {
+        let why = format!(
+            "files of '{}' are kept at '{end}', which is the same storage as '{site}'",
+            project.name
+        );
+        return Err(Refused::wrong(why).hint(format!("use --site {end}")));
+    }
     if !project.site_enabled(site) {
         return Err(Refused::wrong(format!("site '{site}' is switched off")));
     }

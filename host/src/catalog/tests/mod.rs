@@ -830,6 +830,7 @@ fn a_look_at_the_whole_finds_what_there_is_and_what_is_damaged() {
         synced: 4,
         under_way: 2,
         parked: 1,
+        held: 0,
         failed: 1,
         conflicts: 1,
     };

@@ -20,6 +20,7 @@ mod state;
 use clap::Args;
 
 use self::report::{Area, Check, Report};
+use super::ground::SiteNames;
 use super::{Exit, Failure, Global, ground};
 
 #[derive(Debug, Args)]
@@ -52,7 +53,6 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let state = state::check(&folder, &mut report);
     let service = state::service(&state, &mut report);
     let catalog = catalog::check(&state, &mut report);
-    let tallies = catalog.tallies();
     let Ok((files, loaded)) = &found.result else {
         report.push(
             Check::note(
@@ -62,7 +62,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             )
             .hint("correct the settings, and run `sitesync doctor` again"),
         );
-        projects::of_catalog(tallies, &mut report);
+        let names = SiteNames { own: crate::state_dir::kept_site_id(&folder) };
+        projects::of_catalog(&catalog, &names, &mut report);
         return Ok(report.end());
     };
     settings::own_name(&loaded.settings, &state, &mut report);
@@ -75,7 +76,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         only,
     };
     let opened = sites::check(&about, plugins.as_ref(), &runtime, &mut report);
-    projects::check(&about, &opened, tallies, &mut report);
+    let names = SiteNames::of(global, &loaded.settings);
+    projects::check(&about, &names, &opened, &mut report);
     // What hangs may go on hanging.
     runtime.shutdown_background();
     Ok(report.end())

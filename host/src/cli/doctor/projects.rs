@@ -1,20 +1,18 @@
 //! The projects: whether anything is to be done for them, and what became of it.
 
-use super::super::ground::idle_because;
-use super::super::output::counted;
-use super::report::{Area, Check, Report};
+use super::super::ground::{SiteNames, idle_because};
+use super::super::held::Held;
+use super::super::output::{counted, plain};
+use super::catalog::Catalog;
+use super::report::{Area, Check, Level, Report};
 use super::sites::{About, Opened};
-use crate::catalog::Tallied;
+use crate::catalog::{Pause, Tallied};
 use crate::engine::pair::refuse_one_folder;
 use crate::settings::Project;
 
-pub(super) fn check(
-    about: &About<'_>,
-    opened: &[Opened],
-    tallies: &[Tallied],
-    report: &mut Report,
-) {
+pub(super) fn check(about: &About<'_>, names: &SiteNames, opened: &[Opened], report: &mut Report) {
     let projects = &about.settings.projects;
+    let tallies = about.catalog.tallies();
     if projects.is_empty() {
         let check = Check::warn(Area::Projects, "projects", "there are none in the settings");
         report.push(check.hint("add a [projects.NAME]"));
@@ -38,8 +36,9 @@ pub(super) fn check(
                 }
             }
         }
-        tally.iter().for_each(|tally| trouble(tally, report));
+        tally.iter().for_each(|tally| trouble(tally, about.catalog, names, report));
     }
+    pauses(about.catalog, names, report);
     alike(about, opened, report);
     let unknown = |tally: &&Tallied| !projects.contains_key(&tally.project);
     for tally in tallies.iter().filter(unknown).filter(|_| about.only.is_none()) {
@@ -50,12 +49,13 @@ pub(super) fn check(
 }
 
 /// What the catalog knows by itself, where the settings can't be read.
-pub(super) fn of_catalog(tallies: &[Tallied], report: &mut Report) {
-    for tally in tallies {
+pub(super) fn of_catalog(catalog: &Catalog, names: &SiteNames, report: &mut Report) {
+    for tally in catalog.tallies() {
         let facts = format!("known to the catalog{}", so_far(Some(tally)));
         report.push(Check::ok(Area::Projects, format!("project {}", tally.project), facts));
-        trouble(tally, report);
+        trouble(tally, catalog, names, report);
     }
+    pauses(catalog, names, report);
 }
 
 fn so_far(tally: Option<&Tallied>) -> String {
@@ -69,12 +69,17 @@ fn so_far(tally: Option<&Tallied>) -> String {
 }
 
 /// Files that do not move, with the command to look at them.
-fn trouble(tally: &Tallied, report: &mut Report) {
+fn trouble(tally: &Tallied, catalog: &Catalog, names: &SiteNames, report: &mut Report) {
     let subject = format!("files of {}", tally.project);
     let queue = |state| format!("look at them: `sitesync queue {} --state {state}`", tally.project);
     if tally.failed > 0 {
         let message = format!("{} failed, and the service gave up", counted(tally.failed, "file"));
-        let hint = format!("{}; `sitesync sync` tries them again", queue("failed"));
+        let hint = format!(
+            "{}; `sitesync sync` tries them again, and beside the service `sitesync reset {} --state \
+             failed --site SITE`",
+            queue("failed"),
+            tally.project
+        );
         report.push(Check::fail(Area::Projects, &subject, message).hint(hint));
     }
     if tally.conflicts > 0 {
@@ -91,6 +96,45 @@ fn trouble(tally: &Tallied, report: &mut Report) {
             counted(tally.parked, "file")
         );
         report.push(Check::note(Area::Projects, &subject, message).hint(queue("queued")));
+    }
+    let Catalog::Read(found) = catalog else { return };
+    let held = found.open.read(|view| Held::of(view, &tally.project)).unwrap_or_default();
+    for held in held {
+        let level = if held.guard.is_some() { Level::Warn } else { Level::Note };
+        let message = held.sentence(names.configured(&held.site));
+        let hint = format!("{}; {}", held.hint(), queue("paused"));
+        report.push(Check::new(level, Area::Projects, &subject, message).hint(hint));
+    }
+}
+
+/// What is paused as a whole: this host, projects, sites.
+fn pauses(catalog: &Catalog, names: &SiteNames, report: &mut Report) {
+    let Catalog::Read(found) = catalog else { return };
+    let read = found.open.read(|view| {
+        let mut projects = Vec::new();
+        for tally in &found.tallies {
+            projects.extend(view.project(&tally.project)?.map(|id| (id, &tally.project)));
+        }
+        Ok((view.pauses()?, view.site_names()?, projects))
+    });
+    let Ok((pauses, sites, projects)) = read else { return };
+    for Pause { scope, by, .. } in pauses.iter().filter(|one| one.scope.representation.is_none()) {
+        let project = scope.project.and_then(|id| projects.iter().find(|(known, _)| *known == id));
+        let site = scope.site.and_then(|id| sites.iter().find(|(known, _)| *known == id));
+        let project = project.map(|(_, name)| name.as_str());
+        let site = site.map(|(_, name)| names.configured(name));
+        let (what, words) = match (project, site) {
+            (Some(project), Some(site)) => {
+                (format!("project {project} at {site}"), format!(" {project} --site {site}"))
+            }
+            (Some(project), None) => (format!("project {project}"), format!(" {project}")),
+            (None, Some(site)) => (format!("site {site}"), format!(" --site {site}")),
+            (None, None) => ("this host".to_owned(), String::new()),
+        };
+        let by = if by.is_empty() { String::new() } else { format!(" by {}", plain(by)) };
+        let message = format!("paused{by}: nothing of it is brought or taken away");
+        let hint = format!("`sitesync resume{words}` lets it go on");
+        report.push(Check::note(Area::Projects, what, message).hint(hint));
     }
 }
 
