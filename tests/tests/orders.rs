@@ -161,7 +161,12 @@ fn many_who_wait_keep_nobody_out() {
 
 /// Somebody who waits at the door of a service for files to come.
 fn waiting(bench: &Bench, what: &str) -> BufReader<UnixStream> {
-    let mut caller = UnixStream::connect(bench.path("state/door")).unwrap();
+    let mut caller = None;
+    until("the door is open", || {
+        caller = UnixStream::connect(bench.path("state/door")).ok();
+        caller.is_some()
+    });
+    let mut caller = caller.unwrap();
     caller.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let order =
         json!({"order": "ensure", "project": "demo", "what": [what], "site": "here", "wait": 600});

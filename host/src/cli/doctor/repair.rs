@@ -45,7 +45,7 @@ pub(super) fn run(global: &Global, json: bool) -> Result<Exit, Failure> {
     let when = rfc3339(SystemTime::now()).replace(':', "");
     if let Some(aside) = catalog::set_aside(folder, &when)? {
         say(format_args!(
-            "the damaged one is {} now; what was asked for by hand (requests, pauses, priorities) \
+            "the damaged one is {} now; what was asked for by hand (requests, removals, pauses, priorities) \
              is only there",
             aside.display()
         ));
