@@ -34,17 +34,25 @@ impl<'c> Snapshot<'c> {
 
     /// The directions in which a project has work, to and from, in order: there are few.
     pub(super) fn directions(&self, project: ProjectId) -> Result<Vec<(SiteId, SiteId)>> {
-        let mut next = self.conn.prepare_cached(
+        // Searched, one by one: of a comparison of both at once only the first half would be.
+        let mut from_next = self.conn.prepare_cached(
             "SELECT to_site, from_site FROM job INDEXED BY job_order
-             WHERE project = ?1 AND (to_site, from_site) > (?2, ?3)
-             ORDER BY to_site, from_site LIMIT 1",
+             WHERE project = ?1 AND to_site = ?2 AND from_site > ?3 ORDER BY from_site LIMIT 1",
         )?;
-        let mut directions = Vec::new();
-        let mut last = (SiteId(i64::MIN), SiteId(i64::MIN));
+        let mut to_next = self.conn.prepare_cached(
+            "SELECT to_site, from_site FROM job INDEXED BY job_order
+             WHERE project = ?1 AND to_site > ?2 ORDER BY to_site, from_site LIMIT 1",
+        )?;
         let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        while let Some(found) = next.query_row((project, last.0, last.1), read).optional()? {
-            directions.push(found);
-            last = found;
+        let mut directions: Vec<(SiteId, SiteId)> = Vec::new();
+        loop {
+            let (to, from) = directions.last().copied().unwrap_or((SiteId(0), SiteId(0)));
+            let next = match from_next.query_row((project, to, from), read).optional()? {
+                None => to_next.query_row((project, to), read).optional()?,
+                next => next,
+            };
+            let Some(next) = next else { break };
+            directions.push(next);
         }
         Ok(directions)
     }
@@ -365,7 +373,7 @@ impl View for Snapshot<'_> {
     }
 
     fn ready_before(&self, project: ProjectId, file: FileId, job: &Job, limit: u64) -> Result<u64> {
-        // Two ranges of the index, for its priorities fall where the rest rises.
+        // Ranges of the index, each of which is searched.
         let sql = "SELECT count(*) FROM (
                 SELECT 1 FROM job INDEXED BY job_order
                 WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = 0
@@ -373,7 +381,11 @@ impl View for Snapshot<'_> {
                 UNION ALL
                 SELECT 1 FROM job INDEXED BY job_order
                 WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = 0
-                  AND priority = ?4 AND (queued_at, file) < (?5, ?6)
+                  AND priority = ?4 AND queued_at < ?5
+                UNION ALL
+                SELECT 1 FROM job INDEXED BY job_order
+                WHERE project = ?1 AND to_site = ?2 AND from_site = ?3 AND state = 0
+                  AND priority = ?4 AND queued_at = ?5 AND file < ?6
                 LIMIT ?7)";
         let place = (project, job.to, job.from, job.priority, job.queued_at, file, stored(limit));
         let count: i64 = self.conn.prepare_cached(sql)?.query_row(place, |row| row.get(0))?;
