@@ -24,7 +24,7 @@ use crate::catalog::{
     self, ClaimFilter, Claimed, DOUBTFUL, FileId, Job, JobError, JobState, Pause, QueueFilter,
     QueueRow, RootId, STALE, SiteId,
 };
-use crate::sites::{Fault, Parked, is_site_fault};
+use crate::sites::{Capability, Fault, Parked, is_site_fault};
 
 /// Files and bytes of one claim,
 const CLAIM_FILES: usize = 512;
@@ -80,6 +80,8 @@ struct Unrecorded {
     seen: Metadata,
     /// It has the time that was sent. Where times are not kept, nobody knows.
     ours: bool,
+    /// What is finished there needs no barrier.
+    lasting: bool,
 }
 
 /// One pair at work.
@@ -202,7 +204,8 @@ impl Run {
             match end.stat(&row.path).await {
                 Ok(seen) if seen.kind == Kind::File && seen.size == sent.size => {
                     let ours = plan::is_sent(sent, &seen, end.info.mtime_step_ns);
-                    unrecorded.push(Unrecorded { root: root.id, row, seen, ours });
+                    let lasting = !end.can(Capability::Flush);
+                    unrecorded.push(Unrecorded { root: root.id, row, seen, ours, lasting });
                 }
                 Err(error) if is_site_fault(error.kind()) => return Err(self.fault(side, &error)),
                 Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -226,7 +229,7 @@ impl Run {
     ) -> Result<(), End> {
         let (project, site) = (self.pair.project, self.pair.site(side));
         let note = move |unit: &mut dyn catalog::Unit| {
-            for Unrecorded { root, row, seen, ours } in unrecorded {
+            for Unrecorded { root, row, seen, ours, lasting } in unrecorded {
                 let (folder, name) = row.path.rsplit_once('/').unwrap_or(("", &row.path));
                 let haves = unit.file(root, folder, name)?.map(|file| file.haves);
                 let here = haves.unwrap_or_default().into_iter().find(|have| have.site == site);
@@ -241,8 +244,9 @@ impl Run {
                         unit.put_have(row.file, &have(site, STALE, &seen))?;
                         !durable
                     }
-                    // It was there before, and was to be written again: which it still is.
-                    Some(old) => old.generation == STALE,
+                    // It was there before, and may be what was to be written again: which it still is.
+                    // Where all that is there lasts, it is compared once more.
+                    Some(old) => old.generation == STALE && !lasting,
                 };
                 if anew {
                     unit.put_job(row.file, &Job { sent: None, ..row.job })?;
