@@ -1,6 +1,7 @@
 //! Running the cases, one after another.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ use crate::{BoxFuture, Error, ErrorKind, Host, OURS, Provider, Result, RootInfo}
 
 /// How long a call may take, unless [`Suite::limit`] says otherwise.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long a case may go on that is under way when the run is to end.
+const GRACE: Duration = Duration::from_secs(2);
 /// A case may take this many times as long as a call.
 const CASE: u32 = 4;
 /// Removing what was made may take this many times as long as a call, or twice as long as making it:
@@ -100,8 +103,8 @@ impl Suite {
         self
     }
 
-    /// Ends the run early, once this future does: the case under way is dropped, and the folder of
-    /// the run is removed as ever.
+    /// Ends the run early, once this future does: the case under way is dropped, if it does not end
+    /// soon by itself, and the folder of the run is removed as ever.
     #[must_use]
     pub fn stop(mut self, when: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Box::pin(when);
@@ -133,9 +136,12 @@ impl Suite {
                 None => {
                     let ground =
                         Ground::new(site.clone(), connection.clone(), case.name, plan.seed);
+                    let mut trying = pin!(tried(case, ground, plan.limit));
                     let verdict = tokio::select! {
-                        verdict = tried(case, ground, plan.limit) => verdict,
+                        verdict = &mut trying => verdict,
                         () = &mut stop => {
+                            // A call that is left alone may make something once all was removed.
+                            let _ = tokio::time::timeout(GRACE, trying).await;
                             report.stopped = true;
                             break;
                         }
