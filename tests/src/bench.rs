@@ -11,11 +11,13 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -362,6 +364,14 @@ impl Bench {
         self.command(arguments).spawn().expect("the binary starts")
     }
 
+    /// Starts the service, and waits until it takes orders.
+    #[must_use]
+    pub fn serve(&self) -> Service {
+        let service = Service::of(self.start(&["serve"]));
+        until("its door is open", || UnixStream::connect(self.path("state/door")).is_ok());
+        service
+    }
+
     /// One pass over all projects.
     #[must_use]
     pub fn sync(&self) -> Run {
@@ -436,6 +446,40 @@ impl Bench {
             }
         }
         found
+    }
+}
+
+/// A process of the binary, killed with the test that began it.
+#[derive(Debug)]
+pub struct Service(Option<Child>);
+
+impl Service {
+    /// Takes over a process that was started.
+    #[must_use]
+    pub fn of(child: Child) -> Self {
+        Service(Some(child))
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(self.0.as_ref().expect("a service"))
+    }
+
+    /// Asks it to end, and waits for that.
+    #[must_use]
+    pub fn end(mut self) -> Run {
+        kill_process(self.pid(), Signal::TERM).expect("a signal");
+        wait(self.0.take().expect("a service"))
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

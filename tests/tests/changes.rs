@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use sitesync_tests::bench::{Bench, Lines, age, until, wait};
+use sitesync_tests::bench::{Bench, Lines, Service, age, until};
 
 /// Both ends have a file of one name and different content; the remote one is an hour older.
 fn conflicting(more: Lines<'_>) -> Bench {
@@ -72,13 +72,12 @@ fn what_was_given_up_is_over_when_it_is_copied_by_hand() {
     bench.sync().ends(0).sums(0, 0, 0);
     bench.write("here/plate.exr", "ours");
     fs::create_dir(bench.path("there/plate.exr")).unwrap();
-    let service = bench.start(&["serve"]);
+    let _service = Service::of(bench.start(&["serve"]));
     let is = |state: &str| bench.counts("there").get(state) == Some(&1);
     until("it is given up", || is("failed"));
     bench.remove("there/plate.exr");
     copy_with_time(&bench, "here/plate.exr", "there/plate.exr");
     until("it is there", || is("synced"));
-    end(service);
 }
 
 #[test]
@@ -268,7 +267,7 @@ fn conflicts_that_the_settings_decide_are_a_flood_too() {
 fn a_flood_in_small_pieces_is_one() {
     let bench = Bench::with(&[("sync", "loop_delay = \"1h\""), ("sync", "rescan = \"1h\"")]);
     flood(&bench, 0, |_, _| {});
-    let service = bench.start(&["serve"]);
+    let _service = Service::of(bench.start(&["serve"]));
     // It watches from some moment on.
     until("the service watches", || {
         let probe = bench.path("here/probe.exr");
@@ -287,7 +286,6 @@ fn a_flood_in_small_pieces_is_one() {
     });
     // With the probe, that makes at most as many as may change.
     assert!((90..100).contains(&changed_there(&bench)), "{}", changed_there(&bench));
-    end(service);
 }
 
 /// Each look alone finds less than what may change; all of what it let go counts with the next one.
@@ -306,7 +304,7 @@ fn a_flood_in_large_pieces_is_one() {
         frames(&format!("here/{folder}"), "frame");
     }
     bench.sync().ends(0).sums(60, 0, 0);
-    let service = bench.start(&["serve"]);
+    let _service = Service::of(bench.start(&["serve"]));
     let changed = |folder: &str| {
         let is = |n: &usize| bench.read(&format!("there/{folder}/{n}.exr")).unwrap() == "encrypted";
         (0..20).filter(is).count()
@@ -324,10 +322,4 @@ fn a_flood_in_large_pieces_is_one() {
         bench.run(&["queue", "demo", "--state", "paused", "--json"]).lines().len() == 20
     });
     assert_eq!(changed("b"), 0);
-    end(service);
-}
-
-fn end(mut service: std::process::Child) {
-    service.kill().unwrap();
-    let _ = wait(service);
 }

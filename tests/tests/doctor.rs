@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::process::{Child, Command};
+use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
-use sitesync_tests::bench::{Bench, until};
+use sitesync_tests::bench::{Bench, Service, until};
 
 /// What a person sees of a run: the code and stdout, without what differs from run to run.
 macro_rules! assert_seen {
@@ -111,7 +111,7 @@ fn a_host_that_is_well() {
 fn after_a_crash() {
     let bench = Bench::with(&[("sync", "loop_delay = \"1s\"")]);
     bench.write("here/a.exr", "a");
-    let service = Service::start(&bench);
+    let service = serve(&bench);
     until("the file is synced", || bench.counts("there").get("synced") == Some(&1));
     drop(service);
     // Shared memory between processes: made anew by each that comes first.
@@ -392,7 +392,7 @@ fn a_site_that_hangs_or_panics() {
 fn a_site_that_the_service_leaves_alone() {
     let bench = misbehaving(&["fault = \"error\"", "kind = \"StorageFull\"", "call = \"finish\""]);
     bench.write("here/a.exr", "a");
-    let _service = Service::start(&bench);
+    let _service = serve(&bench);
     let mut found = Value::Null;
     // It is tried again now and then, and left alone for longer each time.
     until("it is told", || {
@@ -424,36 +424,25 @@ fn the_site_of_this_machine() {
     level(&found, "sites", "lacks the marker", "fail");
 }
 
-/// A service that runs, and ends with the test.
-struct Service(Child);
-
-impl Service {
-    fn start(bench: &Bench) -> Self {
-        let service = Service(bench.start(&["serve"]));
-        until("the service tells of itself", || {
-            let told = bench.read("state/service.json").unwrap_or_default();
-            told.contains(&format!("\"pid\":{}", service.0.id())) && told.contains("\"storage\"")
-        });
-        service
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// A service that has told of itself.
+fn serve(bench: &Bench) -> Service {
+    let service = bench.serve();
+    until("the service tells of itself", || {
+        let told = bench.read("state/service.json").unwrap_or_default();
+        told.contains(&format!("\"pid\":{}", service.pid())) && told.contains("\"storage\"")
+    });
+    service
 }
 
 #[test]
 fn beside_the_running_service() {
     let bench = Bench::with(&[("sync", "loop_delay = \"1s\"")]);
     bench.write("here/a.exr", "a");
-    let service = Service::start(&bench);
+    let service = serve(&bench);
     until("the file is synced", || bench.counts("there").get("synced") == Some(&1));
     let _ = assert_seen!(bench, "doctor_running").ends(0);
     let (found, _) = document(&bench, &[]);
-    level(&found, "service", &format!("process {}", service.0.id()), "ok");
+    level(&found, "service", &format!("process {}", service.pid()), "ok");
 
     bench.settings(&[("sync", "loop_delay = \"soon\"")]);
     until("the settings are refused", || {
@@ -475,9 +464,9 @@ fn beside_the_running_service() {
     assert_eq!(code, 1);
     level(&found, "plug_ins", "until it is restarted", "warn");
 
-    kill_process(Pid::from_child(&service.0), Signal::STOP).unwrap();
+    kill_process(service.pid(), Signal::STOP).unwrap();
     until("it is stopped", || {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", service.0.id())).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", service.pid())).unwrap();
         stat.contains(") T ")
     });
     let (found, code) = document(&bench, &[]);

@@ -6,7 +6,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sitesync_tests::bench::{Bench, Run, until};
+use sitesync_tests::bench::{Bench, Run, Service, until};
 
 /// The remote site has a published sequence; it comes to the active site on request only.
 fn published_there() -> Bench {
@@ -25,17 +25,6 @@ const BEAUTY: &str = "shots/sh010/beauty/v001/exr";
 fn frames_here(bench: &Bench) -> usize {
     let path = |frame: &u32| format!("here/shots/sh010/publish/render/beauty/v001/b.{frame}.exr");
     (1001..=1004).filter(|frame| bench.read(&path(frame)).is_some()).count()
-}
-
-fn serve(bench: &Bench) -> Child {
-    let service = bench.start(&["serve"]);
-    until("the door is open", || bench.path("state/door").exists());
-    service
-}
-
-fn end(mut service: Child) {
-    service.kill().unwrap();
-    service.wait().unwrap();
 }
 
 fn why(bench: &Bench, file: &str, site: &str) -> Value {
@@ -63,11 +52,11 @@ fn what_is_asked_for_comes_and_nothing_else() {
 #[test]
 fn a_service_brings_what_is_asked_for_at_once() {
     let bench = published_there();
-    let service = serve(&bench);
+    let service = bench.serve();
     let asked = bench.run(&["request", "demo", BEAUTY, "--site", "here", "--json"]).ends(0);
     assert_eq!(asked.last()["files"], 4);
     until("the frames come", || frames_here(&bench) == 4);
-    end(service);
+    drop(service);
 }
 
 #[test]
@@ -76,25 +65,25 @@ fn ensure_waits_with_a_service_and_works_without_one() {
     let ensured = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "60s"];
     let _ = bench.run(&ensured).ends(0);
     assert_eq!(frames_here(&bench), 4);
-    let service = serve(&bench);
+    let service = bench.serve();
     let todo = ["ensure", "demo", "notes/todo.txt", "--site", "here", "--wait", "--timeout", "60s"];
     let _ = bench.run(&todo).ends(0);
     assert_eq!(bench.read("here/notes/todo.txt").as_deref(), Some("buy milk"));
-    end(service);
+    drop(service);
 }
 
 #[test]
 fn ensure_ends_with_4_when_it_takes_too_long() {
     let bench = published_there();
     let _ = bench.run(&["pause", "demo"]).ends(0);
-    let service = serve(&bench);
+    let service = bench.serve();
     let ensured = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "1s"];
     let late = bench.run(&ensured);
     assert_eq!(late.code, 4, "{}", late.stderr);
     says(&why(&bench, BEAUTY, "here"), "waits", "the project is paused since");
     let _ = bench.run(&["resume", "demo"]).ends(0);
     until("the frames come", || frames_here(&bench) == 4);
-    end(service);
+    drop(service);
 }
 
 #[test]
@@ -129,7 +118,7 @@ fn ensure_looks_at_the_site_before_it_says_that_all_is_there() {
 fn ensure_ends_with_1_when_a_file_is_forgotten() {
     let bench = published_there();
     let _ = bench.run(&["pause", "demo"]).ends(0);
-    let service = serve(&bench);
+    let service = bench.serve();
     let ensured = ["ensure", "demo", BEAUTY, "--site", "here", "--wait", "--timeout", "60s"];
     let mut caller = waiting(&bench, BEAUTY);
     heard(&mut caller, |line| line["working"]["of"] == 4);
@@ -137,14 +126,14 @@ fn ensure_ends_with_1_when_a_file_is_forgotten() {
     let refused = heard(&mut caller, |line| line["working"].is_null());
     assert_eq!(refused["refused"]["exit"], 1, "{refused}");
     assert_eq!(bench.run(&ensured).code, 2, "nobody knows them any more");
-    end(service);
+    drop(service);
 }
 
 #[test]
 fn many_who_wait_keep_nobody_out() {
     let bench = published_there();
     let _ = bench.run(&["pause", "demo"]).ends(0);
-    let service = serve(&bench);
+    let service = bench.serve();
     let mut callers: Vec<_> = (0..300).map(|_| waiting(&bench, BEAUTY)).collect();
     for caller in &mut callers {
         heard(caller, |line| !line["working"].is_null());
@@ -156,17 +145,12 @@ fn many_who_wait_keep_nobody_out() {
         let done = heard(caller, |line| line["working"].is_null());
         assert_eq!(done["done"]["there"], 4, "{done}");
     }
-    end(service);
+    drop(service);
 }
 
 /// Somebody who waits at the door of a service for files to come.
 fn waiting(bench: &Bench, what: &str) -> BufReader<UnixStream> {
-    let mut caller = None;
-    until("the door is open", || {
-        caller = UnixStream::connect(bench.path("state/door")).ok();
-        caller.is_some()
-    });
-    let mut caller = caller.unwrap();
+    let mut caller = UnixStream::connect(bench.path("state/door")).unwrap();
     caller.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let order =
         json!({"order": "ensure", "project": "demo", "what": [what], "site": "here", "wait": 600});
@@ -271,8 +255,8 @@ fn orders_at_once_take_turns() {
     // Without a service; then one that holds the state folder, with its door still to be opened.
     let asked: Vec<Child> = [1001, 1002, 1003].map(ask).into();
     asked.into_iter().for_each(|mut one| assert!(one.wait().unwrap().success()));
-    let service = bench.start(&["serve"]);
+    let service = Service::of(bench.start(&["serve"]));
     assert!(ask(1004).wait().unwrap().success());
     until("the frames come", || frames_here(&bench) == 4);
-    end(service);
+    drop(service);
 }

@@ -2,11 +2,10 @@
 //! others; and what is paused stays where it is.
 
 use std::fs;
-use std::process::Child;
 
 use serde_json::json;
 use sitesync::catalog::{FileState, Pause, Scope, Sqlite};
-use sitesync_tests::bench::{Bench, Lines, until, wait};
+use sitesync_tests::bench::{Bench, Lines, Service, until};
 
 /// A bench with a third site, `archive`, that is to have everything.
 fn three(more: Lines<'_>) -> Bench {
@@ -20,16 +19,6 @@ fn three(more: Lines<'_>) -> Bench {
     lines.extend_from_slice(more);
     bench.settings(&lines);
     bench
-}
-
-/// A service that is killed with its test.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn state(bench: &Bench, site: &str, state: FileState) -> u64 {
@@ -85,7 +74,7 @@ fn a_flood_stops_before_a_third_site() {
     }
     let _ = bench.sync();
     assert_eq!(state(&bench, "archive", FileState::Synced), 10);
-    let mut service = bench.start(&["serve"]);
+    let _service = Service::of(bench.start(&["serve"]));
     // Its first look at all sites is over when what comes after it is found.
     bench.write("here/new.exr", "new");
     until("the service looks", || bench.read("archive/new.exr").is_some());
@@ -100,8 +89,6 @@ fn a_flood_stops_before_a_third_site() {
     let _ = bench.run(&["resume", "demo", "--held"]).ends(0);
     until("it is meant", || state(&bench, "archive", FileState::Synced) == 11);
     assert_eq!(bench.read("archive/0.exr").as_deref(), Some("encrypted"));
-    service.kill().unwrap();
-    let _ = wait(service);
 }
 
 #[test]
@@ -141,7 +128,7 @@ fn a_root_that_is_gone_stops_no_other_of_its_storage() {
     let told = |words: &str| fs::read_to_string(&log).unwrap().contains(words);
     let mut serve = bench.command(&["serve"]);
     let service = serve.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
-    let _service = Ends(service);
+    let _service = Service::of(service);
     bench.write("here/first.exr", "one");
     until_both_have_it(&bench);
     bench.rename("there", "away");
@@ -158,7 +145,7 @@ fn a_root_that_is_gone_stops_no_other_of_its_storage() {
 #[test]
 fn a_site_that_is_offline_is_told_of_until_it_is_back() {
     let bench = three(&[("sync", "loop_delay = \"1s\""), ("sync", "rescan = \"1h\"")]);
-    let _service = Ends(bench.start(&["serve"]));
+    let _service = Service::of(bench.start(&["serve"]));
     let offline = || {
         let status = bench.run(&["status", "--json"]).ends(0).last();
         status["offline"].as_array().cloned().unwrap_or_default()

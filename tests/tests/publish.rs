@@ -2,7 +2,7 @@
 //! without one.
 
 use std::io::Write;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use sitesync_tests::bench::{Bench, Lines, Run, until, wait};
 
@@ -17,33 +17,6 @@ const SLOW: Lines<'_> = &[
     ("sync", "loop_delay = \"1h\""),
     ("sync", "watch = false"),
 ];
-
-/// A running service, ended by the test that began it.
-struct Service(Option<Child>);
-
-impl Service {
-    fn start(bench: &Bench) -> Self {
-        let service = Service(Some(bench.start(&["serve"])));
-        until("the service has a door", || bench.path("state/door").exists());
-        service
-    }
-
-    fn end(mut self) -> Run {
-        let child = self.0.take().expect("a service");
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
-        wait(child)
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
 
 fn publish(bench: &Bench, arguments: &[&str]) -> Run {
     let all: Vec<&str> = ["publish", "demo"].iter().chain(arguments).copied().collect();
@@ -94,7 +67,7 @@ fn a_sequence_with_a_hole_is_told_and_queued() {
 fn a_service_brings_it_at_once() {
     let bench = Bench::with(SLOW);
     bench.write("here/found.ma", "one");
-    let service = Service::start(&bench);
+    let service = bench.serve();
     until("its first look has ended", || bench.counts("there").get("queued") == Some(&1));
     bench.write("here/scenes/a.ma", "one");
     std::fs::write(bench.path("here/scenes/b.ma"), "still warm").unwrap();
@@ -121,7 +94,7 @@ fn the_remote_site_need_not_be_there() {
     bench.write("here/a.ma", "one");
     let run = publish(&bench, &["here/a.ma"]).ends(0);
     assert!(run.stdout.ends_with("(1 new); 1 transfer queued\n"), "{run:#?}");
-    let service = Service::start(&bench);
+    let service = bench.serve();
     bench.write("here/b.ma", "two");
     let run = publish(&bench, &["here/b.ma"]).ends(0);
     assert!(run.stdout.ends_with("(1 new); 1 transfer queued\n"), "{run:#?}");

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::Child;
 use std::time::SystemTime;
 
 use sitesync_tests::bench::{Bench, Lines, Run, until, wait};
@@ -184,24 +183,6 @@ fn a_removal_that_is_killed_loses_nothing() {
     assert_eq!(bench.tree("there"), there);
 }
 
-/// A service, ended with the test.
-struct Service(Child);
-
-impl Service {
-    fn start(bench: &Bench) -> Self {
-        let service = Service(bench.start(&["serve"]));
-        until("its door is open", || bench.path("state/door").exists());
-        service
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_running_service_obeys() {
     let bench = filled(&[
@@ -211,7 +192,7 @@ fn a_running_service_obeys() {
         ("sites.disk", "provider = \"local_drive\"\nroot.work = \"DIR/disk\""),
     ]);
     bench.write("disk/shots/sh020/a.exr", "sh020 a.exr");
-    let _service = Service::start(&bench);
+    let _service = bench.serve();
     let run = remove(&bench, &["shots/sh010"]).ends(0);
     assert_eq!(run.sum("removed"), 3, "{run:#?}");
     // Both ends were looked at since: what is new came, what was removed did not.
@@ -245,7 +226,7 @@ fn two_removals_side_by_side_leave_one_copy() {
         bench.write(&format!("here/shots/f{file:04}.exr"), format!("{file}"));
     }
     bench.sync().ends(0).sums(400, 0, 0);
-    let _service = Service::start(&bench);
+    let _service = bench.serve();
     let order = |site: &'static str| ["remove", "demo", "shots/**", "--json", "--site", site];
     let both = ["here", "there"].map(|site| bench.start(&order(site)));
     let [one, other] = both.map(wait);

@@ -2,7 +2,7 @@
 //! and what pauses make of it.
 
 use std::io::Write;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 use sitesync_tests::bench::{Bench, Lines, Run, until, wait};
@@ -26,24 +26,6 @@ fn filled(more: Lines<'_>) -> Bench {
 fn here(bench: &Bench) -> usize {
     let tree = bench.tree("here");
     tree.values().filter(|thing| matches!(thing, sitesync_tests::bench::Thing::File(..))).count()
-}
-
-/// A service, which dies with the test.
-struct Service(Child);
-
-impl Service {
-    fn start(bench: &Bench) -> Self {
-        let service = Service(bench.start(&["serve"]));
-        until("its door is open", || bench.path("state/door").exists());
-        service
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn run(bench: &Bench, words: &[&str]) -> Run {
@@ -114,7 +96,7 @@ fn what_fits_nothing_is_named_and_nothing_is_done() {
 fn a_running_service_takes_keys_on_stdin() {
     // No look finds anything while the test lasts: the order itself wakes the service.
     let bench = filled(&[("sync", "loop_delay = \"1h\""), ("sync", "rescan = \"1h\"")]);
-    let _service = Service::start(&bench);
+    let _service = bench.serve();
     let keys = "shots/sh010\n\nshots/sh020\n";
     let _ = run_with(&bench, &["request", "demo", "-", "--site", "here"], keys).ends(0);
     until("they are here", || here(&bench) == 6);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sitesync_tests::bench::{Bench, Run};
+use sitesync_tests::bench::{Bench, Run, Service};
 use sitesync_tests::studio::eventually;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -160,14 +160,12 @@ fn a_service_empties_the_trash_too() {
     let old = bench.path("there/.sitesync/trash/20200102T030405Z-0a1b2c3d/a");
     fs::create_dir_all(&old).expect("folders");
     fs::write(old.join("file"), "old").expect("a file");
-    let mut service = bench.start(&["serve"]);
+    let _service = Service::of(bench.start(&["serve"]));
     eventually("the trash is empty", LIMIT, || {
         let empty = filled(&bench.path("there/.sitesync/trash")).is_empty();
         Ok(empty.then_some(()))
     })
     .expect("it is emptied");
-    service.kill().expect("kill");
-    service.wait().expect("wait");
 }
 
 /// Whenever the host dies: what was replaced is in the trash, what is not in the trash is in place.
