@@ -57,6 +57,24 @@ impl HoldKind {
         }
     }
 
+    /// What would become of the files that it keeps back.
+    #[must_use]
+    pub fn done(self) -> &'static str {
+        match self {
+            HoldKind::Delete => "deleted",
+            HoldKind::Change => "replaced",
+        }
+    }
+
+    /// The setting that bounds it.
+    #[must_use]
+    pub fn guard(self) -> &'static str {
+        match self {
+            HoldKind::Delete => "max_delete",
+            HoldKind::Change => "max_change",
+        }
+    }
+
     /// Which guards work from one site to another, given as (to, from).
     fn of((to, from): (SiteId, SiteId)) -> Self {
         if from == to { HoldKind::Delete } else { HoldKind::Change }

@@ -21,7 +21,7 @@ use crate::sites::{LOCAL, Sites};
 use crate::state_dir::{self, StateDir, StateLock};
 
 /// How long whoever has the state folder and no door is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where settings are looked for, in this order.
 pub(super) fn candidates(global: &Global) -> Vec<PathBuf> {
@@ -403,7 +403,7 @@ impl Ground {
 
 /// Takes the state folder's lock. Whoever has it and no door carries out an order, or begins or ends:
 /// that is waited for.
-fn lock_soon(state: &StateDir) -> state_dir::Result<StateLock> {
+pub(super) fn lock_soon(state: &StateDir) -> state_dir::Result<StateLock> {
     let began = Instant::now();
     loop {
         match state.lock() {

@@ -43,22 +43,16 @@ impl Held {
 
     /// What keeps them back, for programs.
     pub(super) fn by(&self) -> &'static str {
-        match self.guard {
-            Some(HoldKind::Delete) => "max_delete",
-            Some(HoldKind::Change) => "max_change",
-            None => "pause",
-        }
+        self.guard.map_or("pause", HoldKind::guard)
     }
 
     /// For people, who know the site as `site`.
     pub(super) fn sentence(&self, site: &str) -> String {
         let files = counted(self.files, "file");
-        let done = match self.guard {
-            Some(HoldKind::Delete) => "deleted",
-            Some(HoldKind::Change) => "replaced",
-            None => return format!("{files} held back at '{site}' by a pause"),
+        let Some(kind) = self.guard else {
+            return format!("{files} held back at '{site}' by a pause");
         };
-        let guard = self.by();
+        let (done, guard) = (kind.done(), kind.guard());
         format!(
             "{files} held back at '{site}': so many would be {done} there, which is more than \
              `{guard}` allows"
@@ -75,4 +69,15 @@ impl Held {
             ),
         }
     }
+}
+
+/// The command that ends a pause of these.
+pub(super) fn resume(
+    project: Option<&str>,
+    representation: Option<&str>,
+    site: Option<&str>,
+) -> String {
+    let words = ["sitesync resume"].into_iter().chain(project).chain(representation);
+    let words = words.collect::<Vec<_>>().join(" ");
+    site.map_or(words.clone(), |site| format!("{words} --site {site}"))
 }

@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Instant;
 
 use clap::Args;
 use serde_json::Value;
@@ -13,7 +12,7 @@ use super::output::print_json;
 use super::{Exit, Failure, Global};
 use crate::orders::{Answer, Desk, Order, Refused, Report, door};
 use crate::publish::Selector;
-use crate::state_dir::{self, StateDir, StateLock};
+use crate::state_dir::{StateDir, StateLock};
 
 /// Bytes of selectors on stdin.
 const LONGEST: u64 = 128 << 20;
@@ -81,21 +80,23 @@ pub(super) fn give_and_hear(
     // What is wrong with the settings is told here, not by a service that has others.
     ground::load_settings(global)?;
     let state = StateDir::open(&ground::state_path(global)?)?;
-    let began = Instant::now();
-    loop {
-        let answer = door::ask(state.path(), order, &hear).map_err(|error| {
+    let ask = || {
+        door::ask(state.path(), order, &hear).map_err(|error| {
             Failure::new(Exit::Blocked, format_args!("the service does not answer: {error}"))
                 .hint("`sitesync status` says whether it runs")
-        })?;
-        if let Some(answer) = answer {
-            return Ok(answer?);
-        }
-        match state.lock() {
-            Ok(lock) => return Ok(alone(global, order, lock, hear)??),
-            // A service that has no door yet, or another order: neither takes long.
-            Err(state_dir::Error::Held { .. }) if began.elapsed() < ground::PATIENCE => {}
-            Err(error) => return Err(error.into()),
-        }
+        })
+    };
+    if let Some(answer) = ask()? {
+        return Ok(answer?);
+    }
+    let held = match ground::lock_soon(&state) {
+        Ok(lock) => return Ok(alone(global, order, lock, hear)??),
+        Err(error) => error,
+    };
+    // Whoever has it may have opened a door meanwhile.
+    match ask()? {
+        Some(answer) => Ok(answer?),
+        None => Err(held.into()),
     }
 }
 
@@ -145,10 +146,6 @@ impl From<Refused> for Failure {
             4 => Exit::Late,
             _ => Exit::Blocked,
         };
-        let failure = Failure::new(exit, refused.message);
-        match refused.hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
+        Failure::new(exit, refused.message).hint_if(refused.hint)
     }
 }

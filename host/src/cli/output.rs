@@ -62,6 +62,15 @@ impl Failure {
         self
     }
 
+    /// Likewise, where there is anything to do.
+    #[must_use]
+    pub fn hint_if(self, hint: Option<impl Display>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
     pub(super) fn message(&self) -> &str {
         &self.message
     }

@@ -48,11 +48,11 @@ fn adopt(global: &Global, site: &str) -> Result<Exit, Failure> {
     let runtime = ground::runtime()?;
     for project in ground.settings.projects.values().filter(|project| project.enabled) {
         let adopted = runtime.block_on(engine.adopt_roots(project, site)).map_err(|trouble| {
-            let failure = Failure::new(Exit::Trouble, &trouble);
-            match trouble {
-                Trouble::Site(Fault { hint: Some(hint), .. }) => failure.hint(hint),
-                _ => failure,
-            }
+            let hint = match &trouble {
+                Trouble::Site(fault) => fault.hint.as_ref(),
+                Trouble::Catalog(_) => None,
+            };
+            Failure::new(Exit::Trouble, &trouble).hint_if(hint)
         })?;
         for (root, path) in adopted {
             print(format_args!(

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::ground::{self, SiteNames, idle_because};
+use super::held::resume;
 use super::order::number;
 use super::output::{Table, counted, plain, print, print_json, size};
 use super::{Exit, Failure, Global};
@@ -226,12 +227,10 @@ impl Held {
             let at = at.map(|site| format!(" at site '{site}'")).unwrap_or_default();
             let by = text(&one["by"]).filter(|by| !by.is_empty());
             let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
-            let words = [project, representation].into_iter().flatten();
-            let words: String = words.map(|word| format!(" {word}")).collect();
-            let words = words + &site.map(|site| format!(" --site {site}")).unwrap_or_default();
+            let resume = resume(project.as_deref(), representation.as_deref(), site.as_deref());
             let since = since(one);
             print(format_args!(
-                "\npaused since {since}{by}: {what}{at}\n  `sitesync resume{words}` lets it go on\n"
+                "\npaused since {since}{by}: {what}{at}\n  `{resume}` lets it go on\n"
             ));
         }
         if self.pauses.len() > TOLD {
@@ -239,8 +238,8 @@ impl Held {
         }
         for one in &self.stopped {
             let delete = one["kind"] == HoldKind::Delete.name();
-            let (done, guard) =
-                if delete { ("deleted", "max_delete") } else { ("replaced", "max_change") };
+            let kind = if delete { HoldKind::Delete } else { HoldKind::Change };
+            let (done, guard) = (kind.done(), kind.guard());
             let files = counted(number(one, "files"), "file");
             let project = text(&one["project"]).unwrap_or_default();
             let site = text(&one["site"]).unwrap_or_default();

@@ -10,6 +10,7 @@ use super::ground::{self, SiteNames};
 use super::output::{Table, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
 use crate::orders::beneath_roots;
+use crate::publish::Selector;
 use crate::settings::{Project, Settings};
 use crate::sites::trash::{self, Wanted};
 use crate::sites::{Fault, OpenRoot, Sites};
@@ -92,15 +93,6 @@ impl Stand {
         Ok(&self.settings.projects[name])
     }
 
-    fn site<'a>(&self, name: &'a str) -> Result<&'a str, Failure> {
-        if self.settings.sites.contains_key(name) {
-            return Ok(name);
-        }
-        let known: Vec<&str> = self.settings.sites.keys().map(String::as_str).collect();
-        Err(Failure::new(Exit::Usage, format_args!("there is no site '{}'", plain(name)))
-            .hint(format_args!("sites are: {}", known.join(", "))))
-    }
-
     /// A project's roots at a site, by name; each opened, or why it can't be.
     async fn roots(
         &self,
@@ -120,7 +112,10 @@ fn list(global: &Global, arguments: &List) -> Result<Exit, Failure> {
     let stand = Stand::open(global)?;
     let project = stand.project(&arguments.project)?;
     let sites: Vec<&str> = match &arguments.site {
-        Some(site) => vec![stand.site(site)?],
+        Some(site) => {
+            ground::known_site(&stand.settings, site)?;
+            vec![site]
+        }
         None => {
             let pair = [&project.active_site, &project.remote_site];
             let mut sites: Vec<&str> =
@@ -198,7 +193,8 @@ fn list(global: &Global, arguments: &List) -> Result<Exit, Failure> {
 fn restore(global: &Global, arguments: &Restore) -> Result<Exit, Failure> {
     let stand = Stand::open(global)?;
     let project = stand.project(&arguments.project)?;
-    let site = stand.site(&arguments.site)?;
+    let site = arguments.site.as_str();
+    ground::known_site(&stand.settings, site)?;
     let runtime = ground::runtime()?;
     let done = runtime.block_on(async {
         let mut all = true;
@@ -219,11 +215,12 @@ async fn put_back(
     given: &str,
     arguments: &Restore,
 ) -> Result<bool, Failure> {
-    let (mut named, mut path) = (arguments.root.clone(), given.trim_start_matches("./"));
-    if let Some((root, beneath)) = path.strip_prefix("{root[").and_then(|p| p.split_once("]}/")) {
-        (named, path) = (Some(root.to_owned()), beneath);
-    }
-    let path = path.trim_end_matches('/');
+    let given = given.trim_start_matches("./").trim_end_matches('/');
+    let (named, path) = match given.parse() {
+        Ok(Selector::File { root, path }) => (Some(root), path),
+        _ => (arguments.root.clone(), given.to_owned()),
+    };
+    let path = path.as_str();
     let mut roots = stand.roots(project, site).await;
     if let Some(name) = &named {
         let known: Vec<String> = roots.iter().map(|(name, _)| name.clone()).collect();
@@ -237,10 +234,8 @@ async fn put_back(
     let when = arguments.when.as_deref();
     let mut found = Vec::new();
     for (name, root) in roots {
-        let root = root.map_err(|fault| match &fault.hint {
-            Some(hint) => Failure::new(Exit::Trouble, &fault).hint(hint),
-            None => Failure::new(Exit::Trouble, &fault),
-        })?;
+        let root =
+            root.map_err(|fault| Failure::new(Exit::Trouble, &fault).hint_if(fault.hint.as_ref()))?;
         let refused = |error| refused(&error, arguments);
         let paths = match trash::of(&root, path).await.map_err(refused)?.is_empty() {
             true => trash::beneath(&root, path, when).await.map_err(refused)?,

@@ -442,10 +442,7 @@ impl Asked<'_> {
             words.waits = "until the look that found it has ended: it is counted then".into();
             return;
         };
-        let (done, guard) = match kind {
-            HoldKind::Delete => ("deleted", "max_delete"),
-            HoldKind::Change => ("replaced", "max_change"),
-        };
+        let (done, guard) = (kind.done(), kind.guard());
         let files = counted(hold.files, "file");
         words.waits = format!("for somebody: {files} would be {done} there at once (`{guard}`)");
         words.help = format!("if that is meant: `sitesync resume {} --held`", self.project.name);

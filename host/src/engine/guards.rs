@@ -110,10 +110,7 @@ impl Run {
     fn tell_stopped(&self, hold: &Hold, of: u64) -> Result<(), End> {
         let sites = self.engine.catalog.read(|view| view.site_names())?;
         let site = sites.into_iter().find(|(id, _)| *id == hold.site).map(|(_, name)| name);
-        let done = match hold.kind {
-            HoldKind::Delete => "deleted",
-            HoldKind::Change => "replaced",
-        };
+        let done = hold.kind.done();
         tracing::warn!(
             project = self.pair.settings.name,
             site = site.unwrap_or_default(),

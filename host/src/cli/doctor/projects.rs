@@ -1,7 +1,7 @@
 //! The projects: whether anything is to be done for them, and what became of it.
 
 use super::super::ground::{SiteNames, idle_because};
-use super::super::held::Held;
+use super::super::held::{Held, resume};
 use super::super::output::{counted, plain};
 use super::catalog::Catalog;
 use super::report::{Area, Check, Level, Report};
@@ -123,17 +123,15 @@ fn pauses(catalog: &Catalog, names: &SiteNames, report: &mut Report) {
         let site = scope.site.and_then(|id| sites.iter().find(|(known, _)| *known == id));
         let project = project.map(|(_, name)| name.as_str());
         let site = site.map(|(_, name)| names.configured(name));
-        let (what, words) = match (project, site) {
-            (Some(project), Some(site)) => {
-                (format!("project {project} at {site}"), format!(" {project} --site {site}"))
-            }
-            (Some(project), None) => (format!("project {project}"), format!(" {project}")),
-            (None, Some(site)) => (format!("site {site}"), format!(" --site {site}")),
-            (None, None) => ("this host".to_owned(), String::new()),
+        let what = match (project, site) {
+            (Some(project), Some(site)) => format!("project {project} at {site}"),
+            (Some(project), None) => format!("project {project}"),
+            (None, Some(site)) => format!("site {site}"),
+            (None, None) => "this host".to_owned(),
         };
         let by = if by.is_empty() { String::new() } else { format!(" by {}", plain(by)) };
         let message = format!("paused{by}: nothing of it is brought or taken away");
-        let hint = format!("`sitesync resume{words}` lets it go on");
+        let hint = format!("`{}` lets it go on", resume(project, None, site));
         report.push(Check::note(Area::Projects, what, message).hint(hint));
     }
 }

@@ -88,13 +88,7 @@ async fn verify(
     place: &Place,
     arguments: &Arguments,
 ) -> Result<Report, Failure> {
-    let blocked = |fault: Fault| {
-        let failure = Failure::new(Exit::Blocked, &fault);
-        match fault.hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    };
+    let blocked = |fault: Fault| Failure::new(Exit::Blocked, &fault).hint_if(fault.hint);
     let (stop, mut stopped) = tokio::sync::watch::channel(false);
     stop_on_signals(stop, "what was made beneath the root (.sitesync-verify-*) is removed");
     // What keeps a site from being used keeps it from being tried.
