@@ -131,7 +131,7 @@ impl Run {
         for side in Side::BOTH {
             for root in self.pair.roots() {
                 if self.following().contains_key(&(root.id, side)) {
-                    let look = self.engine.recorded.look();
+                    let look = self.engine.recorded.look(self.pair.site(side));
                     self.look_again(&root, side, &look).await?;
                     self.let_go().await?;
                 }

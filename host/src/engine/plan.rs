@@ -1,7 +1,7 @@
 //! What a listing means, and what is to be done about it.
 //!
-//! [`decide`] compares one listed folder with the catalog and changes nothing; [`apply`] writes its
-//! decisions down. Both run in one unit of work, so that nothing comes between them; a folder in
+//! [`Planner::decide`] compares one listed folder with the catalog and changes nothing;
+//! [`Planner::apply`] writes its decisions down. Both run in one unit of work, so that nothing comes between them; a folder in
 //! which nothing is new costs reads only.
 
 use std::collections::HashMap;
@@ -82,70 +82,137 @@ impl FolderPlan {
     }
 }
 
-/// Compares a listed folder with what is known of it.
-pub(super) fn decide(
-    view: &dyn View,
-    pair: &Pair,
-    root: &RootPair,
-    side: Side,
-    folder: &Folder,
-    moment: Moment,
-    look: &Look,
-) -> Result<FolderPlan> {
-    let rows = view.folder(root.id, &folder.path)?;
-    let mut plan = FolderPlan { id: rows.id, ..FolderPlan::default() };
-    let planner = Planner { pair, root, side, folder: &folder.path, moment };
-    let mut known: HashMap<&str, &FileRow> = HashMap::with_capacity(rows.files.len());
-    for row in &rows.files {
-        known.insert(&row.name, row);
-    }
-    let mut folded = planner.folded(&known, folder);
-    for entry in &folder.files {
-        let row = known.remove(entry.name.as_str());
-        if row.is_some_and(|row| look.is_overtaken(row.id)) {
-            plan.again = true;
-            continue;
-        }
-        let step = planner.file(row, &entry.name, &entry.metadata, &mut folded, &mut plan.again);
-        if let Some(step) = step {
-            plan.steps.push(step);
-        }
-    }
-    if folder.complete {
-        let here = pair.site(side);
-        for row in known.into_values() {
-            let working =
-                row.jobs.iter().any(|job| job.to == here && job.state == JobState::InProgress);
-            let had = row.haves.iter().find(|have| have.site == here && have.generation != GONE);
-            plan.again |= had.is_some() && working;
-            if let (Some(had), false) = (had, working) {
-                plan.missing.push(Missing {
-                    folder: folder.path.clone(),
-                    name: row.name.clone(),
-                    version: had.version.clone(),
-                });
-            }
-        }
-    }
-    Ok(plan)
-}
-
-struct Planner<'a> {
-    pair: &'a Pair,
-    root: &'a RootPair,
-    side: Side,
-    folder: &'a str,
-    moment: Moment,
+/// One listed folder, at the moment when it is planned.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Planner<'a> {
+    pub pair: &'a Pair,
+    pub root: &'a RootPair,
+    pub side: Side,
+    pub folder: &'a Folder,
+    pub moment: Moment,
+    /// The look that it was seen by.
+    pub look: &'a Look,
 }
 
 impl Planner<'_> {
+    /// Compares the folder with what is known of it.
+    pub(super) fn decide(&self, view: &dyn View) -> Result<FolderPlan> {
+        let rows = view.folder(self.root.id, &self.folder.path)?;
+        let mut plan = FolderPlan { id: rows.id, ..FolderPlan::default() };
+        let mut known: HashMap<&str, &FileRow> = HashMap::with_capacity(rows.files.len());
+        for row in &rows.files {
+            known.insert(&row.name, row);
+        }
+        let mut folded = self.folded(&known);
+        for entry in &self.folder.files {
+            let row = known.remove(entry.name.as_str());
+            if row.is_some_and(|row| self.look.is_overtaken(row.id)) {
+                plan.again = true;
+                continue;
+            }
+            let step = self.file(row, &entry.name, &entry.metadata, &mut folded, &mut plan.again);
+            if let Some(step) = step {
+                plan.steps.push(step);
+            }
+        }
+        if self.folder.complete {
+            let here = self.pair.site(self.side);
+            for row in known.into_values() {
+                let working =
+                    row.jobs.iter().any(|job| job.to == here && job.state == JobState::InProgress);
+                let had =
+                    row.haves.iter().find(|have| have.site == here && have.generation != GONE);
+                plan.again |= had.is_some() && working;
+                if let (Some(had), false) = (had, working) {
+                    plan.missing.push(Missing {
+                        folder: self.folder.path.clone(),
+                        name: row.name.clone(),
+                        version: had.version.clone(),
+                    });
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Writes decisions down.
+    pub(super) fn apply(
+        &self,
+        unit: &mut dyn Unit,
+        plan: FolderPlan,
+        load: &mut Load,
+    ) -> Result<FolderId> {
+        let id = match plan.id {
+            Some(id) => id,
+            None => unit.put_folder(self.root.id, &self.folder.path)?,
+        };
+        let mut newcomers = Newcomers { planner: self, known: None };
+        for step in plan.steps {
+            match step {
+                Step::Add { name, size, have, job } => {
+                    let (to, site) = (job.to, have.site);
+                    let (representation, priority) = newcomers.representation(unit, &name)?;
+                    let file = unit.add_file(id, &name, size, representation)?;
+                    self.look.note(file);
+                    unit.put_have(file, &have)?;
+                    let wanted = newcomers.wanted(unit, &name, representation, site, to)?;
+                    if wanted {
+                        load.add(&job, size);
+                        unit.put_job(file, &Job { priority, ..job })?;
+                    }
+                }
+                Step::Over { file, site } => unit.drop_job(file, site)?,
+                Step::Set { file, content, have, job, outdated, of } => {
+                    self.look.note(file);
+                    if let Some(outdated) = outdated {
+                        unit.put_have(file, &outdated)?;
+                    }
+                    if let Some((generation, size)) = content {
+                        unit.set_generation(file, generation, size)?;
+                    }
+                    let size =
+                        content.map(|(_, size)| size).or(have.as_ref().map(|have| have.size));
+                    let mtime_ns = have.as_ref().and_then(|have| have.mtime_ns);
+                    if let Some(have) = have {
+                        unit.put_have(file, &have)?;
+                    }
+                    if let Some(mut job) = job {
+                        load.add(&job, size.unwrap_or(0));
+                        if job.priority == NO_PRIORITY {
+                            job.priority = self.pair.belonging.priority_of(unit, of)?;
+                        }
+                        unit.put_job(file, &job)?;
+                    }
+                    if content.is_some() && self.pair.belonging.goes_on() {
+                        self.renew(unit, file, mtime_ns)?;
+                    }
+                }
+            }
+        }
+        Ok(id)
+    }
+
+    /// A file is new: work for third sites begins where that is, and what is new there already needs none.
+    /// Those that were in conflict with what it was may be like it now; their pairs take it for known.
+    /// What it replaces there is counted with this look, and not left to whoever brings it to the other end.
+    fn renew(&self, unit: &mut dyn Unit, file: FileId, mtime_ns: Option<i64>) -> Result<()> {
+        let (pair, moment) = (self.pair, self.moment);
+        let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
+        for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
+            // Where it can't come from yet, it waits until what is new has come that far.
+            let from = pair.belonging.source(&row, job.to).unwrap_or(job.from);
+            unit.put_job(file, &Job { from, state: JobState::Ready, error: None, ..job.clone() })?;
+        }
+        pair.belonging.reroute(unit, &row)?;
+        let Some(row) = unit.file_by_id(file)?.filter(|_| pair.guards_changes()) else {
+            return Ok(());
+        };
+        pair.belonging.replace(unit, &row, settles_at(pair, mtime_ns, moment), moment.now)
+    }
+
     /// Folded names of this folder, where the destination folds names: to find two that would be
     /// one file there. `None` where every name is its own.
-    fn folded(
-        &self,
-        known: &HashMap<&str, &FileRow>,
-        folder: &Folder,
-    ) -> Option<HashMap<String, String>> {
+    fn folded(&self, known: &HashMap<&str, &FileRow>) -> Option<HashMap<String, String>> {
         let rules = &self.root.end(self.side.other()).info.names;
         if rules.case_sensitive {
             return None;
@@ -156,7 +223,7 @@ impl Planner<'_> {
         rows.sort_unstable_by_key(|row| (at(row, there).is_none(), row.id));
         let known = rows.into_iter().map(|row| row.name.as_str());
         let mut folded = HashMap::new();
-        for name in known.chain(folder.files.iter().map(|entry| entry.name.as_str())) {
+        for name in known.chain(self.folder.files.iter().map(|entry| entry.name.as_str())) {
             folded.entry(names::fold(rules, name)).or_insert_with(|| name.to_owned());
         }
         Some(folded)
@@ -281,7 +348,7 @@ impl Planner<'_> {
         }
         let info = &self.root.end(self.side.other()).info;
         let too_large = names::check_size(info.largest_file, seen.size).err();
-        let refused = names::check(&info.names, self.folder, name).err().or_else(|| {
+        let refused = names::check(&info.names, &self.folder.path, name).err().or_else(|| {
             let folded = folded.as_mut()?;
             let key = names::fold(&info.names, name);
             let first = folded.entry(key).or_insert_with(|| name.to_owned());
@@ -397,90 +464,9 @@ impl Load {
     }
 }
 
-/// Writes a folder's decisions down.
-pub(super) fn apply(
-    unit: &mut dyn Unit,
-    pair: &Pair,
-    root: &RootPair,
-    folder: &str,
-    plan: FolderPlan,
-    moment: Moment,
-    load: &mut Load,
-) -> Result<FolderId> {
-    let id = match plan.id {
-        Some(id) => id,
-        None => unit.put_folder(root.id, folder)?,
-    };
-    let mut newcomers = Newcomers { pair, root, folder, moment, known: None };
-    for step in plan.steps {
-        match step {
-            Step::Add { name, size, have, job } => {
-                let (to, site) = (job.to, have.site);
-                let (representation, priority) = newcomers.representation(unit, &name)?;
-                let file = unit.add_file(id, &name, size, representation)?;
-                unit.put_have(file, &have)?;
-                let wanted = newcomers.wanted(unit, &name, representation, site, to)?;
-                if wanted {
-                    load.add(&job, size);
-                    unit.put_job(file, &Job { priority, ..job })?;
-                }
-            }
-            Step::Over { file, site } => unit.drop_job(file, site)?,
-            Step::Set { file, content, have, job, outdated, of } => {
-                if let Some(outdated) = outdated {
-                    unit.put_have(file, &outdated)?;
-                }
-                if let Some((generation, size)) = content {
-                    unit.set_generation(file, generation, size)?;
-                }
-                let size = content.map(|(_, size)| size).or(have.as_ref().map(|have| have.size));
-                let mtime_ns = have.as_ref().and_then(|have| have.mtime_ns);
-                if let Some(have) = have {
-                    unit.put_have(file, &have)?;
-                }
-                if let Some(mut job) = job {
-                    load.add(&job, size.unwrap_or(0));
-                    if job.priority == NO_PRIORITY {
-                        job.priority = pair.belonging.priority_of(unit, of)?;
-                    }
-                    unit.put_job(file, &job)?;
-                }
-                if content.is_some() && pair.belonging.goes_on() {
-                    renew(unit, pair, file, settles_at(pair, mtime_ns, moment), moment)?;
-                }
-            }
-        }
-    }
-    Ok(id)
-}
-
-/// A file is new: work for third sites begins where that is, and what is new there already needs none.
-/// Those that were in conflict with what it was may be like it now; their pairs take it for known.
-/// What it replaces there is counted with this look, and not left to whoever brings it to the other end.
-fn renew(
-    unit: &mut dyn Unit,
-    pair: &Pair,
-    file: FileId,
-    not_before: Millis,
-    moment: Moment,
-) -> Result<()> {
-    let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
-    for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
-        // Where it can't come from yet, it waits until what is new has come that far.
-        let from = pair.belonging.source(&row, job.to).unwrap_or(job.from);
-        unit.put_job(file, &Job { from, state: JobState::Ready, error: None, ..job.clone() })?;
-    }
-    pair.belonging.reroute(unit, &row)?;
-    let Some(row) = unit.file_by_id(file)?.filter(|_| pair.guards_changes()) else { return Ok(()) };
-    pair.belonging.replace(unit, &row, not_before, moment.now)
-}
-
 /// What files that nobody knew belong to. Most of a folder's belong to the same.
 struct Newcomers<'a> {
-    pair: &'a Pair,
-    root: &'a RootPair,
-    folder: &'a str,
-    moment: Moment,
+    planner: &'a Planner<'a>,
     /// That of the last one.
     known: Option<Known>,
 }
@@ -499,13 +485,14 @@ impl Newcomers<'_> {
         unit: &mut dyn Unit,
         name: &str,
     ) -> Result<(RepresentationId, i64)> {
-        let naming = self.pair.templates.naming(&join(self.folder, name));
+        let naming = self.planner.pair.templates.naming(&join(&self.planner.folder.path, name));
         if let Some(known) = self.known.as_ref().filter(|known| known.naming == naming) {
             return Ok((known.id, known.priority));
         }
-        let found_at = self.moment.wall_ns / 1_000_000;
-        let id = unit.put_representation(self.pair.project, &naming, 0, found_at, "", false)?;
-        let priority = self.pair.belonging.priority_of(unit, id)?;
+        let found_at = self.planner.moment.wall_ns / 1_000_000;
+        let id =
+            unit.put_representation(self.planner.pair.project, &naming, 0, found_at, "", false)?;
+        let priority = self.planner.pair.belonging.priority_of(unit, id)?;
         self.known = Some(Known { naming, id, priority, wants: None });
         Ok((id, priority))
     }
@@ -520,15 +507,16 @@ impl Newcomers<'_> {
         to: SiteId,
     ) -> Result<bool> {
         let Some(known) = self.known.as_mut().filter(|known| known.id == of) else {
-            return Ok(self.pair.belonging.rule(to));
+            return Ok(self.planner.pair.belonging.rule(to));
         };
         if known.wants.is_none() {
-            let row = unit.file(self.root.id, self.folder, name)?;
+            let row = unit.file(self.planner.root.id, &self.planner.folder.path, name)?;
             known.wants = Some(row.map(|row| row.wants).unwrap_or_default());
         }
         let asked = known.wants.iter().flatten().find(|(site, _)| *site == to);
-        let wanted = asked.map_or_else(|| self.pair.belonging.rule(to), |(_, wanted)| *wanted);
-        Ok(wanted && !self.pair.belonging.alike(to).contains(&here))
+        let wanted =
+            asked.map_or_else(|| self.planner.pair.belonging.rule(to), |(_, wanted)| *wanted);
+        Ok(wanted && !self.planner.pair.belonging.alike(to).contains(&here))
     }
 }
 

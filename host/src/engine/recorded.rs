@@ -3,31 +3,46 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::catalog::FileId;
+use crate::catalog::{FileId, SiteId};
 
 /// All looks of a host that are under way, of whatever site: each learns of every file of which
 /// something is recorded meanwhile.
 #[derive(Debug, Default)]
-pub struct Recorded(Mutex<Vec<Weak<Mutex<Keys>>>>);
+pub struct Recorded(Mutex<Vec<Weak<Overtaken>>>);
 
-/// A look at a site, from before its first listing until what it found is planned.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Look(Arc<Mutex<Keys>>);
+/// A look at a site, from before its first listing until what it found is planned. It looks at no
+/// folder while it has not planned what it saw there before.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    all: Arc<Recorded>,
+    own: Arc<Overtaken>,
+}
+
+/// The files of which something was recorded while somebody looks at a site.
+#[derive(Debug)]
+struct Overtaken {
+    site: SiteId,
+    files: Mutex<Keys>,
+}
 
 impl Recorded {
-    /// A look begins.
-    pub(super) fn look(&self) -> Look {
-        let look = Look::default();
+    /// A look at a site begins.
+    pub(super) fn look(self: &Arc<Self>, site: SiteId) -> Look {
+        let own = Arc::new(Overtaken { site, files: Mutex::default() });
         let mut looks = lock(&self.0);
         looks.retain(|look| look.strong_count() > 0);
-        looks.push(Arc::downgrade(&look.0));
-        look
+        looks.push(Arc::downgrade(&own));
+        Look { all: self.clone(), own }
     }
 
     /// Something is about to be recorded of a file. Called before it is committed.
     pub(crate) fn note(&self, file: FileId) {
-        for look in lock(&self.0).iter().filter_map(Weak::upgrade) {
-            lock(&look).insert(file.0);
+        self.tell(file, |_| true);
+    }
+
+    fn tell(&self, file: FileId, whom: impl Fn(&Arc<Overtaken>) -> bool) {
+        for look in lock(&self.0).iter().filter_map(Weak::upgrade).filter(whom) {
+            lock(&look.files).insert(file.0);
         }
     }
 }
@@ -35,7 +50,15 @@ impl Recorded {
 impl Look {
     /// True if something was recorded of this file since the look began.
     pub(super) fn is_overtaken(&self, file: FileId) -> bool {
-        lock(&self.0).contains(file.0)
+        lock(&self.own.files).contains(file.0)
+    }
+
+    /// What this look saw of a file is about to be recorded: others at the same site may have seen it
+    /// as it was before. Called before it is committed.
+    pub(super) fn note(&self, file: FileId) {
+        let older =
+            |look: &Arc<Overtaken>| look.site == self.own.site && !Arc::ptr_eq(look, &self.own);
+        self.all.tell(file, older);
     }
 }
 
@@ -83,6 +106,19 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_is_overtaken_by_others_at_its_site_and_by_work() {
+        let recorded = Arc::new(Recorded::default());
+        let [studio, remote] = [SiteId(1), SiteId(2)];
+        let [scan, watch, there] = [studio, studio, remote].map(|site| recorded.look(site));
+        let overtaken = |file| [&scan, &watch, &there].map(|look| look.is_overtaken(FileId(file)));
+        watch.note(FileId(7));
+        assert_eq!(overtaken(7), [true, false, false]);
+        recorded.note(FileId(8));
+        assert_eq!(overtaken(8), [true; 3]);
+        assert!(!recorded.look(studio).is_overtaken(FileId(8)), "it began later");
+    }
 
     #[test]
     fn keys_near_and_far() {

@@ -12,7 +12,7 @@ use super::barriers::Failure;
 use super::discover::{self, Discovered, Folder};
 use super::pair::{Pair, RootPair, Side};
 use super::place;
-use super::plan::{self, Load, Missing};
+use super::plan::{self, Load, Missing, Planner};
 use super::progress::Progress;
 use super::recorded::{Keys, Look};
 use super::rewrite::{self, is_doubtful, rewrite};
@@ -101,7 +101,7 @@ impl Run {
         let leads = self.pair.leads(side);
         let feeds = |root: &Arc<RootPair>| leads && root.end(side).can(Capability::Feed);
         let (fed, scanned): (Vec<_>, Vec<_>) = roots.into_iter().partition(feeds);
-        let look = self.engine.recorded.look();
+        let look = self.engine.recorded.look(self.pair.site(side));
         if !fed.is_empty() {
             let _turn = self.surveys.acquire().await;
             self.follow(&fed, side, scan, &look).await?;
@@ -189,7 +189,9 @@ impl Run {
         tokio::task::block_in_place(|| {
             self.engine.catalog.read(|view| {
                 for folder in folders {
-                    let plan = plan::decide(view, pair, &root, side, &folder, moment, look)?;
+                    let planner =
+                        Planner { pair, root: &root, side, folder: &folder, moment, look };
+                    let plan = planner.decide(view)?;
                     if let Some(id) = plan.id {
                         seen.insert(id.0);
                     }
@@ -216,21 +218,14 @@ impl Run {
                     let (mut ids, mut missing, mut again) = (vec![], vec![], BTreeSet::new());
                     let mut load = Load::default();
                     for folder in news {
-                        let mut plan =
-                            plan::decide(unit, &pair, root, side, &folder, moment, &look)?;
+                        let (pair, look, folder) = (&pair, &look, &folder);
+                        let planner = Planner { pair, root, side, folder, moment, look };
+                        let mut plan = planner.decide(unit)?;
                         missing.append(&mut plan.missing);
                         if plan.again {
                             again.insert(folder.path.clone());
                         }
-                        ids.push(plan::apply(
-                            unit,
-                            &pair,
-                            root,
-                            &folder.path,
-                            plan,
-                            moment,
-                            &mut load,
-                        )?);
+                        ids.push(planner.apply(unit, plan, &mut load)?);
                     }
                     Ok((ids, missing, again, load))
                 })
@@ -242,7 +237,7 @@ impl Run {
             Progress::add(&self.engine.progress.planned_bytes, load.bytes);
             self.planned.notify_one();
         }
-        again.append(&mut self.confirm(&root, side, missing).await?);
+        again.append(&mut self.confirm(&root, side, missing, look).await?);
         Ok(again)
     }
 
@@ -253,6 +248,7 @@ impl Run {
         root: &Arc<RootPair>,
         side: Side,
         missing: Vec<Missing>,
+        look: &Look,
     ) -> Result<BTreeSet<String>, End> {
         let mut again = BTreeSet::new();
         if missing.is_empty() {
@@ -289,6 +285,7 @@ impl Run {
                 let (folder, name) = (&file.folder, &file.name);
                 let row = self.engine.catalog.read(|view| view.file(root.id, folder, name))?;
                 let Some(row) = row else { continue };
+                look.note(row.id);
                 let doubtful = |have: &&Have| have.site == there && is_doubtful(have);
                 let Some(known) = row.haves.iter().find(doubtful) else { continue };
                 let path = join(folder, name);

@@ -97,7 +97,7 @@ impl Engine {
         let here = run.pair.site(side);
         let mut count = Count { here, only, validated: Validated::default(), missing: Vec::new() };
         let before = unlisted(self);
-        let look = self.recorded.look();
+        let look = self.recorded.look(here);
         for root in run.pair.roots() {
             match only {
                 None => {

@@ -57,7 +57,7 @@ impl Run {
             if touched.is_empty() {
                 continue;
             }
-            let look = self.engine.recorded.look();
+            let look = self.engine.recorded.look(self.pair.site(side));
             // As they are open now: a generation of a provider that was replaced is to be let go.
             let roots = self.pair.roots();
             for (at, changed) in touched {
