@@ -34,6 +34,7 @@ fn an_unreadable_file_costs_itself_only() {
     let run = bench.sync().ends(1);
     run.sums(1, 1, 0);
     run.tells("secret.exr", "failed", "ermission denied");
+    run.tells("secret.exr", "failed", "site 'here'");
     assert_eq!(bench.read("there/good.exr").as_deref(), Some("pixels"));
     assert_eq!(bench.read("there/secret.exr"), None);
     // Made readable, it follows.
@@ -779,6 +780,8 @@ fn a_file_that_changed_at_both_ends_is_a_conflict_until_a_person_decides() {
     let run = bench.sync().ends(1);
     run.sums(1, 0, 1);
     run.tells("a.ma", "conflict", "different content");
+    let why = bench.run(&["why", "demo", "a.ma"]).ends(0).stdout;
+    assert!(why.contains("found: at 'here' 4 B of 20") && why.contains("at 'there' 6 B"), "{why}");
     assert_eq!(bench.read("here/a.ma").as_deref(), Some("mine"));
     assert_eq!(bench.read("there/a.ma").as_deref(), Some("theirs"));
     assert_eq!(bench.read("there/b.ma").as_deref(), Some("b again"));

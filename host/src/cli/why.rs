@@ -1,6 +1,7 @@
 //! `sitesync why`: where a file is, why it is not elsewhere, and what it waits for.
 
 use std::collections::HashMap;
+use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -10,14 +11,14 @@ use super::order::What;
 use super::output::{counted, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
 use crate::catalog::{
-    self, FileRow, Hold, HoldKind, Job, JobState, Millis, Pause, Representation, SiteId, View,
+    self, FileRow, Have, Hold, HoldKind, Job, JobState, Millis, Pause, Representation, SiteId, View,
 };
 use crate::engine::belonging::{Belonging, here};
 use crate::orders::selection::{Place, Selected, Selection};
 use crate::running::Running;
 use crate::settings::units::format_duration;
 use crate::settings::{Project, Travel};
-use crate::state_dir;
+use crate::state_dir::{self, rfc3339};
 
 /// Files that are told of one by one.
 const TOLD: usize = 20;
@@ -134,14 +135,27 @@ fn show(file: &Value) {
     ));
     for site in file["sites"].as_array().into_iter().flatten() {
         print(format_args!("  {}: {}\n", text(&site["shown"]), text(&site["standing"])));
-        for (name, head) in [("rule", "it belongs there"), ("waits", "it waits"), ("help", "help")]
-        {
+        let heads = [
+            ("found", "found"),
+            ("rule", "it belongs there"),
+            ("waits", "it waits"),
+            ("help", "help"),
+        ];
+        for (name, head) in heads {
             let words = text(&site[name]);
             if !words.is_empty() {
                 print(format_args!("    {head}: {words}\n"));
             }
         }
     }
+}
+
+/// What tells a person two copies of a file apart.
+fn copy(have: &Have) -> String {
+    let since = |mtime: i64| UNIX_EPOCH + Duration::from_nanos(u64::try_from(mtime).unwrap_or(0));
+    let of =
+        have.mtime_ns.map(|mtime| format!(" of {}", rfc3339(since(mtime)))).unwrap_or_default();
+    format!("{}{of}", size(have.size))
 }
 
 /// What is asked, beside the catalog.
@@ -170,6 +184,8 @@ struct Known<'a> {
 #[derive(Default)]
 struct Words {
     standing: String,
+    /// What is to be decided between.
+    found: String,
     rule: String,
     waits: String,
     help: String,
@@ -191,8 +207,11 @@ impl Asked<'_> {
             let state = crate::orders::selection::state_at(row, site);
             sites.push(json!({
                 "site": configured, "shown": self.names.shown(name), "state": state.name(),
-                "standing": words.standing, "rule": words.rule, "waits": words.waits,
-                "help": words.help, "tries": job.map(|job| job.tries),
+                "has_size": here(row, site).map(|have| have.size),
+                "has_modified_ms": here(row, site)
+                    .and_then(|have| have.mtime_ns).map(|mtime| mtime / 1_000_000),
+                "standing": words.standing, "found": words.found, "rule": words.rule,
+                "waits": words.waits, "help": words.help, "tries": job.map(|job| job.tries),
                 "error": job.and_then(|job| job.error.as_ref()).map(|error| &error.message),
                 "kind": job.and_then(|job| job.error.as_ref()).map(|error| &error.kind),
                 "priority": job.map(|job| job.priority),
@@ -340,6 +359,10 @@ impl Asked<'_> {
                     format!("`sitesync reset {project} FILE` tries it again, when it is mended");
             }
             JobState::Conflict => {
+                let found = [(&to, job.to), (&from, job.from)].map(|(name, site)| {
+                    here(row, site).map(|have| format!("at '{name}' {}", copy(have)))
+                });
+                words.found = found.into_iter().flatten().collect::<Vec<_>>().join(", ");
                 words.help = format!(
                     "`sitesync resolve {project} FILE --keep {to}`, or --keep {from}: the other goes \
                      to the trash"
@@ -348,8 +371,7 @@ impl Asked<'_> {
             JobState::Held => self.of_held(known, row, of, job, words),
             JobState::Waiting => {
                 let left = u64::try_from((job.not_before - known.now).max(0)).unwrap_or(0);
-                let left =
-                    format_duration(std::time::Duration::from_secs(left.div_ceil(1000).max(1)));
+                let left = format_duration(Duration::from_secs(left.div_ceil(1000).max(1)));
                 words.waits = if error.is_some() {
                     format!("until it is tried again, within {left}")
                 } else {
@@ -458,8 +480,8 @@ impl Asked<'_> {
             (_, _, Some(_)) => "the project".to_owned(),
             _ => "this host".to_owned(),
         };
-        let since = std::time::Duration::from_millis(u64::try_from(pause.since).unwrap_or(0));
-        let since = state_dir::rfc3339(std::time::UNIX_EPOCH + since);
+        let since = Duration::from_millis(u64::try_from(pause.since).unwrap_or(0));
+        let since = rfc3339(UNIX_EPOCH + since);
         let by = if pause.by.is_empty() { String::new() } else { format!(" by {}", pause.by) };
         format!("{what} is paused since {since}{by}; `sitesync resume` with the same words")
     }

@@ -320,7 +320,7 @@ impl Route {
                 }
                 Some(Ok(copied)) => self.copied(&claimed, path, copied).await,
                 Some(Err(error)) if is_surprise(&error) => self.meet(&claimed, path, error).await,
-                Some(Err(error)) => Outcome::Failed(error),
+                Some(Err(error)) => Outcome::Failed(self.whose(path, error).await),
                 None => {
                     let why = Error::new(ErrorKind::Precondition, "not compared yet");
                     self.meet(&claimed, path, why).await
@@ -348,6 +348,17 @@ impl Route {
             finished.extend(Box::pin(self.copy(vec![claimed], slots)).await);
         }
         finished
+    }
+
+    /// Which end a file's own fault lies at: a copy within a provider tells it of its destination.
+    async fn whose(&self, path: &str, error: Error) -> Error {
+        if is_site_fault(error.kind()) || error.kind() == ErrorKind::Cancelled {
+            return error;
+        }
+        match self.source().open_read(path, ReadOptions::new()).await {
+            Err(at_source) if at_source.kind() == error.kind() => at_source,
+            _ => error,
+        }
     }
 
     fn all_failed(&self, batch: Vec<Claimed>, error: &Error) -> Vec<Finished> {
