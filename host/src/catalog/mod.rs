@@ -188,6 +188,14 @@ impl Job {
     pub fn removes(&self) -> bool {
         self.from == self.to
     }
+
+    /// The same work from another site. What holds it back holds it again when it is put.
+    #[must_use]
+    pub fn coming_from(&self, from: SiteId) -> Job {
+        let held = self.state == JobState::Held;
+        let state = if held { JobState::Ready } else { self.state };
+        Job { from, state, ..self.clone() }
+    }
 }
 
 /// A file of a folder, with all that is known of it.
@@ -211,6 +219,26 @@ pub struct FileRow {
     pub jobs: Vec<Job>,
     /// Sites at which it is wanted, or is not: as was asked for it, else for its representation.
     pub wants: Vec<(SiteId, bool)>,
+}
+
+impl FileRow {
+    /// What a site has of it, if it is there.
+    #[must_use]
+    pub fn at(&self, site: SiteId) -> Option<&Have> {
+        self.haves.iter().find(|have| have.site == site && have.generation != GONE)
+    }
+
+    /// What a site has of it, if that is the newest content.
+    #[must_use]
+    pub fn newest_at(&self, site: SiteId) -> Option<&Have> {
+        self.at(site).filter(|have| have.generation == self.generation)
+    }
+
+    /// What is to be done for it at a site.
+    #[must_use]
+    pub fn job_to(&self, site: SiteId) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.to == site)
+    }
 }
 
 /// A folder with its files, in no particular order. `id` is `None` while the folder is unknown.

@@ -13,7 +13,7 @@ use super::{Exit, Failure, Global};
 use crate::catalog::{
     self, FileRow, Have, Hold, HoldKind, Job, JobState, Millis, Pause, Representation, SiteId, View,
 };
-use crate::engine::belonging::{Belonging, here};
+use crate::engine::belonging::Belonging;
 use crate::orders::selection::{Place, Selected, Selection};
 use crate::running::Running;
 use crate::settings::units::format_duration;
@@ -203,12 +203,12 @@ impl Asked<'_> {
                 continue;
             }
             let words = self.words(known, row, of.as_ref(), site, configured)?;
-            let job = row.jobs.iter().find(|job| job.to == site);
+            let job = row.job_to(site);
             let state = crate::orders::selection::state_at(row, site);
             sites.push(json!({
                 "site": configured, "shown": self.names.shown(name), "state": state.name(),
-                "has_size": here(row, site).map(|have| have.size),
-                "has_modified_ms": here(row, site)
+                "has_size": row.at(site).map(|have| have.size),
+                "has_modified_ms": row.at(site)
                     .and_then(|have| have.mtime_ns).map(|mtime| mtime / 1_000_000),
                 "standing": words.standing, "found": words.found, "rule": words.rule,
                 "waits": words.waits, "help": words.help, "tries": job.map(|job| job.tries),
@@ -235,12 +235,10 @@ impl Asked<'_> {
         name: &str,
     ) -> catalog::Result<Words> {
         let mut words = Words::default();
-        let job = row.jobs.iter().find(|job| job.to == site);
-        let newest = here(row, site).is_some_and(|have| have.generation == row.generation);
+        let job = row.job_to(site);
+        let newest = row.newest_at(site).is_some();
         let same =
-            known.belonging.alike(site).iter().find(|other| {
-                here(row, **other).is_some_and(|have| have.generation == row.generation)
-            });
+            known.belonging.alike(site).iter().find(|other| row.newest_at(**other).is_some());
         let site_name =
             |id: &SiteId| self.names.configured(known.sites.get(id).map_or("?", |n| n)).to_owned();
         if let Some(job) = job {
@@ -259,7 +257,7 @@ impl Asked<'_> {
             words.standing = format!("there: '{}' is the same storage", site_name(same));
             return Ok(words);
         }
-        words.standing = match here(row, site) {
+        words.standing = match row.at(site) {
             Some(_) => "an older content is there".into(),
             None => "not there".into(),
         };
@@ -315,7 +313,7 @@ impl Asked<'_> {
         if site == known.belonging.active && self.project.download == Travel::All {
             return "`download = \"all\"`".into();
         }
-        if here(row, site).is_some() {
+        if row.at(site).is_some() {
             "an older content of it is there".into()
         } else {
             String::new()
@@ -360,7 +358,7 @@ impl Asked<'_> {
             }
             JobState::Conflict => {
                 let found = [(&to, job.to), (&from, job.from)].map(|(name, site)| {
-                    here(row, site).map(|have| format!("at '{name}' {}", copy(have)))
+                    row.at(site).map(|have| format!("at '{name}' {}", copy(have)))
                 });
                 words.found = found.into_iter().flatten().collect::<Vec<_>>().join(", ");
                 words.help = format!(
@@ -398,7 +396,7 @@ impl Asked<'_> {
         job: &Job,
         from: &str,
     ) -> catalog::Result<String> {
-        let newest = here(row, job.from).is_some_and(|have| have.generation == row.generation);
+        let newest = row.newest_at(job.from).is_some();
         if !newest && !job.removes() {
             return Ok(format!("for its newest content, which is not at '{from}' yet"));
         }

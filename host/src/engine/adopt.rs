@@ -7,7 +7,6 @@ use std::sync::Arc;
 use sitesync_provider::{Entry, ErrorKind, Kind, join};
 
 use super::barriers::Failure;
-use super::belonging::here;
 use super::compare::{Side as Compared, same_content};
 use super::pair::refuse_ours;
 use super::place::{Place, RootAt, Trouble, for_each, one_storage};
@@ -167,7 +166,7 @@ impl Engine {
                 adopted.unknown += 1;
                 continue;
             };
-            let had = here(&row, site).filter(|have| have.generation == row.generation);
+            let had = row.newest_at(site);
             if had.is_some_and(|have| have.version == entry.metadata.fingerprint()) {
                 adopted.known += 1;
                 continue;

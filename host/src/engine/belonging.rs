@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::{
-    FileId, FileRow, GONE, Have, Job, JobState, Millis, ProjectId, RepresentationId, Result,
-    RootId, SiteId, UNKNOWN, Unit, View,
+    FileId, FileRow, Job, JobState, Millis, ProjectId, RepresentationId, Result, RootId, SiteId,
+    UNKNOWN, Unit, View,
 };
 use crate::settings::{Project, Travel};
 use crate::sites::Sites;
@@ -127,7 +127,7 @@ impl Belonging {
     #[must_use]
     pub fn wanted(&self, row: &FileRow, site: SiteId) -> bool {
         let asked = row.wants.iter().find(|(at, _)| *at == site);
-        asked.map_or_else(|| self.rule(site) || here(row, site).is_some(), |(_, wanted)| *wanted)
+        asked.map_or_else(|| self.rule(site) || row.at(site).is_some(), |(_, wanted)| *wanted)
     }
 
     /// Whether something brings a file to the same storage, seen another way.
@@ -150,7 +150,7 @@ impl Belonging {
     /// way.
     #[must_use]
     pub fn is_there(&self, row: &FileRow, site: SiteId) -> bool {
-        let newest = |site| here(row, site).is_some_and(|have| have.generation == row.generation);
+        let newest = |site| row.newest_at(site).is_some();
         newest(site) || self.alike(site).iter().any(|site| newest(*site))
     }
 
@@ -178,7 +178,7 @@ impl Belonging {
                 [from, other] | [other, from] if other == to => from,
                 _ => return None,
             };
-            let have = here(row, from).filter(|have| have.generation == row.generation);
+            let have = row.newest_at(from);
             have.filter(|_| self.has_root(row, from) && !is_to_go(row, from)).map(|_| from)
         })
     }
@@ -233,7 +233,7 @@ impl Belonging {
         now: Millis,
     ) -> Result<()> {
         for to in self.sites() {
-            let older = here(row, to).is_some_and(|have| have.generation > UNKNOWN);
+            let older = row.at(to).is_some_and(|have| have.generation > UNKNOWN);
             let Some(from) = self.source(row, to).filter(|_| older && self.lacks(row, to)) else {
                 continue;
             };
@@ -248,18 +248,14 @@ impl Belonging {
     pub(super) fn reroute(&self, unit: &mut dyn Unit, row: &FileRow) -> Result<()> {
         let settled = |job: &Job| matches!(job.state, JobState::InProgress | JobState::Conflict);
         for job in row.jobs.iter().filter(|job| !job.removes() && !settled(job)) {
-            let newest =
-                |site| here(row, site).is_some_and(|have| have.generation == row.generation);
+            let newest = |site| row.newest_at(site).is_some();
             if newest(job.to) {
                 unit.drop_job(row.id, job.to)?;
                 continue;
             }
             let newest = newest(job.from);
             if let Some(from) = self.source(row, job.to).filter(|_| !newest) {
-                // What is held is held again.
-                let held = job.state == JobState::Held;
-                let state = if held { JobState::Ready } else { job.state };
-                unit.put_job(row.id, &Job { from, state, ..job.clone() })?;
+                unit.put_job(row.id, &job.coming_from(from))?;
             }
         }
         Ok(())
@@ -302,7 +298,7 @@ fn roots(project: &Project) -> impl Iterator<Item = (&String, &String)> {
 
 /// Whether a file is to be removed at a site, because somebody deleted it elsewhere.
 pub(super) fn is_to_go(row: &FileRow, site: SiteId) -> bool {
-    row.jobs.iter().any(|job| job.to == site && job.removes())
+    row.job_to(site).is_some_and(Job::removes)
 }
 
 /// Drops work that would bring a file to where somebody asked that it be not. What is there and was
@@ -314,15 +310,10 @@ pub(super) fn drop_unwanted(unit: &mut dyn Unit, row: &FileRow) -> Result<()> {
                 && !job.removes()
                 && !matches!(job.state, JobState::InProgress | JobState::Conflict)
         };
-        let known = here(row, *site).is_none_or(|have| have.generation > UNKNOWN);
+        let known = row.at(*site).is_none_or(|have| have.generation > UNKNOWN);
         if known && row.jobs.iter().any(|job| open(&job)) {
             unit.drop_job(row.id, *site)?;
         }
     }
     Ok(())
-}
-
-/// What a site has of a file, if it is there.
-pub(crate) fn here(row: &FileRow, site: SiteId) -> Option<&Have> {
-    row.haves.iter().find(|have| have.site == site && have.generation != GONE)
 }

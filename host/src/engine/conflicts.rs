@@ -2,7 +2,7 @@
 
 use sitesync_provider::{ErrorKind, Metadata};
 
-use super::belonging::{Belonging, here};
+use super::belonging::Belonging;
 use super::pair::{Pair, Side};
 use super::record::Arrived;
 use super::transfer::{Outcome, path};
@@ -40,7 +40,7 @@ pub fn resolve(
     if conflicts.is_empty() {
         return Ok(Resolved::NoConflict);
     }
-    let Some(kept) = here(row, keep) else { return Ok(Resolved::NotThere) };
+    let Some(kept) = row.at(keep) else { return Ok(Resolved::NotThere) };
     for job in &conflicts {
         outdate(unit, row, job.to, keep)?;
     }
@@ -59,7 +59,7 @@ pub(super) fn resolve_between(
     guarded: bool,
     now: Millis,
 ) -> Result<()> {
-    let Some(kept) = here(row, keep) else { return Ok(()) };
+    let Some(kept) = row.at(keep) else { return Ok(()) };
     outdate(unit, row, to, keep)?;
     if kept.generation != row.generation {
         for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
@@ -69,7 +69,7 @@ pub(super) fn resolve_between(
     follow(unit, belonging, row, kept, now)?;
     let (true, Some(row)) = (guarded, unit.file_by_id(row.id)?) else { return Ok(()) };
     let is_replaced = |site| {
-        here(&row, site).is_some_and(|have| have.generation > UNKNOWN || have.generation == STALE)
+        row.at(site).is_some_and(|have| have.generation > UNKNOWN || have.generation == STALE)
     };
     let replacing = row.jobs.iter().filter(|job| !job.removes() && is_replaced(job.to));
     let replacing: Vec<_> = replacing.map(|job| (row.id, job.to)).collect();
@@ -79,7 +79,7 @@ pub(super) fn resolve_between(
 /// What one site has is no conflict any more, and may be replaced unless it is what is kept.
 fn outdate(unit: &mut dyn Unit, row: &FileRow, site: SiteId, keep: SiteId) -> Result<()> {
     unit.drop_job(row.id, site)?;
-    match here(row, site).filter(|_| site != keep) {
+    match row.at(site).filter(|_| site != keep) {
         Some(other) => unit.put_have(row.id, &Have { generation: STALE, ..other.clone() }),
         None => Ok(()),
     }

@@ -6,7 +6,7 @@ use super::pair::refuse_ours;
 use super::place::Trouble;
 use super::plan;
 use super::schedule::Engine;
-use crate::catalog::{self, FileId, FolderId, GONE, Job, JobState, Millis, RootId, SiteId, Unit};
+use crate::catalog::{self, FileId, FolderId, GONE, Millis, RootId, SiteId, Unit};
 use crate::settings::Project;
 use crate::sites::{Fault, establish, is_another_root, recognise};
 
@@ -132,10 +132,7 @@ fn forget(
     for job in row.jobs.iter().filter(|job| job.from == site) {
         // Also what a run that died was bringing: it is recognised where it arrived.
         if let Some(from) = belonging.source(&row, job.to) {
-            // What is held is held again.
-            let held = job.state == JobState::Held;
-            let state = if held { JobState::Ready } else { job.state };
-            unit.put_job(file, &Job { from, state, ..job.clone() })?;
+            unit.put_job(file, &job.coming_from(from))?;
         }
     }
     belonging.settle_file(unit, file, now).map(|_| ())

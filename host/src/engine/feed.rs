@@ -15,7 +15,7 @@ use super::pair::{RootPair, Side};
 use super::recorded::{Keys, Look};
 use super::run::{End, Run};
 use super::survey::Seen;
-use crate::catalog::{FolderId, GONE, Have, Job, JobState, RootId};
+use crate::catalog::{FolderId, Have, Job, JobState, RootId};
 use crate::sites::{Capability, is_site_fault};
 
 /// With changes in more folders than this, a root is scanned: that costs less.
@@ -360,10 +360,10 @@ impl Run {
                     after = id;
                     let rows = view.folder(root.id, &path)?;
                     let entry = |file: crate::catalog::FileRow| {
-                        let here = |have: &&Have| have.site == site && have.generation != GONE;
-                        let have = file.haves.iter().find(here)?;
+                        let have = file.at(site)?;
                         let seen = Metadata::file(have.size).with_version(&have.version);
-                        Some(Entry::new(file.name, seen.with_mtime_ns(have.mtime_ns)))
+                        let seen = seen.with_mtime_ns(have.mtime_ns);
+                        Some(Entry::new(file.name, seen))
                     };
                     planned += rows.files.len();
                     let files = rows.files.into_iter().filter_map(entry).collect();

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use sitesync_provider::{Metadata, join};
 
-use super::belonging::here as at;
 use super::discover::Folder;
 use super::names;
 use super::pair::{Pair, RootPair, Side};
@@ -120,8 +119,7 @@ impl Planner<'_> {
             for row in known.into_values() {
                 let working =
                     row.jobs.iter().any(|job| job.to == here && job.state == JobState::InProgress);
-                let had =
-                    row.haves.iter().find(|have| have.site == here && have.generation != GONE);
+                let had = row.at(here);
                 plan.again |= had.is_some() && working;
                 if let (Some(had), false) = (had, working) {
                     plan.missing.push(Missing {
@@ -220,7 +218,7 @@ impl Planner<'_> {
         // Whichever is there has the name; else who was known first.
         let there = self.pair.site(self.side.other());
         let mut rows: Vec<&&FileRow> = known.values().collect();
-        rows.sort_unstable_by_key(|row| (at(row, there).is_none(), row.id));
+        rows.sort_unstable_by_key(|row| (row.at(there).is_none(), row.id));
         let known = rows.into_iter().map(|row| row.name.as_str());
         let mut folded = HashMap::new();
         for name in known.chain(self.folder.files.iter().map(|entry| entry.name.as_str())) {
@@ -245,9 +243,9 @@ impl Planner<'_> {
             return Some(Step::Add { name: name.to_owned(), size: seen.size, have, job });
         };
         let belonging = &self.pair.belonging;
-        let job_here = row.jobs.iter().find(|job| job.to == here);
-        let job_there = row.jobs.iter().find(|job| job.to == there);
-        let elsewhere = at(row, there);
+        let job_here = row.job_to(here);
+        let job_there = row.job_to(there);
+        let elsewhere = row.at(there);
         // What follows news: the file travels on, if it belongs there and is not on its way.
         let follow = |folded: &mut Option<HashMap<String, String>>| {
             let busy = job_there.is_some_and(|job| job.state == JobState::InProgress)
@@ -265,7 +263,7 @@ impl Planner<'_> {
         let step_ns = self.root.end(self.side).info.mtime_step_ns;
         let unrecorded = |job: &Job| is_unrecorded(job, seen, step_ns);
 
-        match at(row, here) {
+        match row.at(here) {
             // A size that changes under one version was a lie before, or is one now.
             Some(have) if have.version == seen.fingerprint() && have.size == seen.size => {
                 // Nothing new here. Is there something to do for the other end?
@@ -280,7 +278,7 @@ impl Planner<'_> {
                 // Work that waits for a third site, which has something older: it comes from here.
                 let strays = job_there.is_some_and(|job| {
                     let open = !matches!(job.state, JobState::InProgress | JobState::Conflict);
-                    let old = |from| at(row, from).is_none_or(|h| h.generation != row.generation);
+                    let old = |from| row.newest_at(from).is_none();
                     open && !job.removes() && job.from != here && old(job.from)
                 });
                 if newest && !leaves && (belonging.lacks(row, there) || strays) {
@@ -365,9 +363,9 @@ impl Planner<'_> {
     /// Work to compare what is here with what another site has, where one can be asked.
     fn meet(&self, row: &FileRow, earlier: Option<&Job>) -> Option<Job> {
         let (here, there) = (self.pair.site(self.side), self.pair.site(self.side.other()));
-        let newest = at(row, there).is_some_and(|have| have.generation == row.generation);
+        let newest = row.newest_at(there).is_some();
         let from = if newest { Some(there) } else { self.pair.belonging.source(row, here) };
-        let from = from.or_else(|| at(row, there).map(|_| there))?;
+        let from = from.or_else(|| row.at(there).map(|_| there))?;
         Some(Job { from, ..self.job(self.side, earlier) })
     }
 
@@ -578,7 +576,7 @@ pub(super) fn gone(
     let Some(best) = others.iter().map(|have| have.generation).max() else {
         return forget(unit, &row).map(|()| true);
     };
-    let was_newest = row.haves.iter().any(|h| h.site == here && h.generation == row.generation);
+    let was_newest = row.newest_at(here).is_some();
     if was_newest && best == row.generation {
         unit.put_have(row.id, &Have::gone(here, row.generation))?;
     } else {
@@ -606,11 +604,8 @@ pub(super) fn gone(
     let alike = others.iter().any(|other| belonging.alike(here).contains(&other.site));
     if brought && !alike {
         let row = unit.file(root.id, &missing.folder, &missing.name)?.unwrap_or(row);
-        let from = if at(&row, there).is_some_and(|have| have.generation == row.generation) {
-            Some(there)
-        } else {
-            belonging.source(&row, here)
-        };
+        let from =
+            if row.newest_at(there).is_some() { Some(there) } else { belonging.source(&row, here) };
         if let Some(from) = from {
             let job = belonging.job(unit, &row, (from, here), moment.now)?;
             unit.put_job(row.id, &job)?;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sitesync_provider::{Entry, ErrorKind, Kind, Metadata, join};
 
-use super::belonging::{Belonging, here};
+use super::belonging::Belonging;
 use super::names;
 use super::place::{RootAt, Trouble, for_each};
 use super::plan::{self, Moment};
@@ -507,10 +507,10 @@ impl Ground {
         queued: &mut u64,
     ) -> Result<Turn> {
         let seen = &made.metadata;
-        let job_here = row.jobs.iter().find(|job| job.to == self.site).cloned();
+        let job_here = row.job_to(self.site).cloned();
         let step = self.steps.iter().find(|(root, _)| *root == made.root).map_or(1, |(_, ns)| *ns);
         let unrecorded = job_here.as_ref().is_some_and(|job| plan::is_unrecorded(job, seen, step));
-        let had = here(&row, self.site).cloned();
+        let had = row.at(self.site).cloned();
         let same = had
             .as_ref()
             .is_some_and(|have| have.version == seen.fingerprint() && have.size == seen.size);
@@ -604,7 +604,7 @@ impl Ground {
     ) -> Result<u64> {
         let mut queued = 0;
         for to in self.belonging.sites() {
-            let earlier = row.jobs.iter().find(|job| job.to == to);
+            let earlier = row.job_to(to);
             let belongs = self.belonging.wanted(row, to) && !self.belonging.is_there(row, to);
             if to == self.site || is_busy(row, to) {
                 continue;
@@ -625,7 +625,7 @@ impl Ground {
             }
             let Some(from) = self.belonging.source(row, to) else { continue };
             let job = self.belonging.job(unit, row, (from, to), self.moment.now)?;
-            let sent = compare.filter(|_| here(row, to).is_some()).map(Have::sent);
+            let sent = compare.filter(|_| row.at(to).is_some()).map(Have::sent);
             let job = Job {
                 queued_at: earlier.map_or(job.queued_at, |earlier| earlier.queued_at),
                 sent: sent.or_else(|| earlier.and_then(|earlier| earlier.sent)),

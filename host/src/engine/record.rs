@@ -11,7 +11,7 @@ use sitesync_provider::{Error, ErrorKind, Metadata};
 use tokio::sync::{Notify, mpsc};
 
 use super::barriers::{Barriers, Failure};
-use super::belonging::{drop_unwanted, here};
+use super::belonging::drop_unwanted;
 use super::clock::{Dice, HostTime};
 use super::conflicts;
 use super::pair::Pair;
@@ -402,7 +402,7 @@ impl Writing<'_> {
         let from = self.pair.site(self.route.from);
         let row = unit.file_by_id(claimed.file)?;
         Ok(row.is_none_or(|row| {
-            let known = here(&row, from);
+            let known = row.at(from);
             known.is_some_and(|h| h.version == source.fingerprint() && h.size == source.size)
         }))
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sitesync_provider::join;
 use tokio::sync::Semaphore;
 
-use super::belonging::{Belonging, here};
+use super::belonging::Belonging;
 use super::pair::{Pair, Side};
 use super::run::{End, Run};
 use super::schedule::{Engine, Mode};
@@ -210,7 +210,7 @@ impl Sum<'_> {
             let Some((_, _, last)) = page.last() else { return Ok(()) };
             after = last.id;
             for (root, folder, row) in page {
-                let Some(job) = row.jobs.iter().find(|job| job.to == site) else { continue };
+                let Some(job) = row.job_to(site) else { continue };
                 self.one(&row, job, rehearsal);
                 if rehearsal.first.len() < named {
                     rehearsal.first.push(Planned {
@@ -242,7 +242,7 @@ impl Sum<'_> {
             rehearsal.ways.len() - 1
         });
         let way = &mut rehearsal.ways[at];
-        let there = here(row, job.to);
+        let there = row.at(job.to);
         way.held += u64::from(job.state == JobState::Held);
         if there.is_some_and(|have| have.generation == UNKNOWN) {
             way.compared += 1;
@@ -260,13 +260,13 @@ impl Sum<'_> {
         if job.from == job.to {
             return "deletes = \"propagate\"".into();
         }
-        if here(row, site).is_some_and(|have| have.generation == UNKNOWN) {
+        if row.at(site).is_some_and(|have| have.generation == UNKNOWN) {
             return "it is at both sites, and nobody has compared them yet".into();
         }
         if row.wants.iter().any(|(at, wanted)| *at == site && *wanted) {
             return "it was asked for".into();
         }
-        if here(row, site).is_some() {
+        if row.at(site).is_some() {
             return "it was there before, and has changed".into();
         }
         if site == self.belonging.remote && project.upload == Travel::All {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sitesync_provider::{DeleteOptions, Error, ErrorKind, Kind, join};
 use tokio::sync::OwnedMutexGuard;
 
-use super::belonging::{Belonging, here, is_to_go};
+use super::belonging::{Belonging, is_to_go};
 use super::place::{Place, RootAt, Trouble, for_each, one_storage};
 use super::plan;
 use super::schedule::Engine;
@@ -244,7 +244,7 @@ impl Remover {
         if let Some(why) = self.busy(row) {
             return Verdict::Keep(why);
         }
-        let Some(have) = here(row, self.place.site) else { return Verdict::Absent };
+        let Some(have) = row.at(self.place.site) else { return Verdict::Absent };
         if self.place.root(target.root).is_none() {
             return Verdict::Keep("its root is not among those of the site".into());
         }
@@ -331,7 +331,7 @@ impl Remover {
                 let Some(now) = now.filter(|now| now.id == target.row.id) else { continue };
                 let counted_on = |have: &Have| !is_to_go(&target.row, have.site);
                 let leaves = |have: &Have| counted_on(have) && is_to_go(&now, have.site);
-                let same = here(&now, site) == have.as_ref()
+                let same = now.at(site) == have.as_ref()
                     && now.generation == target.row.generation
                     && !now.haves.iter().any(leaves)
                     && !now.jobs.iter().any(|job| {

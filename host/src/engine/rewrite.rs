@@ -4,7 +4,6 @@
 use sitesync_provider::{Error, ErrorKind, Expect, Metadata, ReadOptions, Result, WriteOptions};
 
 use super::CHUNK;
-use super::belonging::here;
 use super::pair::Pair;
 use super::plan::have;
 use super::trash::keeps;
@@ -43,7 +42,7 @@ pub(super) fn note(
     made: &Metadata,
 ) -> catalog::Result<()> {
     let row = unit.file_by_id(file)?;
-    if row.is_some_and(|row| here(&row, known.site) == Some(known)) {
+    if row.is_some_and(|row| row.at(known.site) == Some(known)) {
         unit.put_have(file, &have(known.site, STALE, made))?;
     }
     Ok(())

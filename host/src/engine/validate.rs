@@ -9,7 +9,6 @@ use std::sync::Arc;
 use sitesync_provider::{Error, Kind, join};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::belonging::here;
 use super::discover::{self, Discovered};
 use super::pair::{Pair, RootPair, Side};
 use super::place::{Place, RootAt, Trouble, for_each};
@@ -17,7 +16,7 @@ use super::recorded::{Keys, Look};
 use super::run::{End, Run};
 use super::schedule::{Engine, Mode};
 use super::siblings::Siblings;
-use crate::catalog::{FileId, FileRow, Have, RootId, SiteId};
+use crate::catalog::{FileId, FileRow, RootId, SiteId};
 use crate::settings::Project;
 use crate::sites::{Fault, is_site_fault};
 
@@ -157,8 +156,7 @@ impl Verifier {
 /// Whether a file is at a root as the catalog says. What another site has that is the same storage seen
 /// another way has another fingerprint here.
 async fn is_there(at: &RootAt, site: SiteId, path: &str, row: &FileRow) -> Result<bool, Error> {
-    let newest = |have: &&Have| have.generation == row.generation;
-    let had = here(row, site).filter(newest);
+    let had = row.newest_at(site);
     match at.root.stat(path).await {
         Ok(seen) => Ok(seen.kind == Kind::File
             && seen.size == had.map_or(row.size, |had| had.size)
@@ -243,7 +241,7 @@ impl Count<'_> {
                 rows.files.iter().map(|row| (row.name.as_str(), row)).collect();
             for entry in &folder.files {
                 let row = known.remove(entry.name.as_str());
-                let had = row.and_then(|row| here(row, self.here));
+                let had = row.and_then(|row| row.at(self.here));
                 match (row, had) {
                     (Some(row), _) if !self.meant(row) => {}
                     (Some(row), Some(had)) => {
@@ -267,7 +265,7 @@ impl Count<'_> {
                 continue;
             }
             for row in known.into_values() {
-                if self.meant(row) && here(row, self.here).is_some() {
+                if self.meant(row) && row.at(self.here).is_some() {
                     self.missing.push((root, folder.path.clone(), row.name.clone()));
                 }
             }
@@ -284,7 +282,7 @@ impl Count<'_> {
     fn conclude(&mut self, run: &Run) -> Result<(), End> {
         for (root, folder, name) in std::mem::take(&mut self.missing) {
             let now = run.engine.catalog.read(|view| view.file(root, &folder, &name))?;
-            if now.is_some_and(|row| here(&row, self.here).is_some()) {
+            if now.is_some_and(|row| row.at(self.here).is_some()) {
                 self.validated.busy += 1;
             } else {
                 self.validated.missing += 1;

@@ -239,7 +239,7 @@ impl Waiting<'_> {
                     standing.bytes_there += row.size;
                     continue;
                 }
-                let job = row.jobs.iter().find(|job| job.to == self.site);
+                let job = row.job_to(self.site);
                 let why = match job {
                     Some(job) if matches!(job.state, JobState::Failed | JobState::Conflict) => {
                         let error = job.error.as_ref().map(|error| error.message.clone());

@@ -79,7 +79,7 @@ pub(super) async fn clear(
                     let files = view.folder(root, &folder)?.files;
                     let there = files.into_iter().filter(|row| {
                         let comes = row.jobs.iter().any(|job| job.to == key);
-                        comes || crate::engine::belonging::here(row, key).is_some()
+                        comes || row.at(key).is_some()
                     });
                     targets.extend(there.map(|row| Target { root, folder: folder.clone(), row }));
                     last = Some(id);

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::selection::{Selected, Selection};
 use super::{Answer, Desk, Refused, Report};
 use crate::catalog::{self, FileState, Have, Job, JobState, Millis, STALE, SiteId, Unit};
-use crate::engine::belonging::{Belonging, here};
+use crate::engine::belonging::Belonging;
 use crate::settings::Project;
 
 /// The highest priority: of what somebody waits for.
@@ -188,9 +188,7 @@ pub(super) async fn reset(desk: &Desk, meant: &Meant<'_>) -> Answer {
     let again = move |unit: &mut dyn Unit, one: &Selected, files: &mut u64| {
         let row = &one.row;
         let mut done = unit.reset(row.representation, Some(row.id), site)? > 0;
-        let there = site.and_then(|site| here(row, site));
-        let newest = there.filter(|have| have.generation == row.generation);
-        if let Some(have) = newest
+        if let Some(have) = site.and_then(|site| row.newest_at(site))
             && belonging.source(row, have.site).is_some()
         {
             unit.put_have(row.id, &Have { generation: STALE, ..have.clone() })?;

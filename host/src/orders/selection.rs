@@ -183,16 +183,18 @@ impl Selection {
 /// What a file is at a site.
 #[must_use]
 pub fn state_at(row: &FileRow, site: SiteId) -> FileState {
-    let job = row.jobs.iter().find(|job| job.to == site);
+    let job = row.job_to(site);
     match job.map(|job| job.state) {
         Some(JobState::Ready | JobState::Waiting) => FileState::Queued,
         Some(JobState::InProgress) => FileState::InProgress,
         Some(JobState::Failed | JobState::Conflict) => FileState::Failed,
         Some(JobState::Held) => FileState::Paused,
         None => {
-            let newest =
-                |have: &catalog::Have| have.site == site && have.generation == row.generation;
-            if row.haves.iter().any(newest) { FileState::Synced } else { FileState::NotAvailable }
+            if row.newest_at(site).is_some() {
+                FileState::Synced
+            } else {
+                FileState::NotAvailable
+            }
         }
     }
 }
