@@ -247,7 +247,12 @@ impl Asked<'_> {
             return Ok(words);
         }
         if newest {
-            words.standing = "there".into();
+            let disputed =
+                |job: &&Job| job.state == JobState::Conflict && !job.removes() && job.from == site;
+            words.standing = match row.jobs.iter().find(disputed) {
+                Some(job) => format!("there: in conflict with what is at '{}'", site_name(&job.to)),
+                None => "there".into(),
+            };
             if row.wants.contains(&(site, false)) {
                 words.waits = "it was removed here, and came back by somebody's hand".into();
             }

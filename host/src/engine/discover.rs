@@ -353,8 +353,12 @@ impl<'a> Scan<'a> {
             folder.complete = false;
             self.unsound(&folder.path, &why);
         }
-        let beneath = std::mem::take(&mut folder.folders);
+        // People expect what is of equal priority to come in the order of its names.
+        folder.files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let mut beneath = std::mem::take(&mut folder.folders);
         if !recursive {
+            // The last is listed next.
+            beneath.sort_unstable_by(|one, other| other.cmp(one));
             left.extend(beneath.iter().map(|name| sitesync_provider::join(&folder.path, name)));
         }
         self.files += folder.files.len();
