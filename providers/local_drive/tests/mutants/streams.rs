@@ -290,6 +290,10 @@ impl WriteStream for Writer {
     async fn finish(self) -> Result<Metadata> {
         let Writer { target, inner, kept, early, .. } = self;
         drop(early);
+        if target.is(Defect::FewAtOnce) {
+            // Others are still to come.
+            tokio::time::sleep(WINDOW).await;
+        }
         let (size, mtime_ns) = (target.how.size, target.how.mtime_ns);
         if target.is(Defect::LosesFinish) || target.is(Defect::NoEmptyFiles) && size == 0 {
             return Ok(Metadata::file(size).with_mtime_ns(mtime_ns));
