@@ -189,12 +189,27 @@ impl Job {
         self.from == self.to
     }
 
-    /// The same work from another site. What holds it back holds it again when it is put.
+    /// The same work from another site.
     #[must_use]
     pub fn coming_from(&self, from: SiteId) -> Job {
-        let held = self.state == JobState::Held;
-        let state = if held { JobState::Ready } else { self.state };
-        Job { from, state, ..self.clone() }
+        Job { from, state: self.let_go(), ..self.clone() }
+    }
+
+    /// The same work with another priority.
+    #[must_use]
+    pub fn with_priority(&self, priority: i64) -> Job {
+        Job { priority, state: self.let_go(), ..self.clone() }
+    }
+
+    /// Its state if nothing held it back. What does holds it again when it is put; put as held, it
+    /// would be a guard's.
+    #[must_use]
+    fn let_go(&self) -> JobState {
+        match self.state {
+            JobState::Held if self.not_before > 0 => JobState::Waiting,
+            JobState::Held => JobState::Ready,
+            state => state,
+        }
     }
 }
 

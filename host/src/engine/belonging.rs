@@ -191,33 +191,28 @@ impl Belonging {
 
     /// Does [`settle`](Self::settle) for a file by its key.
     pub fn settle_file(&self, unit: &mut dyn Unit, file: FileId, now: Millis) -> Result<u64> {
-        unit.file_by_id(file)?.map_or(Ok(0), |row| self.settle(unit, &row, now))
+        unit.file_by_id(file)?.map_or(Ok(0), |row| self.settle(unit, row, now))
     }
 
     /// Makes the jobs that a file lacks: to each site where it belongs, is not, and can be brought.
     /// What is to be compared first, was given up or waits is left as it is; what somebody asked for
     /// is not deleted elsewhere, and nothing is brought to where somebody asked that it be not.
     /// Returns how many.
-    pub fn settle(&self, unit: &mut dyn Unit, row: &FileRow, now: Millis) -> Result<u64> {
+    pub fn settle(&self, unit: &mut dyn Unit, mut row: FileRow, now: Millis) -> Result<u64> {
+        if row.wants.iter().any(|(_, wanted)| *wanted) {
+            let kept = |job: &Job| job.removes() && job.state != JobState::InProgress;
+            while let Some(at) = row.jobs.iter().position(kept) {
+                unit.drop_job(row.id, row.jobs.swap_remove(at).to)?;
+            }
+        }
+        self.redirect(unit, &mut row)?;
         let mut made = 0;
-        let removals = row.jobs.iter().filter(|job| job.removes());
-        let kept: Vec<_> = removals.filter(|job| job.state != JobState::InProgress).collect();
-        let stays;
-        let row = if !kept.is_empty() && row.wants.iter().any(|(_, wanted)| *wanted) {
-            kept.into_iter().try_for_each(|job| unit.drop_job(row.id, job.to))?;
-            let Some(now) = unit.file_by_id(row.id)? else { return Ok(0) };
-            stays = now;
-            &stays
-        } else {
-            row
-        };
-        drop_unwanted(unit, row)?;
         for to in self.sites() {
-            if !self.lacks(row, to) {
+            if !self.lacks(&row, to) {
                 continue;
             }
-            let Some(from) = self.source(row, to) else { continue };
-            unit.put_job(row.id, &self.job(unit, row, (from, to), now)?)?;
+            let Some(from) = self.source(&row, to) else { continue };
+            unit.put_job(row.id, &self.job(unit, &row, (from, to), now)?)?;
             made += 1;
         }
         Ok(made)
@@ -243,22 +238,44 @@ impl Belonging {
         Ok(())
     }
 
-    /// Has work come from where the newest content is, if that appeared elsewhere than at its source
-    /// while it was under way. Where it appeared, nothing is to be brought any more.
-    pub(super) fn reroute(&self, unit: &mut dyn Unit, row: &FileRow) -> Result<()> {
-        let settled = |job: &Job| matches!(job.state, JobState::InProgress | JobState::Conflict);
-        for job in row.jobs.iter().filter(|job| !job.removes() && !settled(job)) {
-            let newest = |site| row.newest_at(site).is_some();
-            if newest(job.to) {
-                unit.drop_job(row.id, job.to)?;
-                continue;
-            }
-            let newest = newest(job.from);
-            if let Some(from) = self.source(row, job.to).filter(|_| !newest) {
-                unit.put_job(row.id, &job.coming_from(from))?;
+    /// Puts what is still to be done in order, after anything about a file changed: has it come from
+    /// where the newest content is, and drops what nobody is to do, or can. The row follows.
+    pub(super) fn redirect(&self, unit: &mut dyn Unit, row: &mut FileRow) -> Result<()> {
+        // Each turn drops a job, or has one come from where it can, for good.
+        while let Some((at, course)) = self.misdirected(row) {
+            match course {
+                Some(from) => {
+                    row.jobs[at] = row.jobs[at].coming_from(from);
+                    unit.put_job(row.id, &row.jobs[at])?;
+                }
+                None => unit.drop_job(row.id, row.jobs.swap_remove(at).to)?,
             }
         }
         Ok(())
+    }
+
+    /// A job that is not to be done as it is: its place, and from where it is to come, if from anywhere.
+    fn misdirected(&self, row: &FileRow) -> Option<(usize, Option<SiteId>)> {
+        let newest = |site| row.newest_at(site).is_some();
+        // It will have it, one day.
+        let comes = |site| row.job_to(site).is_some_and(|job| !job.removes());
+        row.jobs.iter().enumerate().find_map(|(at, job)| {
+            if job.removes() || matches!(job.state, JobState::InProgress | JobState::Conflict) {
+                return None;
+            }
+            // What is there and was never compared, or is torn, is still seen to.
+            let known = row.at(job.to).is_none_or(|have| have.generation > UNKNOWN);
+            if newest(job.to) || (known && row.wants.contains(&(job.to, false))) {
+                return Some((at, None));
+            }
+            if newest(job.from) {
+                return None;
+            }
+            match self.source(row, job.to) {
+                None if comes(job.from) => None,
+                from => Some((at, from)),
+            }
+        })
     }
 
     /// The priority of work on a representation: its own, or the project's.
@@ -299,21 +316,4 @@ fn roots(project: &Project) -> impl Iterator<Item = (&String, &String)> {
 /// Whether a file is to be removed at a site, because somebody deleted it elsewhere.
 pub(super) fn is_to_go(row: &FileRow, site: SiteId) -> bool {
     row.job_to(site).is_some_and(Job::removes)
-}
-
-/// Drops work that would bring a file to where somebody asked that it be not. What is there and was
-/// never compared, or is torn, is still seen to; what is under way ends by itself.
-pub(super) fn drop_unwanted(unit: &mut dyn Unit, row: &FileRow) -> Result<()> {
-    for (site, _) in row.wants.iter().filter(|(_, wanted)| !wanted) {
-        let open = |job: &&Job| {
-            job.to == *site
-                && !job.removes()
-                && !matches!(job.state, JobState::InProgress | JobState::Conflict)
-        };
-        let known = row.at(*site).is_none_or(|have| have.generation > UNKNOWN);
-        if known && row.jobs.iter().any(|job| open(&job)) {
-            unit.drop_job(row.id, *site)?;
-        }
-    }
-    Ok(())
 }

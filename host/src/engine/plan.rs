@@ -195,16 +195,15 @@ impl Planner<'_> {
     /// What it replaces there is counted with this look, and not left to whoever brings it to the other end.
     fn renew(&self, unit: &mut dyn Unit, file: FileId, mtime_ns: Option<i64>) -> Result<()> {
         let (pair, moment) = (self.pair, self.moment);
-        let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
-        for job in row.jobs.iter().filter(|job| job.state == JobState::Conflict) {
-            // Where it can't come from yet, it waits until what is new has come that far.
-            let from = pair.belonging.source(&row, job.to).unwrap_or(job.from);
-            unit.put_job(file, &Job { from, state: JobState::Ready, error: None, ..job.clone() })?;
+        let Some(mut row) = unit.file_by_id(file)? else { return Ok(()) };
+        for job in row.jobs.iter_mut().filter(|job| job.state == JobState::Conflict) {
+            *job = Job { state: JobState::Ready, error: None, ..job.clone() };
+            unit.put_job(file, job)?;
         }
-        pair.belonging.reroute(unit, &row)?;
-        let Some(row) = unit.file_by_id(file)?.filter(|_| pair.guards_changes()) else {
+        pair.belonging.redirect(unit, &mut row)?;
+        if !pair.guards_changes() {
             return Ok(());
-        };
+        }
         pair.belonging.replace(unit, &row, settles_at(pair, mtime_ns, moment), moment.now)
     }
 
@@ -365,7 +364,9 @@ impl Planner<'_> {
         let (here, there) = (self.pair.site(self.side), self.pair.site(self.side.other()));
         let newest = row.newest_at(there).is_some();
         let from = if newest { Some(there) } else { self.pair.belonging.source(row, here) };
-        let from = from.or_else(|| row.at(there).map(|_| there))?;
+        let comes =
+            || row.at(there).is_some() && row.job_to(there).is_some_and(|job| !job.removes());
+        let from = from.or_else(|| comes().then_some(there))?;
         Some(Job { from, ..self.job(self.side, earlier) })
     }
 

@@ -11,7 +11,6 @@ use sitesync_provider::{Error, ErrorKind, Metadata};
 use tokio::sync::{Notify, mpsc};
 
 use super::barriers::{Barriers, Failure};
-use super::belonging::drop_unwanted;
 use super::clock::{Dice, HostTime};
 use super::conflicts;
 use super::pair::Pair;
@@ -253,14 +252,13 @@ impl Writing<'_> {
         if done && unit.generation(file)? == Some(generation) {
             return Ok(());
         }
-        let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
+        let Some(mut row) = unit.file_by_id(file)? else { return Ok(()) };
         if plan::is_nowhere(&row) {
             return plan::forget(unit, &row);
         }
         // Whoever found it under way left it as it was: it may not be wanted any more, or be newer
         // elsewhere.
-        self.pair.belonging.reroute(unit, &row)?;
-        drop_unwanted(unit, &row)
+        self.pair.belonging.redirect(unit, &mut row)
     }
 
     fn record(&self, unit: &mut dyn Unit, finished: Finished) -> Result<()> {

@@ -544,7 +544,7 @@ fn forgotten(
     }
     plan::promote(unit, row.id)?;
     if let Some(row) = find(unit)? {
-        belonging.settle(unit, &row, now)?;
+        belonging.settle(unit, row, now)?;
     }
     Ok(())
 }

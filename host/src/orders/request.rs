@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::selection::{Selected, Selection};
 use super::{Answer, Desk, Refused, Report};
-use crate::catalog::{self, FileState, Have, Job, JobState, Millis, STALE, SiteId, Unit};
+use crate::catalog::{self, FileState, Have, JobState, Millis, STALE, SiteId, Unit};
 use crate::engine::belonging::Belonging;
 use crate::settings::Project;
 
@@ -160,7 +160,7 @@ impl Bringing {
             Some(job) => {
                 sums.queued += 1;
                 if let Some(priority) = self.priority.filter(|now| *now != job.priority) {
-                    unit.put_job(row.id, &with_priority(job, priority))?;
+                    unit.put_job(row.id, &job.with_priority(priority))?;
                 }
             }
             None if self.belonging.is_on_its_way(&row, to) => sums.under_way += 1,
@@ -168,17 +168,6 @@ impl Bringing {
         }
         Ok(())
     }
-}
-
-/// A job that is not under way, with another priority. What held it holds it again as it is put; put
-/// as held, it would be a guard's.
-fn with_priority(job: &Job, priority: i64) -> Job {
-    let state = match job.state {
-        JobState::Held if job.not_before > 0 => JobState::Waiting,
-        JobState::Held => JobState::Ready,
-        state => state,
-    };
-    Job { state, priority, ..job.clone() }
 }
 
 /// Sends files again: what was given up, and at a site that is named also what is there.
@@ -218,7 +207,7 @@ pub(super) async fn prioritise(desk: &Desk, meant: &Meant<'_>, priority: i64) ->
             return Ok(());
         }
         for job in one.row.jobs.iter().filter(|job| job.state != JobState::InProgress) {
-            unit.put_job(one.row.id, &with_priority(job, priority.max(1)))?;
+            unit.put_job(one.row.id, &job.with_priority(priority.max(1)))?;
             *jobs += 1;
         }
         Ok(())
