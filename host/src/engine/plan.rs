@@ -105,7 +105,12 @@ impl Planner<'_> {
         let mut folded = self.folded(&known);
         for entry in &self.folder.files {
             let row = known.remove(entry.name.as_str());
-            if row.is_some_and(|row| self.look.is_overtaken(row.id)) {
+            let outdated = |row: &FileRow| {
+                let known = row.at(self.pair.site(self.side));
+                let same = known.is_some_and(|have| is_as_known(have, &entry.metadata));
+                !same && self.look.is_overtaken(row.id)
+            };
+            if row.is_some_and(outdated) {
                 plan.again = true;
                 continue;
             }
@@ -264,7 +269,7 @@ impl Planner<'_> {
 
         match row.at(here) {
             // A size that changes under one version was a lie before, or is one now.
-            Some(have) if have.version == seen.fingerprint() && have.size == seen.size => {
+            Some(have) if is_as_known(have, seen) => {
                 // Nothing new here. Is there something to do for the other end?
                 let newest = have.generation == row.generation;
                 let leaves = job_here.is_some_and(Job::removes);
@@ -396,6 +401,11 @@ impl Planner<'_> {
             error: None,
         }
     }
+}
+
+/// Whether a site says the same of a file as is known.
+fn is_as_known(have: &Have, seen: &Metadata) -> bool {
+    have.version == seen.fingerprint() && have.size == seen.size
 }
 
 /// When a file with this modification time will have settled; 0 if it has.
@@ -532,8 +542,9 @@ pub(super) fn forget(unit: &mut dyn Unit, row: &FileRow) -> Result<()> {
     unit.forget_file(row.id)
 }
 
-/// If no site has the newest content of a file any more, what is left is the file now. Of contents
-/// that nobody compared it is one.
+/// If no site has the newest content of a file any more, what is left is the file now: a generation of
+/// its own, which follows no deletion and no transfer of what is gone. Of contents that nobody compared
+/// it is one.
 pub(super) fn promote(unit: &mut dyn Unit, file: FileId) -> Result<()> {
     let Some(row) = unit.file_by_id(file)? else { return Ok(()) };
     let left = || row.haves.iter().filter(|have| have.generation != GONE);
@@ -545,9 +556,10 @@ pub(super) fn promote(unit: &mut dyn Unit, file: FileId) -> Result<()> {
     if best <= UNKNOWN {
         left.truncate(1);
     }
-    unit.set_generation(row.id, row.generation, left[0].size)?;
+    let generation = row.generation + 1;
+    unit.set_generation(row.id, generation, left[0].size)?;
     for have in left {
-        unit.put_have(row.id, &Have { generation: row.generation, ..have.clone() })?;
+        unit.put_have(row.id, &Have { generation, ..have.clone() })?;
         unit.drop_job(row.id, have.site)?;
     }
     Ok(())

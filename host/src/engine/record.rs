@@ -139,7 +139,7 @@ impl Recorder {
     }
 
     pub(super) async fn record(&mut self, mut group: Vec<Arrived>) -> Result<()> {
-        rewrite_left(&mut group).await;
+        self.rewrite_left(&mut group).await;
         self.make_durable(&mut group).await;
         twins::settle(&mut group).await;
         conflicts::set_aside(&mut group, &self.catalog).await?;
@@ -185,6 +185,24 @@ impl Recorder {
         Ok(())
     }
 
+    /// Where a source is gone, what an earlier try left at the destination is all there is.
+    async fn rewrite_left(&self, group: &mut [Arrived]) {
+        for (route, finished) in group {
+            for one in finished.iter_mut().filter(|one| !one.claimed.job.removes()) {
+                let left = one.claimed.destination.as_ref().filter(|have| is_doubtful(have));
+                let (Outcome::SourceGone(_), Some(left)) = (&one.outcome, left) else { continue };
+                let path = transfer::path(&one.claimed);
+                one.outcome =
+                    match rewrite(&self.barriers, &route.pair, route.destination(), &path, left)
+                        .await
+                    {
+                        Ok(made) => Outcome::SourceGone(made),
+                        Err(error) => Outcome::Failed(error),
+                    };
+            }
+        }
+    }
+
     /// One barrier for each destination that the group wrote to.
     ///
     /// A barrier that fails is told once: what was under way at that moment, and comes in a later
@@ -216,21 +234,6 @@ impl Recorder {
                     one.outcome = Outcome::Failed(error.clone());
                 }
             }
-        }
-    }
-}
-
-/// Where a source is gone, what an earlier try left at the destination is all there is.
-async fn rewrite_left(group: &mut [Arrived]) {
-    for (route, finished) in group {
-        for one in finished.iter_mut().filter(|one| !one.claimed.job.removes()) {
-            let left = one.claimed.destination.as_ref().filter(|have| is_doubtful(have));
-            let (Outcome::SourceGone(_), Some(left)) = (&one.outcome, left) else { continue };
-            let path = transfer::path(&one.claimed);
-            one.outcome = match rewrite(&route.pair, route.destination(), &path, left).await {
-                Ok(made) => Outcome::SourceGone(made),
-                Err(error) => Outcome::Failed(error),
-            };
         }
     }
 }

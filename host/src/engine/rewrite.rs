@@ -4,6 +4,7 @@
 use sitesync_provider::{Error, ErrorKind, Expect, Metadata, ReadOptions, Result, WriteOptions};
 
 use super::CHUNK;
+use super::barriers::Barriers;
 use super::pair::Pair;
 use super::plan::have;
 use super::trash::keeps;
@@ -19,11 +20,13 @@ pub(super) fn is_doubtful(have: &Have) -> bool {
 /// something else: an earlier life may have been stopped before it had told what it wrote. `None` if
 /// nothing is.
 pub(super) async fn rewrite(
+    barriers: &Barriers,
     pair: &Pair,
     root: &OpenRoot,
     path: &str,
     known: &Have,
 ) -> Result<Option<Metadata>> {
+    let _turn = barriers.rewriting(root).await;
     match write_anew(pair, root, path, known).await {
         Err(error) if passed(error.kind()) => match root.stat(path).await {
             Ok(seen) => Ok(Some(seen)),

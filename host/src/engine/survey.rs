@@ -289,7 +289,8 @@ impl Run {
                 let doubtful = |have: &&Have| have.site == there && is_doubtful(have);
                 let Some(known) = row.haves.iter().find(doubtful) else { continue };
                 let path = join(folder, name);
-                let made = rewrite(&self.pair, root.end(other), &path, known).await;
+                let made =
+                    rewrite(&self.engine.barriers, &self.pair, root.end(other), &path, known).await;
                 if let Some(made) = made.map_err(|error| self.fault(other, &error))? {
                     self.engine.recorded.note(row.id);
                     left.push((row.id, known.clone(), made));
