@@ -255,6 +255,8 @@ impl Writing<'_> {
         if done && unit.generation(file)? == Some(generation) {
             return Ok(());
         }
+        // What was the newest meanwhile may be what was overwritten here.
+        plan::promote(unit, file)?;
         let Some(mut row) = unit.file_by_id(file)? else { return Ok(()) };
         if plan::is_nowhere(&row) {
             return plan::forget(unit, &row);

@@ -404,9 +404,17 @@ impl History<'_> {
         })
     }
 
+    /// What is still to be done, and how far it has come: what was compared and is held back is not
+    /// where it was before.
     fn unfinished(&self) -> Vec<String> {
         let files = self.known.iter().flat_map(|known| &known.files);
-        files.filter(|(_, row)| !row.jobs.is_empty()).map(|(path, _)| path.clone()).collect()
+        let open = files.filter(|(_, row)| !row.jobs.is_empty());
+        open.map(|(path, row)| {
+            let jobs = row.jobs.iter().map(|job| (job.to, job.from, job.state));
+            let haves = row.haves.iter().map(|have| (have.site, have.generation));
+            format!("{path}: {:?}, {:?}", jobs.collect::<Vec<_>>(), haves.collect::<Vec<_>>())
+        })
+        .collect()
     }
 
     /// What belongs at a site is there in its newest content, but for conflicts and for what the
