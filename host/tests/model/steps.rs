@@ -43,6 +43,14 @@ impl Machine {
         [Site::Studio, Site::Local][self as usize]
     }
 
+    /// The sites that nobody else brings files to.
+    pub(crate) fn disks(self) -> Vec<Site> {
+        match self {
+            Machine::A => vec![Site::Studio, Site::Nas],
+            Machine::B => vec![Site::Local],
+        }
+    }
+
     /// The ends of its first pair.
     fn ends(self) -> [Site; 2] {
         [self.own(), Site::Cloud]
@@ -375,7 +383,7 @@ impl Script {
             ground.guarded[m] = chance.one_in(4);
         }
         ground.asked = chance.one_in(2);
-        ground.third = chance.one_in(3) && third_site();
+        ground.third = chance.one_in(3);
         if ground.third {
             let nas = Site::Nas as usize;
             ground.keeps_mtime[nas] = !chance.one_in(5);
@@ -459,11 +467,6 @@ fn order(chance: &Chance, machine: Machine, ground: &Ground) -> Order {
         12..15 => Order::Resolve { path, keep: site },
         _ => Order::GoOn,
     }
-}
-
-/// Whether histories with a fourth site are played: about one in a thousand of them leaves work undone.
-fn third_site() -> bool {
-    std::env::var_os("SITESYNC_THIRD_SITE").is_some()
 }
 
 /// What goes wrong at the third site.

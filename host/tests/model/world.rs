@@ -235,7 +235,9 @@ impl World {
                 What::Full { .. } => state.stores[site as usize].full = true,
                 What::Crash { .. } => {
                     state.lives[machine as usize] += 1;
-                    state.stores[machine.own() as usize].forgive();
+                    for disk in machine.disks() {
+                        state.stores[disk as usize].forgive();
+                    }
                     self.died[machine as usize].notify_one();
                     return Answer::Never;
                 }
@@ -249,7 +251,11 @@ impl World {
             state.stores[site as usize].flush = false;
             state.stores[site as usize].settle();
         }
-        let result = match before.or(state.stores[site as usize].offline) {
+        // Where nothing is mounted there is nothing to be full: one that nobody met before would be taken
+        // for a root that no marker has room in.
+        let told = before
+            .filter(|kind| *kind != ErrorKind::StorageFull || state.stores[site as usize].mounted);
+        let result = match told.or(state.stores[site as usize].offline) {
             Some(kind) => {
                 if call == Call::Flush {
                     state.stores[site as usize].doom();
