@@ -4,12 +4,18 @@
 //! later claims, still `Ready` to everyone else, and back as soon as its source has that content.
 //! What is to be removed where it is needs to be there, whatever its content.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use rusqlite::{CachedStatement, Row};
 
 use super::rows::{self, have_columns, job_columns, natural, stored};
 use super::tally::Bucket;
 use super::work::Work;
-use super::{ClaimFilter, Claimed, FileId, GONE, Generation, Have, Millis, Result, RootId, SiteId};
+use super::{
+    ClaimFilter, Claimed, DOUBTFUL, FileId, GONE, Generation, Have, Millis, Result, RootId, SiteId,
+    UNKNOWN, View,
+};
 
 /// So many jobs are parked in one call; a claim that met only such comes back empty, and the next
 /// one goes on behind them.
@@ -64,13 +70,20 @@ pub(super) fn claim(work: &mut Work<'_>, filter: &ClaimFilter) -> Result<Vec<Cla
     )?;
     let mut claimed = Vec::with_capacity(found.jobs.len());
     let mut taken = 0_u64;
-    for (job, size) in found.jobs.into_iter().take(filter.files) {
+    let mut scanned: HashMap<RootId, bool> = HashMap::new();
+    for (mut job, size) in found.jobs.into_iter().take(filter.files) {
+        job.surveyed = match (&job.destination, scanned.entry(job.root)) {
+            (Some(there), _) => ![UNKNOWN, DOUBTFUL].contains(&there.generation),
+            (None, Entry::Occupied(known)) => *known.get(),
+            (None, Entry::Vacant(new)) => *new.insert(work.is_scanned(job.root, filter.to)?),
+        };
+        let sent = job.sent();
         mark.execute((
             job.file,
             job.job.to,
             Bucket::InProgress,
-            stored(job.source.size),
-            job.source.mtime_ns,
+            sent.map(|sent| stored(sent.size)),
+            sent.and_then(|sent| sent.mtime_ns),
         ))?;
         work.count_claimed((job.root, job.representation), job.job.to, size);
         claimed.push(job);
@@ -167,6 +180,7 @@ fn candidate(row: &Row<'_>, source: Have, to: SiteId) -> Result<(Claimed, i64)> 
         generation: row.get(4)?,
         source,
         destination: rows::have(row, DESTINATION, to)?,
+        surveyed: false,
         job: rows::job(row, JOB)?,
     };
     Ok((claimed, row.get(5)?))

@@ -284,8 +284,19 @@ pub struct Claimed {
     pub source: Have,
     /// What the destination is known to have: the expectation of the write.
     pub destination: Option<Have>,
+    /// What is at the destination is known, or that nothing was: what is met there came later.
+    pub surveyed: bool,
     /// The work itself, as it stood *before* this claim: `sent` is the earlier try's.
     pub job: Job,
+}
+
+impl Claimed {
+    /// What the destination is given, if it can be recognised there; else what it was given before. What
+    /// may have been there already may be what the source is a copy of, with the same time.
+    #[must_use]
+    pub fn sent(&self) -> Option<Sent> {
+        if self.surveyed { Some(self.source.sent()) } else { self.job.sent }
+    }
 }
 
 /// Which jobs to hand out.
@@ -410,6 +421,9 @@ pub trait View {
     fn root_identity(&self, root: RootId, site: SiteId) -> Result<Option<String>>;
     /// Where the change feed of a site's root goes on, if its scan has been brought to an end.
     fn cursor(&self, root: RootId, site: SiteId) -> Result<Option<String>>;
+    /// Whether all that a site's root had was listed and planned, once at least: what is found there since
+    /// came since.
+    fn is_scanned(&self, root: RootId, site: SiteId) -> Result<bool>;
     /// A folder with all its files.
     fn folder(&self, root: RootId, path: &str) -> Result<FolderRows>;
     /// One file of a folder.
@@ -521,11 +535,13 @@ pub trait Unit: View {
     fn rename_site(&mut self, from: &str, to: &str) -> Result<bool>;
     /// A root's key; makes it.
     fn put_root(&mut self, project: ProjectId, name: &str) -> Result<RootId>;
-    /// Remembers the identity of a site's root. Of another root no cursor is known.
+    /// Remembers the identity of a site's root. Another root was never scanned, and has no cursor.
     fn put_root_identity(&mut self, root: RootId, site: SiteId, identity: &str) -> Result<()>;
     /// Sets where the change feed of a site's root goes on, or that it begins with a scan. Does
     /// nothing for a root without identity.
     fn put_cursor(&mut self, root: RootId, site: SiteId, cursor: Option<&str>) -> Result<()>;
+    /// All of a site's root was listed and planned. Does nothing for a root without identity.
+    fn put_scanned(&mut self, root: RootId, site: SiteId) -> Result<()>;
     /// A folder's key; makes it.
     fn put_folder(&mut self, root: RootId, path: &str) -> Result<FolderId>;
     /// A representation's key; makes it. One that is there keeps what was said of it, unless it is

@@ -286,6 +286,13 @@ impl View for Snapshot<'_> {
         Ok(find.query_row((root, site), |row| row.get(0)).optional()?.flatten())
     }
 
+    fn is_scanned(&self, root: RootId, site: SiteId) -> Result<bool> {
+        let mut find = self
+            .conn
+            .prepare_cached("SELECT scanned FROM root_at WHERE root = ?1 AND site = ?2")?;
+        Ok(find.query_row((root, site), |row| row.get(0)).optional()?.unwrap_or(false))
+    }
+
     fn folder(&self, root: RootId, path: &str) -> Result<FolderRows> {
         let sql = "SELECT id FROM folder WHERE root = ?1 AND path = ?2";
         let Some(id) = self.id(sql, (root, path))?.map(FolderId) else {

@@ -13,7 +13,7 @@ use super::{Error, Result};
 const APPLICATION: i64 = 0x5353_796e;
 
 /// One step a version; a released step is never edited.
-const STEPS: &[&str] = &[V1, V2, V3];
+const STEPS: &[&str] = &[V1, V2, V3, V4];
 
 /// The schema that this binary reads and writes.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
@@ -190,6 +190,11 @@ DROP INDEX job_waiting;
 CREATE INDEX job_waiting ON job (project, to_site, from_site, not_before) WHERE state = 1;
 -- Which representations have work.
 CREATE INDEX representation_work ON representation_counter (representation) WHERE bucket <> 6;
+";
+
+const V4: &str = "
+-- All of it was listed and planned, once at least.
+ALTER TABLE root_at ADD COLUMN scanned INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Returns the schema version of a file; 0 when it is empty.

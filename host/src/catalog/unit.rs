@@ -56,6 +56,12 @@ impl Unit for Work<'_> {
         Ok(())
     }
 
+    fn put_scanned(&mut self, root: RootId, site: SiteId) -> Result<()> {
+        let sql = "UPDATE root_at SET scanned = 1 WHERE root = ?1 AND site = ?2";
+        self.conn.prepare_cached(sql)?.execute((root, site))?;
+        Ok(())
+    }
+
     fn put_folder(&mut self, root: RootId, path: &str) -> Result<FolderId> {
         let known = {
             let mut find =
@@ -375,6 +381,7 @@ as_view! {
     fn root(&self, project: ProjectId, name: &str) -> Option<RootId>;
     fn root_identity(&self, root: RootId, site: SiteId) -> Option<String>;
     fn cursor(&self, root: RootId, site: SiteId) -> Option<String>;
+    fn is_scanned(&self, root: RootId, site: SiteId) -> bool;
     fn folder(&self, root: RootId, path: &str) -> FolderRows;
     fn file(&self, root: RootId, folder: &str, name: &str) -> Option<FileRow>;
     fn folders(&self, root: RootId, after: FolderId, limit: usize) -> Vec<(FolderId, String)>;

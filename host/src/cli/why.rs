@@ -14,6 +14,7 @@ use crate::catalog::{
     self, FileRow, Have, Hold, HoldKind, Job, JobState, Millis, Pause, Representation, SiteId, View,
 };
 use crate::engine::belonging::Belonging;
+use crate::engine::clock::{HostTime, SystemClock};
 use crate::orders::selection::{Place, Selected, Selection};
 use crate::running::Running;
 use crate::settings::units::format_duration;
@@ -83,7 +84,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             view,
             pauses: view.pauses()?,
             holds: view.holds(belonging.project)?,
-            now: view.last_time()?,
+            now: HostTime::new(Box::<SystemClock>::default(), view.last_time()?).now(),
             roots: roots.into_iter().collect(),
             sites,
             belonging,

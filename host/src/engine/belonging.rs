@@ -206,36 +206,36 @@ impl Belonging {
             }
         }
         self.redirect(unit, &mut row)?;
-        let mut made = 0;
-        for to in self.sites() {
-            if !self.lacks(&row, to) {
-                continue;
-            }
-            let Some(from) = self.source(&row, to) else { continue };
-            unit.put_job(row.id, &self.job(unit, &row, (from, to), now)?)?;
-            made += 1;
-        }
-        Ok(made)
+        self.bring(unit, &row, false, 0, now)
     }
 
-    /// Makes the jobs that a file lacks where older content is, and has a guard keep them back. `not_before`
-    /// is when the new content has settled; 0 if it has.
-    pub(super) fn replace(
+    /// Makes the jobs that a file lacks. `not_before` is when the new content has settled; 0 if it has.
+    /// Where older content is, a guard keeps them back if `guarded`. Returns how many.
+    pub(super) fn bring(
         &self,
         unit: &mut dyn Unit,
         row: &FileRow,
+        guarded: bool,
         not_before: Millis,
         now: Millis,
-    ) -> Result<()> {
+    ) -> Result<u64> {
+        let mut made = 0;
         for to in self.sites() {
-            let older = row.at(to).is_some_and(|have| have.generation > UNKNOWN);
-            let Some(from) = self.source(row, to).filter(|_| older && self.lacks(row, to)) else {
+            if !self.lacks(row, to) {
                 continue;
+            }
+            let Some(from) = self.source(row, to) else { continue };
+            let older = row.at(to).is_some_and(|have| have.generation > UNKNOWN);
+            let state = match not_before {
+                _ if guarded && older => JobState::Held,
+                0 => JobState::Ready,
+                _ => JobState::Waiting,
             };
             let job = self.job(unit, row, (from, to), now)?;
-            unit.put_job(row.id, &Job { state: JobState::Held, not_before, ..job })?;
+            unit.put_job(row.id, &Job { state, not_before, ..job })?;
+            made += 1;
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Puts what is still to be done in order, after anything about a file changed: has it come from

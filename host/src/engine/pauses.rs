@@ -102,6 +102,7 @@ mod tests {
             name: "x".into(),
             generation: 1,
             source: Have { site: a, generation: 1, version: "1".into(), size: 1, mtime_ns: None },
+            surveyed: true,
             destination: None,
             job: Job {
                 to: b,

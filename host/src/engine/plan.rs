@@ -159,9 +159,16 @@ impl Planner<'_> {
                     self.look.note(file);
                     unit.put_have(file, &have)?;
                     let wanted = newcomers.wanted(unit, &name, representation, site, to)?;
+                    let not_before = job.not_before;
                     if wanted {
                         load.add(&job, size);
                         unit.put_job(file, &Job { priority, ..job })?;
+                    }
+                    if self.pair.belonging.goes_on()
+                        && let Some(row) = unit.file_by_id(file)?
+                    {
+                        let (of, now) = (&self.pair.belonging, self.moment.now);
+                        of.bring(unit, &row, false, not_before, now)?;
                     }
                 }
                 Step::Over { file, site } => unit.drop_job(file, site)?,
@@ -206,10 +213,15 @@ impl Planner<'_> {
             unit.put_job(file, job)?;
         }
         pair.belonging.redirect(unit, &mut row)?;
-        if !pair.guards_changes() {
-            return Ok(());
+        let settled = settles_at(pair, mtime_ns, moment);
+        let open = |job: &&mut Job| {
+            !job.removes() && matches!(job.state, JobState::Ready | JobState::Waiting)
+        };
+        for job in row.jobs.iter_mut().filter(open).filter(|_| settled > 0) {
+            *job = Job { state: JobState::Waiting, not_before: settled, ..job.clone() };
+            unit.put_job(file, job)?;
         }
-        pair.belonging.replace(unit, &row, settles_at(pair, mtime_ns, moment), moment.now)
+        pair.belonging.bring(unit, &row, pair.guards_changes(), settled, moment.now).map(|_| ())
     }
 
     /// Folded names of this folder, where the destination folds names: to find two that would be
@@ -303,6 +315,12 @@ impl Planner<'_> {
             // Changed here while newer content is on its way to here: both ends changed. What is
             // here must be compared, not overwritten.
             Some(_) => set(None, Some(self.have(seen, UNKNOWN)), self.meet(row, job_here)),
+            // Claimed before all that was here was known: it may have been here.
+            None if job_here
+                .is_some_and(|j| j.state == JobState::InProgress && j.sent.is_none()) =>
+            {
+                set(None, Some(self.have(seen, UNKNOWN)), None)
+            }
             None if job_here.is_some_and(unrecorded) => {
                 *again = true;
                 None

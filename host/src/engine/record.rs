@@ -478,7 +478,7 @@ impl Writing<'_> {
     fn again(&self, claimed: &Claimed) -> Job {
         let stale = claimed.destination.as_ref().is_some_and(|have| have.generation == STALE);
         let rewritten = stale && claimed.job.sent.is_none();
-        let sent = (!rewritten).then(|| claimed.source.sent());
+        let sent = claimed.sent().filter(|_| !rewritten);
         Job { state: JobState::Ready, sent, error: None, token: None, ..claimed.job.clone() }
     }
 

@@ -199,11 +199,15 @@ impl Run {
         let mut unrecorded = Vec::new();
         for row in interrupted {
             let root = roots.iter().find(|root| root.name == row.root);
-            let (Some(root), Some(sent)) = (root, row.job.sent) else { continue };
+            let Some(root) = root else { continue };
             let end = root.end(side);
             match end.stat(&row.path).await {
-                Ok(seen) if seen.kind == Kind::File && seen.size == sent.size => {
-                    let ours = plan::is_sent(sent, &seen, end.info.mtime_step_ns);
+                Ok(seen)
+                    if seen.kind == Kind::File
+                        && row.job.sent.is_none_or(|s| s.size == seen.size) =>
+                {
+                    let step = end.info.mtime_step_ns;
+                    let ours = row.job.sent.is_some_and(|sent| plan::is_sent(sent, &seen, step));
                     let lasting = !end.can(Capability::Flush);
                     unrecorded.push(Unrecorded { root: root.id, row, seen, ours, lasting });
                 }

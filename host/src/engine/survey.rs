@@ -156,7 +156,7 @@ impl Run {
         let mut after = FolderId(0);
         loop {
             let page = self.engine.catalog.read(|view| view.folders(root.id, after, 1000))?;
-            let Some((last, _)) = page.last() else { return Ok(Seen { whole, again }) };
+            let Some((last, _)) = page.last() else { break };
             after = *last;
             let folders: Vec<Folder> = page
                 .into_iter()
@@ -169,6 +169,11 @@ impl Run {
                 again.append(&mut self.plan(gone, look, &mut Keys::default()).await?);
             }
         }
+        let (id, site) = (root.id, self.pair.site(side));
+        if whole && !self.engine.catalog.read(|view| view.is_scanned(id, site))? {
+            self.engine.catalog.write(move |unit| unit.put_scanned(id, site)).await?;
+        }
+        Ok(Seen { whole, again })
     }
 
     /// Plans what was found, and confirms what is missing. Returns the folders that are to be looked

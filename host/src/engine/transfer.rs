@@ -675,7 +675,7 @@ impl Route {
     /// Stores what an upload can be resumed by, so that it survives the host. Without it the
     /// upload begins anew: no reason to end it.
     async fn keep_token(&self, claimed: &Claimed, token: Option<Vec<u8>>) {
-        let (state, sent) = (JobState::InProgress, Some(claimed.source.sent()));
+        let (state, sent) = (JobState::InProgress, claimed.sent());
         let job = Job { state, sent, token, ..claimed.job.clone() };
         let file = claimed.file;
         if let Err(error) = self.catalog.write(move |unit| unit.put_job(file, &job)).await {

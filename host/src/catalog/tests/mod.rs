@@ -75,6 +75,15 @@ impl Fixture {
         result
     }
 
+    /// All that `b` had is known.
+    fn scanned(&self) {
+        let (root, b) = (self.root, self.b);
+        self.write(move |unit| {
+            unit.put_root_identity(root, b, "marker:b")?;
+            unit.put_scanned(root, b)
+        });
+    }
+
     /// A file that `a` has and that is queued for `b`.
     fn queued(&self, name: &str, size: u64, change: impl FnOnce(&mut Job)) -> FileId {
         let (root, a, name) = (self.root, self.a, name.to_owned());
@@ -268,10 +277,39 @@ fn names_get_one_key_each() {
     .unwrap();
 }
 
+/// What nobody compared yet, or nobody has looked for, may have been there before: that it has the time of
+/// the source does not say that it was sent.
+#[test]
+fn what_was_sent_is_remembered_only_where_it_can_be_recognised() {
+    let sent = |destination: Option<Generation>, scanned: bool| {
+        let t = fixture();
+        let file = t.queued("x.exr", 10, |_| {});
+        if scanned {
+            t.scanned();
+        }
+        if let Some(generation) = destination {
+            let there = have(t.b, generation, 10);
+            t.write(move |unit| unit.put_have(file, &there));
+        }
+        let claimed = t.claim(t.filter()).remove(0);
+        let stored = t.file("x.exr").jobs.remove(0).sent;
+        assert_eq!(claimed.sent(), stored);
+        stored.is_some()
+    };
+    assert_eq!([false, true].map(|scanned| sent(None, scanned)), [false, true]);
+    for unknown in [UNKNOWN, DOUBTFUL] {
+        assert_eq!([false, true].map(|scanned| sent(Some(unknown), scanned)), [false; 2]);
+    }
+    for known in [STALE, GONE] {
+        assert_eq!([false, true].map(|scanned| sent(Some(known), scanned)), [true; 2]);
+    }
+}
+
 #[test]
 fn a_file_travels() {
     let t = fixture();
     let file = t.queued("x.exr", 10, |job| job.token = Some(vec![1, 2]));
+    t.scanned();
     assert_eq!(t.count(t.a, FileState::Synced), (1, 10, 0));
     assert_eq!(t.count(t.b, FileState::Queued), (1, 10, 0));
     assert!(t.db.read(|view| view.ready(t.project, t.b, t.a)).unwrap());
