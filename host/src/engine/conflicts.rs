@@ -48,6 +48,15 @@ pub fn resolve(
     Ok(Resolved::Kept)
 }
 
+/// A file is new: what was in conflict with what it was may be like it now, and is compared anew.
+pub(super) fn reopen(unit: &mut dyn Unit, row: &mut FileRow) -> Result<()> {
+    for job in row.jobs.iter_mut().filter(|job| job.state == JobState::Conflict) {
+        *job = Job { state: JobState::Ready, error: None, ..job.clone() };
+        unit.put_job(row.id, job)?;
+    }
+    Ok(())
+}
+
 /// Keeps one content of the two between which a job found a conflict, as the project's settings say.
 /// A third site that is in conflict is compared with that one then. Nobody was asked: what is to be
 /// replaced is kept back, where `guarded`, until it is counted.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use sitesync_provider::{Metadata, join};
 
+use super::conflicts;
 use super::discover::Folder;
 use super::names;
 use super::pair::{Pair, RootPair, Side};
@@ -208,10 +209,7 @@ impl Planner<'_> {
     fn renew(&self, unit: &mut dyn Unit, file: FileId, mtime_ns: Option<i64>) -> Result<()> {
         let (pair, moment) = (self.pair, self.moment);
         let Some(mut row) = unit.file_by_id(file)? else { return Ok(()) };
-        for job in row.jobs.iter_mut().filter(|job| job.state == JobState::Conflict) {
-            *job = Job { state: JobState::Ready, error: None, ..job.clone() };
-            unit.put_job(file, job)?;
-        }
+        conflicts::reopen(unit, &mut row)?;
         pair.belonging.redirect(unit, &mut row)?;
         let settled = settles_at(pair, mtime_ns, moment);
         let open = |job: &&mut Job| {
@@ -580,7 +578,8 @@ pub(super) fn promote(unit: &mut dyn Unit, file: FileId) -> Result<()> {
         unit.put_have(row.id, &Have { generation, ..have.clone() })?;
         unit.drop_job(row.id, have.site)?;
     }
-    Ok(())
+    let row = unit.file_by_id(file)?;
+    row.map_or(Ok(()), |mut row| conflicts::reopen(unit, &mut row))
 }
 
 /// A file is confirmed to be gone from one end. What the other has is the file now. False if it is

@@ -420,7 +420,9 @@ impl Writing<'_> {
         let generation = claimed.generation + 1;
         unit.set_generation(claimed.file, generation, source.size)?;
         let from = self.pair.site(self.route.from);
-        unit.put_have(claimed.file, &have(from, generation, source))
+        unit.put_have(claimed.file, &have(from, generation, source))?;
+        let row = unit.file_by_id(claimed.file)?;
+        row.map_or(Ok(()), |mut row| conflicts::reopen(unit, &mut row))
     }
 
     /// The job after a fault, which costs a try if it was the file's.
