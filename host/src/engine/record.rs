@@ -203,7 +203,7 @@ impl Recorder {
         }
     }
 
-    /// One barrier for each destination that the group wrote to.
+    /// One barrier for each root that the group wrote to, or found in conflict.
     ///
     /// A barrier that fails is told once: what was under way at that moment, and comes in a later
     /// group, is as doubtful as the group itself.
@@ -211,28 +211,39 @@ impl Recorder {
         let mut flushed: Vec<(Arc<OpenRoot>, Option<Failure>)> = Vec::new();
         for (route, finished) in group.iter() {
             // Where a source is gone, what an earlier try left at the destination is all there is.
-            let counts = |outcome: &Outcome| {
+            let writes = |outcome: &Outcome| {
                 matches!(outcome, Outcome::Done { .. } | Outcome::SourceGone(_))
             };
-            let wrote = finished.iter().any(|f| counts(&f.outcome));
-            let destination = route.destination();
-            if !wrote || flushed.iter().any(|(root, _)| Arc::ptr_eq(root, destination)) {
-                continue;
+            let wrote = finished.iter().any(|f| writes(&f.outcome));
+            // Either may be what an earlier try left, and wins.
+            let decides = finished.iter().any(|f| matches!(f.outcome, Outcome::Conflict(_)));
+            let ends = [(route.destination(), wrote || decides), (route.source(), decides)];
+            for (end, _) in ends.into_iter().filter(|(_, counts)| *counts) {
+                if !flushed.iter().any(|(root, _)| Arc::ptr_eq(root, end)) {
+                    flushed.push((end.clone(), self.barriers.flush(end).await));
+                }
             }
-            flushed.push((destination.clone(), self.barriers.flush(destination).await));
         }
         for (route, finished) in group {
-            let flushed = flushed.iter().find(|(root, _)| Arc::ptr_eq(root, route.destination()));
-            let failure = flushed.and_then(|(_, failure)| failure.as_ref());
-            let failure = failure.filter(|failure| route.begun <= failure.at);
-            let Some(Failure { error, .. }) = failure else { continue };
+            let failure = |end: &Arc<OpenRoot>| {
+                let flushed = flushed.iter().find(|(root, _)| Arc::ptr_eq(root, end));
+                let failure = flushed.and_then(|(_, failure)| failure.as_ref());
+                failure.filter(|failure| route.begun <= failure.at).map(|failure| &failure.error)
+            };
+            let [there, here] = [route.destination(), route.source()].map(failure);
             for one in finished {
-                if let Outcome::Done { destination, .. } = &one.outcome {
-                    let error = error.clone().context("what was written could not be made durable");
-                    one.outcome = Outcome::NotDurable(destination.clone(), error);
-                } else if matches!(one.outcome, Outcome::SourceGone(_)) {
-                    one.outcome = Outcome::Failed(error.clone());
-                }
+                one.outcome = match (&one.outcome, there) {
+                    (Outcome::Done { destination, .. }, Some(error)) => {
+                        let why = "what was written could not be made durable";
+                        Outcome::NotDurable(destination.clone(), error.clone().context(why))
+                    }
+                    (Outcome::SourceGone(_), Some(error)) => Outcome::Failed(error.clone()),
+                    (Outcome::Conflict(_), _) => match there.or(here) {
+                        Some(error) => Outcome::Failed(error.clone()),
+                        None => continue,
+                    },
+                    _ => continue,
+                };
             }
         }
     }
