@@ -98,7 +98,7 @@ fn a_host_that_is_well() {
     assert_eq!(everything(&bench), before, "a doctor changes nothing");
     let (found, code) = document(&bench, &[]);
     assert_eq!((code, &found["failed"]), (0, &Value::from(0)), "{found:#}");
-    level(&found, "catalog", "schema 3, sound, 1 project", "ok");
+    level(&found, "catalog", "schema 4, sound, 1 project", "ok");
     level(&found, "projects", "6 up to date over all sites, 0 to be brought", "ok");
     level(&found, "service", "no sitesync works", "note");
     for site in ["here", "there"] {

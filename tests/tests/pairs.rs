@@ -59,6 +59,25 @@ fn what_comes_goes_on_in_the_same_pass() {
     assert_eq!(bench.tree("here"), bench.tree("there"));
 }
 
+/// Nothing goes to the other site by itself, so that nothing comes from there either: the look that finds
+/// a file queues it for the third site, whose own pair looks there an hour later.
+#[test]
+fn what_is_found_goes_to_a_third_site_at_once() {
+    let bench = three(&[
+        ("sync", "upload = \"requested\""),
+        ("sync", "loop_delay = \"1s\""),
+        ("sync", "rescan = \"1h\""),
+    ]);
+    bench.sync().ends(0).sums(0, 0, 0);
+    let _service = Service::of(bench.start(&["serve"]));
+    // The first look at all sites is over when what comes after it is found.
+    for name in ["first.exr", "new.exr", "newer.exr"] {
+        bench.write(&format!("here/{name}"), "new");
+        until("it is there", || bench.read(&format!("archive/{name}")).is_some());
+        assert_eq!(bench.read(&format!("there/{name}")), None);
+    }
+}
+
 /// A site that has nothing yet is brought what is new; where older content is, that is counted, although
 /// its own pair looks at where people work an hour later.
 #[test]
