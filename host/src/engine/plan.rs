@@ -1,8 +1,8 @@
 //! What a listing means, and what is to be done about it.
 //!
 //! [`Planner::decide`] compares one listed folder with the catalog and changes nothing;
-//! [`Planner::apply`] writes its decisions down. Both run in one unit of work, so that nothing comes between them; a folder in
-//! which nothing is new costs reads only.
+//! [`Planner::apply`] writes its decisions down. Both run in one unit of work, so that nothing comes
+//! between them; a folder in which nothing is new costs reads only.
 
 use std::collections::HashMap;
 
@@ -203,9 +203,10 @@ impl Planner<'_> {
         Ok(id)
     }
 
-    /// A file is new: work for third sites begins where that is, and what is new there already needs none.
-    /// Those that were in conflict with what it was may be like it now; their pairs take it for known.
-    /// What it replaces there is counted with this look, and not left to whoever brings it to the other end.
+    /// A file is new: work for third sites begins where that is, and what is new there already needs
+    /// none. Those that were in conflict with what it was may be like it now; their pairs take it for
+    /// known. What it replaces there is counted with this look, and not left to whoever brings it to
+    /// the other end.
     fn renew(&self, unit: &mut dyn Unit, file: FileId, mtime_ns: Option<i64>) -> Result<()> {
         let (pair, moment) = (self.pair, self.moment);
         let Some(mut row) = unit.file_by_id(file)? else { return Ok(()) };
