@@ -363,10 +363,13 @@ impl Asked<'_> {
                     format!("`sitesync reset {project} FILE` tries it again, when it is mended");
             }
             JobState::Conflict => {
-                let found = [(&to, job.to), (&from, job.from)].map(|(name, site)| {
-                    row.at(site).map(|have| format!("at '{name}' {}", copy(have)))
-                });
-                words.found = found.into_iter().flatten().collect::<Vec<_>>().join(", ");
+                let sites = known.belonging.sites().into_iter();
+                let found =
+                    sites.filter(|site| [job.to, job.from].contains(site)).filter_map(|site| {
+                        let there = row.at(site).map(copy)?;
+                        Some(format!("at '{}' {there}", site_name(site)))
+                    });
+                words.found = found.collect::<Vec<_>>().join(", ");
                 words.help = format!(
                     "`sitesync resolve {project} FILE --keep {to}`, or --keep {from}: the other goes \
                      to the trash"

@@ -291,7 +291,9 @@ impl Run {
         // A change without a name is one of the root itself.
         let everything = touched.values().any(|names| names.contains(""));
         left.add(if everything || touched.len() > FOLDERS {
-            self.survey(root, side, look).await?.into()
+            let seen = self.survey(root, side, look).await?;
+            self.believe(root, side).await?;
+            seen.into()
         } else {
             self.look(root, side, touched, look).await?
         });
@@ -342,7 +344,7 @@ impl Run {
     }
 
     /// What a look at a root did not find is not named again: it must have been the root.
-    async fn believe(&self, root: &Arc<RootPair>, side: Side) -> Result<(), End> {
+    pub(super) async fn believe(&self, root: &Arc<RootPair>, side: Side) -> Result<(), End> {
         root.still_there(side).await.map_err(|error| self.fault(side, &error))
     }
 

@@ -171,6 +171,7 @@ impl Run {
         }
         let (id, site) = (root.id, self.pair.site(side));
         if whole && !self.engine.catalog.read(|view| view.is_scanned(id, site))? {
+            self.believe(root, side).await?;
             self.engine.catalog.write(move |unit| unit.put_scanned(id, site)).await?;
         }
         Ok(Seen { whole, again })
