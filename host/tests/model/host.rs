@@ -177,7 +177,11 @@ impl Host {
             biased;
             () = died.notified() => Ended::Died,
             summary = tokio::time::timeout(ENDLESS, engine.sync(projects)) => {
-                summary.expect("the pass ends").map_or_else(Ended::Refused, Ended::Whole)
+                let whose = self.machine;
+                let ended = summary.unwrap_or_else(|_| {
+                    panic!("SITESYNC_SEED={seed}: pass {} of {whose:?} does not end", self.passes)
+                });
+                ended.map_or_else(Ended::Refused, Ended::Whole)
             }
         };
         // The engine holds the world, by its connections.
