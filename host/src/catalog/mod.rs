@@ -597,6 +597,8 @@ pub trait Unit: View {
     /// them `InProgress`, and sets their `sent` to the size and mtime of the source as known here.
     /// Others are skipped.
     fn claim(&mut self, filter: &ClaimFilter) -> Result<Vec<Claimed>>;
+    /// Work in progress remembers what it gives its destination. Nothing, if it ended meanwhile.
+    fn put_sent(&mut self, file: FileId, to: SiteId, sent: Sent) -> Result<()>;
     /// Jobs from one site to another that are in progress become ready again, but for files that a
     /// transfer still holds. Returns how many.
     fn release(

@@ -9,7 +9,7 @@ use super::{
     ClaimFilter, Claimed, Count, Error, FileId, FileRow, FileState, FolderId, FolderRows,
     Generation, Have, Hold, HoldKind, Job, JobState, Millis, Pause, ProjectId, QueueFilter,
     QueueRow, Representation, RepresentationFilter, RepresentationId, RepresentationRow, Result,
-    RootId, Scope, SiteId, StateAt, Unit, View, claim,
+    RootId, Scope, Sent, SiteId, StateAt, Unit, View, claim,
 };
 use crate::publish::{Naming, NamingPattern};
 
@@ -313,6 +313,14 @@ impl Unit for Work<'_> {
 
     fn claim(&mut self, filter: &ClaimFilter) -> Result<Vec<Claimed>> {
         claim::claim(self, filter)
+    }
+
+    fn put_sent(&mut self, file: FileId, to: SiteId, sent: Sent) -> Result<()> {
+        let sql = "UPDATE job SET sent_size = ?4, sent_mtime = ?5
+             WHERE file = ?1 AND to_site = ?2 AND state = ?3";
+        let mut put = self.conn.prepare_cached(sql)?;
+        put.execute((file, to, Bucket::InProgress, stored(sent.size), sent.mtime_ns))?;
+        Ok(())
     }
 
     fn release(

@@ -22,7 +22,9 @@ use super::plan::is_sent;
 use super::progress::Progress;
 use super::token::Token;
 use super::trash::{keeps, trashes};
-use crate::catalog::{Claimed, DOUBTFUL, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN};
+use crate::catalog::{
+    Claimed, DOUBTFUL, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN, Unit,
+};
 use crate::settings::Verify;
 use crate::sites::{Capability, OpenRoot, Operation, Slot, is_site_fault};
 
@@ -156,7 +158,7 @@ impl Route {
         finished
     }
 
-    async fn carry_all(&self, batch: Vec<Claimed>) -> Vec<Finished> {
+    async fn carry_all(&self, mut batch: Vec<Claimed>) -> Vec<Finished> {
         let bytes = batch.iter().map(|claimed| claimed.source.size).sum();
         let slots = async { Ok(self.slots(bytes).await) };
         let slots = match self.unless_paused(&batch, slots).await {
@@ -164,12 +166,48 @@ impl Route {
             Err(error) => return self.all_failed(batch, &error),
         };
         if self.removes() {
-            self.remove_all(batch, slots).await
-        } else if self.root.same_instance() {
+            return self.remove_all(batch, slots).await;
+        }
+        if let Err(error) = self.look_before(&mut batch).await {
+            return self.all_failed(batch, &error);
+        }
+        if self.root.same_instance() {
             self.copy(batch, slots).await
         } else {
             self.stream_all(batch, slots).await
         }
+    }
+
+    /// Where the destination was never listed as a whole, each place is looked at before something is
+    /// sent there. What is found later where nothing was is ours, if it has the time that was sent.
+    async fn look_before(&self, batch: &mut [Claimed]) -> Result<()> {
+        let mut free = Vec::new();
+        for (at, claimed) in batch.iter().enumerate() {
+            if claimed.surveyed || claimed.destination.is_some() || self.is_paused(claimed) {
+                continue;
+            }
+            match self.destination().stat(&path(claimed)).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => free.push(at),
+                Err(error) if is_site_fault(error.kind()) => return Err(error),
+                _ => {}
+            }
+        }
+        if free.is_empty() {
+            return Ok(());
+        }
+        self.root.still_there(self.to).await?;
+        let mut sent = Vec::with_capacity(free.len());
+        for at in free {
+            batch[at].surveyed = true;
+            sent.push((batch[at].file, batch[at].job.to, batch[at].source.sent()));
+        }
+        let note = move |unit: &mut dyn Unit| {
+            sent.iter().try_for_each(|(file, to, sent)| unit.put_sent(*file, *to, *sent))
+        };
+        if let Err(error) = self.catalog.write(note).await {
+            tracing::warn!(%error, "what is sent can't be recognised after an interruption");
+        }
+        Ok(())
     }
 
     /// What has no place at the destination fails before anything is written there. Planning says so of
