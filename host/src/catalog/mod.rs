@@ -189,10 +189,16 @@ impl Job {
         self.from == self.to
     }
 
-    /// The same work from another site.
+    /// The same work from another site. What was given up gets another chance: it may have been the
+    /// fault of where it came from.
     #[must_use]
     pub fn coming_from(&self, from: SiteId) -> Job {
-        Job { from, state: self.let_go(), ..self.clone() }
+        match self.state {
+            JobState::Failed => {
+                Job { from, state: JobState::Ready, tries: 0, error: None, ..self.clone() }
+            }
+            _ => Job { from, state: self.let_go(), ..self.clone() },
+        }
     }
 
     /// The same work with another priority.

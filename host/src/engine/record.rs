@@ -303,20 +303,23 @@ impl Writing<'_> {
                 if let (Some(left), Some(known)) = (left, &claimed.destination) {
                     rewrite::note(unit, claimed.file, known, &left)?;
                 }
-                let again = self.again(&claimed);
-                unit.put_job(claimed.file, &again)?;
+                unit.put_job(claimed.file, &self.again(&claimed))?;
                 let side = self.route.from;
                 let missing = Missing {
-                    folder: claimed.folder,
-                    name: claimed.name,
-                    version: claimed.source.version,
+                    folder: claimed.folder.clone(),
+                    name: claimed.name.clone(),
+                    version: claimed.source.version.clone(),
                 };
                 let root = &self.route.root;
                 if plan::gone(unit, self.pair, root, side, &missing, self.moment)? {
                     return Ok(());
                 }
-                // Other work on it is under way: what it waits for is not asked for all the time.
-                unit.put_job(claimed.file, &self.later(again, BACKOFF_MS))
+                // Other work on it is under way, or was when the host died, to a site that is offline
+                // now: this may last, and is not asked for all the time, nor for ever.
+                let why = "it is gone, and other work on it has not ended";
+                let why = Error::new(ErrorKind::NotFound, why);
+                let job = self.tried(&claimed, &why, BACKOFF_MS, None);
+                unit.put_job(claimed.file, &job)
             }
             Outcome::SourceChanged(source) => {
                 let noticed = self.is_noticed(unit, &claimed, &source)?;
