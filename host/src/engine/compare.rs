@@ -15,6 +15,18 @@ pub(super) struct Side<'a> {
     pub metadata: &'a Metadata,
 }
 
+impl Side<'_> {
+    /// What was read is what it was taken for: some storages go on with what replaced it.
+    async fn is_as_seen(self) -> Result<()> {
+        let now = self.root.stat(self.path).await?;
+        if now.fingerprint() == self.metadata.fingerprint() {
+            return Ok(());
+        }
+        let why = "it has changed while it was compared";
+        Err(self.root.named(Error::new(ErrorKind::Precondition, why)))
+    }
+}
+
 /// True if both have the same bytes. `Precondition` if one of them changes while it is read, or ends
 /// before its end.
 pub(super) async fn same_content(
@@ -31,9 +43,16 @@ pub(super) async fn same_content(
     for (keeps, other) in [(a, b), (b, a)] {
         let digest = digest::read(other.root, other.path, other.metadata, keeps.metadata).await?;
         if let Some(equal) = digest.and_then(|digest| digest::agrees(&digest, keeps.metadata)) {
+            other.is_as_seen().await?;
             return Ok(equal);
         }
     }
+    let equal = same_bytes(a, b, moved).await?;
+    tokio::try_join!(a.is_as_seen(), b.is_as_seen())?;
+    Ok(equal)
+}
+
+async fn same_bytes(a: Side<'_>, b: Side<'_>, moved: impl Fn(u64) + Send) -> Result<bool> {
     let as_seen = |side: Side<'_>| ReadOptions::new().if_version(side.metadata.fingerprint());
     let (mut a_stream, mut b_stream) = tokio::try_join!(
         a.root.open_read(a.path, as_seen(a)),
