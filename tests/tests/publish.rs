@@ -320,9 +320,7 @@ fn a_root_that_one_end_lacks() {
     let why = ["why", "demo", path, "--site", "there"];
     let run = bench.run(&why).ends(0);
     assert!(run.stdout.contains("site 'there' has no root 'publish'"), "{run:#?}");
-    let _ = bench
-        .run(&["ensure", "demo", path, "--site", "there", "--wait", "--timeout", "60s"])
-        .ends(1);
+    let _ = bench.run(&["ensure", "demo", path, "--site", "there", "--wait", "60s"]).ends(1);
 
     // Once it has one.
     std::fs::create_dir(bench.path("published_there")).expect("a folder");

@@ -642,6 +642,9 @@ pub trait Unit: View {
         project: ProjectId,
         guard: Option<(HoldKind, SiteId)>,
     ) -> Result<usize>;
+    /// Frees what a guard holds of one file at a site, by whatever kind of guard or by this one. What
+    /// the guard saw stays. True if there was anything.
+    fn release_file(&mut self, file: FileId, at: SiteId, kind: Option<HoldKind>) -> Result<bool>;
     /// Sets a representation's priority, and with it that of its jobs, unless it is 0: then later
     /// jobs get the project's. Returns how many jobs.
     fn set_priority(&mut self, representation: RepresentationId, priority: i64) -> Result<usize>;

@@ -80,7 +80,9 @@ impl HoldKind {
         if from == to { HoldKind::Delete } else { HoldKind::Change }
     }
 
-    fn named(name: &str) -> Option<Self> {
+    /// The one with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
         [HoldKind::Delete, HoldKind::Change].into_iter().find(|kind| kind.name() == name)
     }
 }
@@ -410,6 +412,30 @@ impl Work<'_> {
             }
         }
         Ok(freed_jobs)
+    }
+
+    pub(super) fn unguard_file(
+        &mut self,
+        file: FileId,
+        at: SiteId,
+        kind: Option<HoldKind>,
+    ) -> Result<bool> {
+        let (facts, slot) = self.look(file, at)?;
+        if slot.job != Some(Bucket::Guarded) {
+            return Ok(false);
+        }
+        let (from, not_before): (SiteId, Millis) = {
+            let mut find = self.conn.prepare_cached(
+                "SELECT from_site, not_before FROM job WHERE file = ?1 AND to_site = ?2",
+            )?;
+            find.query_row((file, at), |row| Ok((row.get(0)?, row.get(1)?)))?
+        };
+        if kind.is_some_and(|kind| kind != HoldKind::of((at, from))) {
+            return Ok(false);
+        }
+        let state = self.obeying(freed(not_before), facts.representation, at)?;
+        self.set_state(file, at, state)?;
+        Ok(true)
     }
 
     pub(super) fn project_of_representation(

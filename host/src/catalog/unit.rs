@@ -274,6 +274,10 @@ impl Unit for Work<'_> {
         self.unguard(project, guard)
     }
 
+    fn release_file(&mut self, file: FileId, at: SiteId, kind: Option<HoldKind>) -> Result<bool> {
+        self.unguard_file(file, at, kind)
+    }
+
     fn set_priority(&mut self, representation: RepresentationId, priority: i64) -> Result<usize> {
         self.prioritise(representation, priority)
     }

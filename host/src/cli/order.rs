@@ -2,13 +2,14 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use super::ground::{self, Ground};
-use super::output::print_json;
+use super::output::{print_json, say};
 use super::{Exit, Failure, Global};
 use crate::orders::{Answer, Desk, Order, Refused, Report, door};
 use crate::publish::Selector;
@@ -16,6 +17,10 @@ use crate::state_dir::{StateDir, StateLock};
 
 /// Bytes of selectors on stdin.
 const LONGEST: u64 = 128 << 20;
+/// How long a service that went away may take to come back,
+const COMES_BACK: Duration = Duration::from_secs(30);
+/// and how often that is looked for.
+const KNOCK: Duration = Duration::from_millis(200);
 
 /// Things that a command is about.
 #[derive(Debug, Clone, Args)]
@@ -80,23 +85,62 @@ pub(super) fn give_and_hear(
     // What is wrong with the settings is told here, not by a service that has others.
     ground::load_settings(global)?;
     let state = StateDir::open(&ground::state_path(global)?)?;
-    let ask = || {
-        door::ask(state.path(), order, &hear).map_err(|error| {
-            Failure::new(Exit::Blocked, format_args!("the service does not answer: {error}"))
-                .hint("`sitesync status` says whether it runs")
-        })
-    };
-    if let Some(answer) = ask()? {
-        return Ok(answer?);
+    let began = Instant::now();
+    let mut now = order.clone();
+    loop {
+        let ended = match door::ask(state.path(), &now, &hear) {
+            Ok(Some(answer)) => return Ok(answer?),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(error) = ended {
+            // Whoever waits for files waits for the next service as well.
+            match order.left(began.elapsed()) {
+                Some(left) if is_gone(&error) => now = left,
+                _ => return Err(unanswered(&error)),
+            }
+            if let Some(lock) = free_for_long(&state, &now)? {
+                return Ok(alone(global, &now, lock, hear)??);
+            }
+            continue;
+        }
+        let held = match ground::lock_soon(&state) {
+            Ok(lock) => return Ok(alone(global, &now, lock, hear)??),
+            Err(error) => error,
+        };
+        // Whoever has it may have opened a door meanwhile.
+        if !door::is_open(state.path()) {
+            return Err(held.into());
+        }
     }
-    let held = match ground::lock_soon(&state) {
-        Ok(lock) => return Ok(alone(global, order, lock, hear)??),
-        Err(error) => error,
-    };
-    // Whoever has it may have opened a door meanwhile.
-    match ask()? {
-        Some(answer) => Ok(answer?),
-        None => Err(held.into()),
+}
+
+fn unanswered(error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Blocked, format_args!("the service does not answer: {error}"))
+        .hint("`sitesync status` says whether it runs")
+}
+
+/// Whether a service went away, and not just silent.
+fn is_gone(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | BrokenPipe | ConnectionReset)
+}
+
+/// Waits until there is a service again: `None` then. If none comes for a while, or for as long as the
+/// order may take, the lock that it would have.
+fn free_for_long(state: &StateDir, order: &Order) -> Result<Option<StateLock>, Failure> {
+    say("the service ended; waiting for the next one");
+    let began = Instant::now();
+    while began.elapsed() < COMES_BACK && order.left(began.elapsed()).is_some() {
+        std::thread::sleep(KNOCK);
+        if door::is_open(state.path()) {
+            return Ok(None);
+        }
+    }
+    match ground::lock_soon(state) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(_) if door::is_open(state.path()) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,11 +1,12 @@
 //! `sitesync pause` and `sitesync resume`: holding work back.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::order::{self, What, number};
 use super::output::{counted, plain, print};
 use super::{Exit, Failure, Global};
+use crate::catalog::HoldKind;
 use crate::orders::Order;
 
 #[derive(Debug, Args)]
@@ -26,9 +27,34 @@ pub(super) struct Arguments {
 pub(super) struct ResumeArguments {
     #[command(flatten)]
     reach: Arguments,
-    /// What a guard of the project stopped goes on: so many files are meant to change, or to go
-    #[arg(long, conflicts_with = "site")]
-    held: bool,
+    /// What guards of the project stopped goes on: so many files are meant to change, or to go. With
+    /// `=delete` or `=change` only that; with --site or selectors only there, or these
+    #[arg(
+        long,
+        value_name = "KIND",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "all"
+    )]
+    held: Option<HeldKind>,
+}
+
+/// What guards keep back.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum HeldKind {
+    All,
+    Delete,
+    Change,
+}
+
+impl HeldKind {
+    fn name(self) -> Option<&'static str> {
+        match self {
+            HeldKind::All => None,
+            HeldKind::Delete => Some(HoldKind::Delete.name()),
+            HeldKind::Change => Some(HoldKind::Change.name()),
+        }
+    }
 }
 
 pub(super) fn pause(global: &Global, arguments: &Arguments) -> Result<Exit, Failure> {
@@ -47,19 +73,22 @@ pub(super) fn pause(global: &Global, arguments: &Arguments) -> Result<Exit, Fail
 
 pub(super) fn resume(global: &Global, arguments: &ResumeArguments) -> Result<Exit, Failure> {
     let reach = &arguments.reach;
-    let order = Order::Resume {
-        project: reach.project.clone(),
-        site: reach.site.clone(),
-        what: reach.what.read()?,
-        held: arguments.held,
-    };
-    let answer = order::give(global, &order)?;
-    order::tell(&answer, reach.json, |answer| {
-        if arguments.held {
+    let (project, site, what) = (reach.project.clone(), reach.site.clone(), reach.what.read()?);
+    if let Some(kind) = arguments.held {
+        let kind = kind.name().map(str::to_owned);
+        let answer = order::give(global, &Order::ResumeHeld { project, site, what, kind })?;
+        order::tell(&answer, reach.json, |answer| {
             let files = counted(number(answer, "files"), "file");
             print(format_args!("{files} that a guard held back: it goes on\n"));
-            return;
-        }
+            let left = number(answer, "still_held");
+            if left > 0 {
+                print(format_args!("{} still held back\n", counted(left, "file")));
+            }
+        });
+        return Ok(Exit::Done);
+    }
+    let answer = order::give(global, &Order::Resume { project, site, what })?;
+    order::tell(&answer, reach.json, |answer| {
         if number(answer, "resumed") == 0 {
             print("nothing was paused by these words\n");
         } else {

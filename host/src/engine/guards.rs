@@ -19,9 +19,11 @@ type Guarded = (ProjectId, HoldKind, SiteId);
 pub struct Guards(Mutex<HashMap<Guarded, HashMap<FileId, Millis>>>);
 
 impl Guards {
-    /// Somebody said that it is meant: counting begins anew.
-    pub fn forget(&self, project: ProjectId) {
-        self.lock().retain(|(of, _, _), _| *of != project);
+    /// Somebody said that it is meant, of one kind or at one site or of all: counting begins anew.
+    pub fn forget(&self, project: ProjectId, kind: Option<HoldKind>, site: Option<SiteId>) {
+        self.lock().retain(|(of, did, at), _| {
+            *of != project || kind.is_some_and(|k| k != *did) || site.is_some_and(|s| s != *at)
+        });
     }
 
     fn note(&self, of: Guarded, now: Millis, files: &[FileId]) {
@@ -80,10 +82,16 @@ impl Run {
                     unit.release_held(project, Some((now.kind, now.site)))?;
                     guards.note(what, moment.now, &held);
                     frees = true;
-                } else if known.is_none_or(|hold| hold.files != now.files) {
-                    let since = known.map_or(moment.wall_ns / 1_000_000, |hold| hold.since);
-                    let hold = Hold { since, ..now.clone() };
-                    unit.put_hold(project, &hold)?;
+                    continue;
+                }
+                let since = known.map_or(moment.wall_ns / 1_000_000, |hold| hold.since);
+                let hold = Hold { since, ..now.clone() };
+                if known == Some(&hold) {
+                    continue;
+                }
+                unit.put_hold(project, &hold)?;
+                // Less than before is no news.
+                if known.is_none_or(|hold| hold.files < now.files) {
                     stopped.push((hold, of));
                 }
             }

@@ -34,7 +34,8 @@ impl Pauses {
     }
 
     /// The pause that keeps a project from working between these sites, if there is one.
-    pub(super) fn between(&self, project: ProjectId, sites: [SiteId; 2]) -> Option<Pause> {
+    #[must_use]
+    pub fn between(&self, project: ProjectId, sites: [SiteId; 2]) -> Option<Pause> {
         self.now.borrow().iter().find(|pause| keeps_apart(pause, project, sites)).cloned()
     }
 
@@ -70,7 +71,8 @@ fn reaches(pause: &Pause, project: ProjectId, sites: [SiteId; 2], claimed: &Clai
 }
 
 /// What people are told of a pause: `site 'nas' is paused since 2026-03-31T12:34:56Z by anna`.
-pub(super) fn told(pause: &Pause, site: Option<&str>) -> String {
+#[must_use]
+pub fn told(pause: &Pause, site: Option<&str>) -> String {
     let what = match (site, pause.scope.project) {
         (Some(site), _) => format!("site '{site}'"),
         (None, Some(_)) => "the project".to_owned(),

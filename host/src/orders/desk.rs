@@ -62,10 +62,10 @@ impl Desk {
             Order::Pause { project, site, what, by } => {
                 pause::pause(self, &pause::Reach { project, site, what }, by).await
             }
-            Order::Resume { project, held: true, .. } => {
-                pause::resume_held(self, project.as_deref()).await
+            Order::ResumeHeld { project, site, what, kind } => {
+                pause::resume_held(self, &pause::Reach { project, site, what }, kind).await
             }
-            Order::Resume { project, site, what, held: false } => {
+            Order::Resume { project, site, what } => {
                 pause::resume(self, &pause::Reach { project, site, what }).await
             }
             Order::Publish { project, site, items, by } => {

@@ -321,7 +321,7 @@ mod tests {
                 Ok(Value::Null)
             }
         }));
-        let order = Order::Resume { project: None, site: None, what: Vec::new(), held: false };
+        let order = Order::Resume { project: None, site: None, what: Vec::new() };
         let asking = tokio::task::spawn_blocking(move || {
             ask(state.path(), &order, |report| {
                 if report.done == 7 {
@@ -335,7 +335,7 @@ mod tests {
 
     fn order(name: &str) -> Order {
         let (project, what) = (Some(name.to_owned()), Vec::new());
-        Order::Resume { project, site: None, what, held: false }
+        Order::Resume { project, site: None, what }
     }
 
     fn waiting() -> Order {

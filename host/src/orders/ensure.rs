@@ -1,17 +1,20 @@
 //! Waiting until files are where somebody needs them.
 
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::request::{self, Meant, URGENT};
-use super::selection::{Place, Selected, Selection};
+use super::selection::{File, Place, Selected, Selection};
 use super::{Answer, Desk, Refused, Report};
-use crate::catalog::{JobState, SiteId};
-use crate::engine::Trouble;
+use crate::catalog::{self, FileRow, Job, JobState, SiteId};
 use crate::engine::belonging::Belonging;
 use crate::engine::validate::Only;
+use crate::engine::{Trouble, pauses};
 use crate::settings::Project;
 use crate::sites::Fault;
 
@@ -29,6 +32,22 @@ const NAMED: usize = 20;
 /// Files of one read.
 const READ: usize = 1000;
 
+/// A file, and why it is not there; several, or all, without a path.
+#[derive(Debug, Serialize)]
+struct Missing {
+    path: Option<String>,
+    reason: String,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "'{path}': {}", self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
 /// How files stand at a site.
 #[derive(Debug, Default)]
 struct Standing {
@@ -36,12 +55,16 @@ struct Standing {
     there: u64,
     bytes: u64,
     bytes_there: u64,
-    /// Given up, or in conflict: with the reason.
-    failed: Vec<(String, String)>,
+    /// Given up, in conflict, or gone.
+    failed: Vec<Missing>,
+    /// One that is to come, and what it waits for.
+    waits: Option<Missing>,
 }
 
 /// Asks for files before all others and, for at most `wait`, waits until each is there: by the catalog,
 /// and when looked for at the site. Where no service brings them, that is done here.
+///
+/// The answer's `state` is `there`, `failed` (one has failed for good) or `late`.
 pub(super) async fn ensure(
     desk: &Desk,
     (project, what, site): (&str, &[String], &str),
@@ -66,49 +89,41 @@ pub(super) async fn ensure(
         site: key,
         asked: asked["files"].as_u64().unwrap_or(0),
         silent: None,
+        faults: &Mutex::default(),
     };
+    let faults = waiting.faults;
     let ended = tokio::select! {
         ended = waiting.until_there(report) => Some(ended?),
-        broken = work(desk, &project) => return Err(broken),
+        broken = work(desk, &project, faults) => return Err(broken),
         () = tokio::time::sleep(wait) => None,
         () = report.closed() => None,
     };
-    let late = ended.is_none();
-    let standing = match ended {
-        Some(standing) => standing,
-        None => waiting.look().await?,
+    let (standing, state) = match ended {
+        Some(standing) if standing.failed.is_empty() => (standing, "there"),
+        Some(standing) => (standing, "failed"),
+        None => match waiting.look().await? {
+            standing if standing.failed.is_empty() => (standing, "late"),
+            standing => (standing, "failed"),
+        },
     };
-    if let Some((path, why)) = standing.failed.first() {
-        let failed = standing.failed.len();
-        let others = if failed > 1 { format!(", and {} more", failed - 1) } else { String::new() };
-        return Err(Refused::new(1, format!("'{path}' does not come to '{site}': {why}{others}"))
-            .hint(format!("`sitesync why {} {path}` says more", project.name)));
-    }
-    if late {
-        let left = standing.files - standing.there;
-        if left == 0 {
-            let why = "they should all be there, and could not be looked at there yet";
-            let why = waiting.silent.map_or(why.to_owned(), |fault| format!("{why}: {fault}"));
-            return Err(Refused::new(4, why).hint("`sitesync sites` shows how the site fares"));
-        }
-        let why = format!("{left} of {} files are not at '{site}' yet", standing.files);
-        let offline = desk.engine.offline.at(&project.name, &reached);
-        let why = offline.map_or(why.clone(), |offline| format!("{why}: {offline}"));
-        return Err(Refused::new(4, why)
-            .hint(format!("`sitesync why {} FILE` says what one waits for", project.name)));
-    }
-    Ok(json!({"files": standing.files, "there": standing.there, "bytes": standing.bytes}))
+    Ok(json!({
+        "state": state, "files": standing.files, "there": standing.there,
+        "bytes": standing.bytes, "failed": standing.failed, "waits": standing.waits,
+    }))
 }
 
-/// Brings what is asked for, where no service does. Ends only with what makes that impossible.
-async fn work(desk: &Desk, project: &Project) -> Refused {
+/// Brings what is asked for, where no service does. Ends only with what makes that impossible; tells of
+/// sites that could not be used.
+async fn work(desk: &Desk, project: &Project, faults: &Mutex<Vec<Fault>>) -> Refused {
     if desk.works {
         return std::future::pending().await;
     }
     loop {
-        if let Err(error) = desk.engine.sync(vec![project.clone()]).await {
-            return error.into();
-        }
+        let offline = match desk.engine.sync(vec![project.clone()]).await {
+            Ok(summary) => summary.offline.into_iter().map(|(_, fault)| fault).collect(),
+            Err(error) => return error.into(),
+        };
+        *faults.lock().unwrap_or_else(PoisonError::into_inner) = offline;
         let mut stop = desk.engine.stop.clone();
         tokio::select! {
             () = tokio::time::sleep(PASSES) => {}
@@ -133,6 +148,8 @@ struct Waiting<'a> {
     asked: u64,
     /// Why the site could not be looked at, the last time.
     silent: Option<Fault>,
+    /// Sites that could not be used in the last pass that was made here.
+    faults: &'a Mutex<Vec<Fault>>,
 }
 
 impl Waiting<'_> {
@@ -144,12 +161,13 @@ impl Waiting<'_> {
             if !standing.failed.is_empty() {
                 return Ok(standing);
             }
+            let waits = standing.waits.as_ref().map(Missing::to_string);
             let _ = report.try_send(Report {
                 done: standing.there,
                 of: Some(standing.files),
                 bytes: standing.bytes_there,
                 of_bytes: standing.bytes,
-                ..Report::default()
+                waits,
             });
             let mut pause = LOOK.max(began.elapsed() * LOOK_SHARE);
             if standing.there == standing.files {
@@ -205,20 +223,42 @@ impl Waiting<'_> {
         Ok(!differ)
     }
 
-    /// How they stand by the catalog. Refused once some are not selected any more: nothing is there that
-    /// nobody knows of.
+    /// How they stand by the catalog. What is not selected any more is gone: nothing is there that nobody
+    /// knows of.
     async fn look(&self) -> Result<Standing, Refused> {
         let turn = LOOKS.acquire().await;
-        let standing = self.read()?;
+        let mut standing = self.read()?;
         drop(turn);
         if standing.files < self.asked {
-            let why = format!(
-                "{} of {} files that were asked for are gone, or belong to something else now",
-                self.asked - standing.files,
-                self.asked
-            );
-            let hint = format!("`sitesync show {}` lists what is known", self.project.name);
-            return Err(Refused::new(1, why).hint(hint));
+            let gone = self.asked - standing.files;
+            standing.files = self.asked;
+            let reason = "it is gone, or belongs to something else now".to_owned();
+            let named = self.desk.read(|view| {
+                let files = self.selection.files.iter();
+                let known = |file: &File| view.file(file.root, &file.folder, &file.name);
+                let mut gone = Vec::new();
+                for file in files {
+                    if gone.len() < NAMED && known(file)?.is_none() {
+                        gone.push(sitesync_provider::join(&file.folder, &file.name));
+                    }
+                }
+                Ok(gone)
+            })?;
+            if named.is_empty() {
+                let of = self.asked;
+                let reason =
+                    format!("{gone} of {of} files are gone, or belong to something else now");
+                standing.failed.push(Missing { path: None, reason });
+            }
+            let missing = |path| Missing { path: Some(path), reason: reason.clone() };
+            standing.failed.extend(named.into_iter().map(missing));
+        }
+        if standing.there == standing.files && standing.waits.is_none() {
+            let reason = match &self.silent {
+                Some(fault) => format!("all that is missing is a look at the site: {fault}"),
+                None => "all that is missing is a look at the site".to_owned(),
+            };
+            standing.waits = Some(Missing { path: None, reason });
         }
         Ok(standing)
     }
@@ -234,12 +274,16 @@ impl Waiting<'_> {
                 let row = &one.row;
                 standing.files += 1;
                 standing.bytes += row.size;
-                if self.belonging.is_there(row, self.site) {
+                // Nobody has decided yet which content it is to have.
+                let disputed = row.jobs.iter().find(|job| {
+                    job.state == JobState::Conflict && [job.to, job.from].contains(&self.site)
+                });
+                if disputed.is_none() && self.belonging.is_there(row, self.site) {
                     standing.there += 1;
                     standing.bytes_there += row.size;
                     continue;
                 }
-                let job = row.job_to(self.site);
+                let job = disputed.or_else(|| row.job_to(self.site));
                 let why = match job {
                     Some(job) if matches!(job.state, JobState::Failed | JobState::Conflict) => {
                         let error = job.error.as_ref().map(|error| error.message.clone());
@@ -248,12 +292,59 @@ impl Waiting<'_> {
                     None if self.belonging.source(row, self.site).is_none() => {
                         "no site has it from which it could be brought".into()
                     }
-                    _ => continue,
+                    _ => {
+                        if standing.waits.is_none() {
+                            let reason = self.waits(row, job)?;
+                            standing.waits = Some(Missing { path: Some(one.path()), reason });
+                        }
+                        continue;
+                    }
                 };
                 if standing.failed.len() < NAMED {
-                    standing.failed.push((one.path(), why));
+                    standing.failed.push(Missing { path: Some(one.path()), reason: why });
                 }
             }
         }
+    }
+
+    /// What a file waits for that is to come.
+    fn waits(&self, row: &FileRow, job: Option<&Job>) -> Result<String, Refused> {
+        let project = self.belonging.project;
+        let Some(job) = job else { return Ok("its newest content is not known yet".to_owned()) };
+        let sites = [job.to, job.from];
+        if let Some(pause) = self.desk.engine.pauses.between(project, sites) {
+            let name = |site| {
+                let names = self.desk.read(|view| Ok(view.site_names()?))?;
+                let found = names.into_iter().find(|(id, _)| *id == site);
+                Ok::<_, Refused>(found.map(|(_, name)| self.desk.configured(&name)))
+            };
+            let site = pause.scope.site.map(name).transpose()?.flatten();
+            return Ok(pauses::told(&pause, site.as_deref()));
+        }
+        if job.state == JobState::Held {
+            let guards = self.desk.read(|view| Ok(view.holds(project)?))?;
+            let guard = guards.iter().find(|hold| hold.site == job.to);
+            let paused = self.desk.read(|view| Ok(view.pauses()?))?;
+            let of_it = |pause: &catalog::Pause| {
+                pause.scope.representation == Some(row.representation)
+                    && pause.scope.site.is_none_or(|site| site == job.to)
+            };
+            return Ok(match (paused.iter().find(|pause| of_it(pause)), guard) {
+                (None, Some(hold)) => format!("`{}` stopped it", hold.kind.guard()),
+                _ => "its representation is paused".to_owned(),
+            });
+        }
+        if let Some(offline) = self.desk.engine.offline.at(&self.project.name, &self.at.to_owned())
+        {
+            return Ok(offline.to_string());
+        }
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fault) = faults.first() {
+            return Ok(format!("site '{}': {}", fault.site, fault.message));
+        }
+        Ok(match &job.error {
+            Some(error) => format!("tried {} times, last: {}", job.tries, error.message),
+            None => "it is on its way".to_owned(),
+        })
     }
 }

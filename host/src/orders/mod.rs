@@ -19,6 +19,8 @@ mod resolve;
 pub mod selection;
 mod validate;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -34,8 +36,16 @@ pub use publish::{Item, Parts};
 pub enum Order {
     /// Holds the host, a project, a site or representations.
     Pause { project: Option<String>, site: Option<String>, what: Vec<String>, by: String },
-    /// Lets them go on; with `held`, what a guard of the project stopped.
-    Resume { project: Option<String>, site: Option<String>, what: Vec<String>, held: bool },
+    /// Lets them go on.
+    Resume { project: Option<String>, site: Option<String>, what: Vec<String> },
+    /// Lets go on what guards of a project stopped: all of it, or what is to be done at one site, to
+    /// these files, of one kind (`delete` or `change`).
+    ResumeHeld {
+        project: Option<String>,
+        site: Option<String>,
+        what: Vec<String>,
+        kind: Option<String>,
+    },
     /// Records files as made at a site [the active one], and queues them at once.
     Publish { project: String, site: Option<String>, items: Vec<Item>, by: String },
     /// Brings files to a site. Those that are in a state there, if one is named.
@@ -70,6 +80,20 @@ impl Order {
         matches!(self, Order::Ensure { wait: Some(_), .. })
     }
 
+    /// An order that only waits, with what is left of its time after so long; `None` for others, which
+    /// may have been carried out, and when there is no time left.
+    #[must_use]
+    pub fn left(&self, after: Duration) -> Option<Order> {
+        let mut left = self.clone();
+        match &mut left {
+            Order::Ensure { wait: Some(wait), .. } => {
+                *wait = wait.checked_sub(after.as_secs()).filter(|wait| *wait > 0)?;
+                Some(left)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it is carried out at the sites' storages, so that their plug-ins are needed.
     #[must_use]
     pub fn needs_sites(&self) -> bool {
@@ -78,6 +102,7 @@ impl Order {
             Order::Publish { .. }
             | Order::Pause { .. }
             | Order::Resume { .. }
+            | Order::ResumeHeld { .. }
             | Order::Request { .. }
             | Order::Reset { .. }
             | Order::Priority { .. }

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::selection::Selected;
 use super::{Answer, Desk, Refused};
-use crate::catalog::{Pause, ProjectId, RepresentationId, Scope, SiteId, Unit};
+use crate::catalog::{self, HoldKind, Pause, ProjectId, RepresentationId, Scope, SiteId, Unit};
 
 /// What is to be paused or to go on: the host, a project, a site, or representations.
 #[derive(Debug, Clone)]
@@ -74,20 +75,66 @@ pub(super) async fn resume(desk: &Desk, reach: &Reach) -> Answer {
     Ok(json!({"resumed": resumed, "still_paused": left}))
 }
 
-/// Lets go on what guards of a project stopped.
-pub(super) async fn resume_held(desk: &Desk, project: Option<&str>) -> Answer {
-    let Some(project) = project else {
+/// Lets go on what guards of a project stopped: of one kind, at one site, of these files, or all.
+pub(super) async fn resume_held(desk: &Desk, reach: &Reach, kind: Option<String>) -> Answer {
+    let Some(project) = &reach.project else {
         return Err(Refused::wrong("a guard stops a project's pass: which project's?").hint(
             "`sitesync resume PROJECT --held`; `sitesync status` shows what guards stopped",
         ));
     };
+    let kind = match kind {
+        None => None,
+        Some(name) => Some(HoldKind::named(&name).ok_or_else(|| {
+            Refused::wrong(format!("guards stop no '{}'", name.escape_debug()))
+                .hint("`--held=delete` and `--held=change` are what there is")
+        })?),
+    };
     let project = desk.project(project)?;
-    let (id, _) = desk.keys(&project.name, None).await?;
-    let holds = desk.read(|view| Ok(view.holds(id)?.len()))?;
-    desk.engine.guards.forget(id);
-    let files = desk.engine.catalog.write(move |unit| unit.release_held(id, None)).await?;
+    let site = reach.site.as_deref().map(|name| desk.site(name)).transpose()?;
+    let (id, site) = desk.keys(&project.name, site.as_deref()).await?;
+    let files = if reach.what.is_empty() {
+        desk.engine.guards.forget(id, kind, site);
+        desk.engine.catalog.write(move |unit| release(unit, id, kind, site)).await?
+    } else {
+        let selection = desk.select(&project, &reach.what)?;
+        let let_go = move |unit: &mut dyn Unit, one: &Selected, files: &mut usize| {
+            for job in one.row.jobs.iter().filter(|job| site.is_none_or(|site| site == job.to)) {
+                *files += usize::from(unit.release_file(one.row.id, job.to, kind)?);
+            }
+            Ok(())
+        };
+        desk.for_each(selection, 0, let_go, |_| {}).await?
+    };
+    let left = desk.read(|view| Ok(view.guarded(id)?))?;
     desk.wake();
-    Ok(json!({"released": holds, "files": files}))
+    let left: u64 = left.iter().map(|hold| hold.files).sum();
+    Ok(json!({"files": files, "still_held": left}))
+}
+
+/// Frees what guards of a project keep back, of one kind or at one site or all.
+fn release(
+    unit: &mut dyn Unit,
+    project: ProjectId,
+    kind: Option<HoldKind>,
+    site: Option<SiteId>,
+) -> catalog::Result<usize> {
+    if kind.is_none() && site.is_none() {
+        return unit.release_held(project, None);
+    }
+    let mut guards: Vec<(HoldKind, SiteId)> = Vec::new();
+    for hold in unit.guarded(project)?.into_iter().chain(unit.holds(project)?) {
+        let guard = (hold.kind, hold.site);
+        let meant =
+            kind.is_none_or(|kind| kind == hold.kind) && site.is_none_or(|site| site == hold.site);
+        if meant && !guards.contains(&guard) {
+            guards.push(guard);
+        }
+    }
+    let mut files = 0;
+    for guard in guards {
+        files += unit.release_held(project, Some(guard))?;
+    }
+    Ok(files)
 }
 
 /// Whether two scopes have work in common.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::selection::{Selected, Selection};
 use super::{Answer, Desk, Refused, Report};
-use crate::catalog::{self, FileState, Have, JobState, Millis, STALE, SiteId, Unit};
+use crate::catalog::{self, FileState, Have, HoldKind, JobState, Millis, STALE, SiteId, Unit};
 use crate::engine::belonging::Belonging;
 use crate::settings::Project;
 
@@ -150,6 +150,8 @@ impl Bringing {
         }
         unit.reset(of, Some(row.id), Some(to))?;
         self.belonging.settle_file(unit, row.id, now)?;
+        // Who asks for a file means it, whatever else is stopped.
+        unit.release_file(row.id, to, Some(HoldKind::Change))?;
         sums.files += 1;
         let Some(row) = unit.file_by_id(row.id)? else { return Ok(()) };
         let job = row.jobs.iter().find(|job| job.to == to && !job.removes());
@@ -177,6 +179,9 @@ pub(super) async fn reset(desk: &Desk, meant: &Meant<'_>) -> Answer {
     let again = move |unit: &mut dyn Unit, one: &Selected, files: &mut u64| {
         let row = &one.row;
         let mut done = unit.reset(row.representation, Some(row.id), site)? > 0;
+        for job in row.jobs.iter().filter(|job| site.is_none_or(|site| site == job.to)) {
+            done |= unit.release_file(row.id, job.to, Some(HoldKind::Change))?;
+        }
         if let Some(have) = site.and_then(|site| row.newest_at(site))
             && belonging.source(row, have.site).is_some()
         {

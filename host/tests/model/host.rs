@@ -165,7 +165,7 @@ impl Host {
             if order == Order::GoOn
                 && let Some(project) = asked.catalog.read(|view| view.project("demo")).unwrap()
             {
-                asked.guards.forget(project);
+                asked.guards.forget(project, None, None);
             }
             asked.pauses.reload(&asked.catalog).unwrap();
             asked.nudge();

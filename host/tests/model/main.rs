@@ -39,8 +39,8 @@ mod provider;
 mod steps;
 mod world;
 
-use std::sync::{Mutex, Once};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant, SystemTime};
 
 use history::{Broken, Ground, play};
