@@ -94,6 +94,9 @@ kinds! {
     Unexpected = 19,
     /// The root itself is not there or not usable (not mounted, not a folder).
     RootUnavailable = 20,
+    /// The storage can be read, and takes no change at all (it is mounted read-only). A single file or
+    /// folder that may not be changed is `PermissionDenied`.
+    ReadOnly = 21,
 }
 
 impl fmt::Display for ErrorKind {
@@ -263,7 +266,8 @@ impl From<std::io::Error> for Error {
         let kind = match error.kind() {
             Io::NotFound => ErrorKind::NotFound,
             Io::AlreadyExists => ErrorKind::AlreadyExists,
-            Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
+            Io::PermissionDenied => ErrorKind::PermissionDenied,
+            Io::ReadOnlyFilesystem => ErrorKind::ReadOnly,
             Io::StorageFull | Io::QuotaExceeded => ErrorKind::StorageFull,
             Io::FileTooLarge => ErrorKind::TooLarge,
             Io::InvalidFilename | Io::NotADirectory | Io::IsADirectory => ErrorKind::InvalidPath,

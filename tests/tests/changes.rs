@@ -323,3 +323,43 @@ fn a_flood_in_large_pieces_is_one() {
     });
     assert_eq!(changed("b"), 0);
 }
+
+#[test]
+fn what_was_asked_for_elsewhere_is_deleted_with_the_others() {
+    let bench = Bench::with(&[
+        ("sync", "deletes = \"propagate\""),
+        ("sync", "upload = \"requested\""),
+        ("sync", "always_accessible_on = [\"nas\"]"),
+        ("sites.nas", "provider = \"local_drive\""),
+        ("sites.nas", "root.work = \"DIR/nas\""),
+    ]);
+    std::fs::create_dir(bench.path("nas")).unwrap();
+    bench.write("here/a.exr", "a");
+    bench.sync().ends(0).sums(1, 0, 0);
+    let _ = bench.run(&["request", "demo", "a.exr", "--site", "there"]).ends(0);
+    bench.sync().ends(0).sums(1, 0, 0);
+    // Taken away where it was asked for: that is one site's affair, and it comes back.
+    bench.remove("there/a.exr");
+    bench.sync().ends(0).sums(1, 0, 0);
+    // Taken away where it was made: everywhere.
+    bench.remove("here/a.exr");
+    let _ = bench.sync().ends(0);
+    let _ = bench.sync().ends(0);
+    assert_eq!((bench.read("there/a.exr"), bench.read("nas/a.exr")), (None, None));
+}
+
+#[test]
+fn both_are_kept_though_their_name_is_as_long_as_can_be() {
+    let bench =
+        Bench::with(&[("sync", "conflicts = \"keep_both\""), ("sync", "download = \"all\"")]);
+    let name = format!("{}.txt", "n".repeat(250));
+    bench.write(&format!("here/{name}"), "mine");
+    bench.write(&format!("there/{name}"), "theirs");
+    let _ = bench.sync();
+    let _ = bench.sync().ends(0);
+    assert_eq!(bench.read(&format!("there/{name}")).as_deref(), Some("mine"));
+    let end = " (from there).txt";
+    let aside = format!("{}{end}", "n".repeat(255 - end.len()));
+    assert_eq!(bench.read(&format!("here/{aside}")).as_deref(), Some("theirs"));
+    bench.assert_equal_sites();
+}

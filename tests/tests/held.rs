@@ -95,3 +95,29 @@ fn an_interruption_ends_waiting() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
     assert_eq!(child.wait().expect("it ends").code(), Some(1));
 }
+
+#[test]
+fn what_guards_stopped_goes_on_by_kind_site_or_file() {
+    let bench = filled("max_change = 2\nmax_delete = 2\ndeletes = \"propagate\"");
+    (0..5).for_each(|n| bench.write(&format!("here/scenes/{n}.ma"), "two!"));
+    (5..10).for_each(|n| bench.remove(&format!("here/scenes/{n}.ma")));
+    let run = bench.sync().ends(1);
+    assert_eq!(run.sum("held"), 10, "{run:#?}");
+    let resume = |words: &[&str]| {
+        let run = bench.run(&[&["resume", "demo", "--json"], words].concat()).ends(0);
+        run.sum("files")
+    };
+    assert_eq!(resume(&["--held", "--site", "here"]), 0);
+    assert_eq!(resume(&["--held=delete", "{root[work]}/scenes/0.ma"]), 0);
+    assert_eq!(resume(&["--held=change", "{root[work]}/scenes/0.ma"]), 1);
+    // Who asks for a file means it.
+    let _ = bench.run(&["request", "demo", "{root[work]}/scenes/1.ma", "--site", "there"]).ends(0);
+    let run = bench.sync().ends(1);
+    assert_eq!((run.sum("transferred"), run.sum("held")), (2, 8), "{run:#?}");
+    assert_eq!(resume(&["--held=change", "--site", "there"]), 3);
+    let run = bench.sync().ends(1);
+    assert_eq!((run.sum("transferred"), run.sum("removed")), (3, 0), "{run:#?}");
+    assert_eq!(resume(&["--held"]), 5);
+    let run = bench.sync().ends(0);
+    assert_eq!((run.sum("transferred"), run.sum("removed")), (0, 5), "{run:#?}");
+}

@@ -260,3 +260,43 @@ fn orders_at_once_take_turns() {
     until("the frames come", || frames_here(&bench) == 4);
     drop(service);
 }
+
+#[test]
+fn nothing_is_called_there_that_is_in_conflict() {
+    let bench = Bench::new();
+    bench.write("here/a.exr", "mine");
+    bench.write("there/a.exr", "theirs!");
+    bench.sync().ends(1).sums(0, 0, 1);
+    for site in ["here", "there"] {
+        let ensured = ["ensure", "demo", "a.exr", "--site", site, "--wait", "60s", "--json"];
+        let run = bench.run(&ensured).ends(1);
+        assert_eq!(run.last()["state"], "failed", "{run:#?}");
+        assert!(run.stderr.contains("have different content"), "{run:#?}");
+        let _ = bench.run(&["request", "demo", "a.exr", "--site", site]).ends(1);
+    }
+}
+
+#[test]
+fn ensure_waits_for_the_next_service_as_well() {
+    let bench = published_there();
+    let _ = bench.run(&["pause", "demo"]).ends(0);
+    let service = bench.serve();
+    let mut ensured = bench.start(&["ensure", "demo", BEAUTY, "--site", "here", "--wait", "100s"]);
+    let mut said = BufReader::new(ensured.stderr.take().unwrap());
+    let mut heard = |words: &str| {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "it ended without {words:?}");
+        }
+    };
+    heard("is paused since");
+    // Killed, and not even able to say so.
+    drop(service);
+    heard("waiting for the next one");
+    let service = bench.serve();
+    let _ = bench.run(&["resume", "demo"]).ends(0);
+    assert_eq!(ensured.wait().unwrap().code(), Some(0));
+    assert_eq!(frames_here(&bench), 4);
+    drop(service);
+}

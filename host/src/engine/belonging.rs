@@ -189,22 +189,26 @@ impl Belonging {
         self.pairs.len() > 1
     }
 
+    /// Somebody asks for a file, or says that it may be where it is: what is still to be deleted because
+    /// it was deleted elsewhere is not. Then it is settled.
+    pub fn asked(&self, unit: &mut dyn Unit, file: FileId, now: Millis) -> Result<u64> {
+        let Some(row) = unit.file_by_id(file)? else { return Ok(0) };
+        let waits = |job: &&Job| job.removes() && job.state != JobState::InProgress;
+        if row.wants.iter().any(|(_, wanted)| *wanted) {
+            row.jobs.iter().filter(waits).try_for_each(|job| unit.drop_job(file, job.to))?;
+        }
+        self.settle_file(unit, file, now)
+    }
+
     /// Does [`settle`](Self::settle) for a file by its key.
     pub fn settle_file(&self, unit: &mut dyn Unit, file: FileId, now: Millis) -> Result<u64> {
         unit.file_by_id(file)?.map_or(Ok(0), |row| self.settle(unit, row, now))
     }
 
     /// Makes the jobs that a file lacks: to each site where it belongs, is not, and can be brought.
-    /// What is to be compared first, was given up or waits is left as it is; what somebody asked for
-    /// is not deleted elsewhere, and nothing is brought to where somebody asked that it be not.
-    /// Returns how many.
+    /// What is to be compared first, was given up or waits is left as it is, and nothing is brought to
+    /// where somebody asked that it be not. Returns how many.
     pub fn settle(&self, unit: &mut dyn Unit, mut row: FileRow, now: Millis) -> Result<u64> {
-        if row.wants.iter().any(|(_, wanted)| *wanted) {
-            let kept = |job: &Job| job.removes() && job.state != JobState::InProgress;
-            while let Some(at) = row.jobs.iter().position(kept) {
-                unit.drop_job(row.id, row.jobs.swap_remove(at).to)?;
-            }
-        }
         self.redirect(unit, &mut row)?;
         self.bring(unit, &row, false, 0, now)
     }

@@ -1,8 +1,9 @@
 //! Two contents of one file, of which neither follows the other: which one is kept.
 
-use sitesync_provider::{ErrorKind, Metadata};
+use sitesync_provider::{ErrorKind, Metadata, NameRules};
 
 use super::belonging::Belonging;
+use super::names;
 use super::pair::{Pair, Side};
 use super::record::Arrived;
 use super::transfer::{Outcome, path};
@@ -174,7 +175,21 @@ pub(super) async fn set_aside(group: &mut [Arrived], catalog: &Sqlite) -> Result
 
 /// Whether another try to rename would fail likewise.
 fn lasts(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Unsupported | ErrorKind::AlreadyExists)
+    matches!(kind, ErrorKind::Unsupported | ErrorKind::AlreadyExists | ErrorKind::InvalidPath)
+}
+
+/// A stem with an end; as much of the stem as there is room for.
+fn aside(rules: &NameRules, folder: &str, stem: &str, end: &str) -> String {
+    let mut stem = stem;
+    loop {
+        let name = format!("{stem}{end}");
+        match stem.char_indices().next_back() {
+            Some((last, _)) if last > 0 && names::check(rules, folder, &name).is_err() => {
+                stem = &stem[..last];
+            }
+            _ => return name,
+        }
+    }
 }
 
 /// Renames `a/plate.exr` to `a/plate (from SITE).exr`, or a name with a number if that is taken.
@@ -191,7 +206,8 @@ async fn rename(
     let mut taken = sitesync_provider::Error::new(ErrorKind::AlreadyExists, "no name is free");
     for nth in 1..=NAMES {
         let again = if nth == 1 { String::new() } else { format!(" {nth}") };
-        let aside = format!("{stem} (from {site}{again}){extension}");
+        let aside =
+            aside(&root.info.names, folder, stem, &format!(" (from {site}{again}){extension}"));
         let aside = sitesync_provider::join(folder, &aside);
         match root.rename(path, &aside).await {
             Ok(_) => return Ok(aside),

@@ -51,6 +51,8 @@ pub(super) struct Missing {
     pub name: String,
     /// What was there.
     pub version: String,
+    /// Something that is no file has its name now.
+    pub replaced: bool,
 }
 
 /// Of a job whose representation is to be asked for its priority.
@@ -132,6 +134,7 @@ impl Planner<'_> {
                         folder: self.folder.path.clone(),
                         name: row.name.clone(),
                         version: had.version.clone(),
+                        replaced: false,
                     });
                 }
             }
@@ -615,11 +618,11 @@ pub(super) fn gone(
     }
     let belonging = &pair.belonging;
     let asked = row.wants.iter().find(|(site, _)| *site == here).map(|(_, wanted)| *wanted);
-    let deletes = pair.settings.deletes == Deletes::Propagate && asked.is_none();
-    // What somebody asked for, and has, is deleted nowhere.
-    let is_kept = |have: &Have| have.generation == best && row.wants.contains(&(have.site, true));
-    let kept = others.iter().any(|other| is_kept(other));
-    if best == row.generation && was_newest && deletes && !kept {
+    // What was asked for at a site, or removed there, is that site's affair only. Nor is a file deleted
+    // elsewhere because a link has its name.
+    let deletes =
+        pair.settings.deletes == Deletes::Propagate && asked.is_none() && !missing.replaced;
+    if best == row.generation && was_newest && deletes {
         // What is the same elsewhere goes with it; once the look has ended, if it is not too much.
         for other in others.iter().filter(|other| other.generation == best) {
             let ways = (other.site, other.site);

@@ -309,6 +309,7 @@ impl Writing<'_> {
                     folder: claimed.folder.clone(),
                     name: claimed.name.clone(),
                     version: claimed.source.version.clone(),
+                    replaced: false,
                 };
                 let root = &self.route.root;
                 if plan::gone(unit, self.pair, root, side, &missing, self.moment)? {
@@ -442,8 +443,7 @@ impl Writing<'_> {
     /// The job after a fault, which costs a try if it was the file's.
     fn failed(&self, claimed: &Claimed, error: &Error, token: Option<Vec<u8>>) -> Job {
         if error.kind() == ErrorKind::Cancelled {
-            let sites = self.pair.sites();
-            if self.route.pauses.reach(self.pair.project, sites, claimed) {
+            if transfer::is_given_up(error) {
                 return Job { token, ..self.again(claimed) };
             }
             let job = Job { token, ..self.surprised(claimed, "its provider keeps giving it up") };
@@ -482,6 +482,7 @@ impl Writing<'_> {
             }
             ErrorKind::Unauthenticated
             | ErrorKind::StorageFull
+            | ErrorKind::ReadOnly
             | ErrorKind::RateLimited
             | ErrorKind::QuotaExhausted
             | ErrorKind::RootUnavailable => true,

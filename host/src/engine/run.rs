@@ -656,6 +656,10 @@ impl Run {
             return Ok(());
         }
         let nth = self.claims.fetch_add(1, Ordering::Relaxed);
+        let mut room = [None; 2];
+        for (side, room) in Side::BOTH.into_iter().zip(&mut room) {
+            *room = self.room(side).await;
+        }
         // While a site is on probation, one file is enough to find out.
         let files = if self.suspect() { 1 } else { CLAIM_FILES };
         let (project, now) = (self.pair.project, self.engine.time.now());
@@ -667,6 +671,8 @@ impl Run {
             .write(move |unit| {
                 let mut claimed = Vec::new();
                 for (to_side, from_side, to, from) in ways {
+                    let room = Side::BOTH.into_iter().zip(room).find(|(side, _)| *side == to_side);
+                    let limits = [no_large.then_some(LARGE), room.and_then(|(_, room)| room)];
                     if due {
                         unit.wake(project, to, from, now, 10_000)?;
                     }
@@ -676,7 +682,7 @@ impl Run {
                         from,
                         files,
                         bytes: CLAIM_BYTES,
-                        largest: no_large.then_some(LARGE),
+                        largest: limits.into_iter().flatten().min(),
                         oldest_first: nth % OLDEST_EVERY == OLDEST_EVERY - 1,
                     };
                     claimed.push((to_side, from_side, unit.claim(&filter)?));
@@ -712,6 +718,17 @@ impl Run {
         self.engine.catalog.write(give_up).await?;
         self.planned.notify_one();
         Ok(())
+    }
+
+    /// In a service, while a site that was full is on probation: the largest file for which there is room
+    /// by what it says itself. What does not fit keeps nothing else from being tried.
+    async fn room(&self, side: Side) -> Option<u64> {
+        if self.mode == Mode::Once {
+            return None;
+        }
+        let roots = self.pair.roots();
+        let full = roots.iter().map(|root| root.end(side)).find(|end| end.storage.was_full())?;
+        full.check().await.ok()?.free
     }
 
     fn suspect(&self) -> bool {

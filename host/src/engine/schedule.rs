@@ -309,6 +309,10 @@ impl Engine {
                         pause = REOPEN;
                     }
                     if let End::Offline(fault) = &end {
+                        if fault.kind == ErrorKind::RootUnavailable {
+                            // To look whether it is back costs no more than to look at it.
+                            pause = pause.min(project.loop_delay.max(REOPEN));
+                        }
                         self.offline.note(&project.name, names, fault, pause);
                     }
                     tracing::warn!(

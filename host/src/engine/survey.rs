@@ -106,9 +106,17 @@ impl Run {
             let _turn = self.surveys.acquire().await;
             self.follow(&fed, side, scan, &look).await?;
         }
-        for root in scanned.iter().filter(|_| scan) {
-            let _turn = self.surveys.acquire().await;
-            self.survey(root, side, &look).await?;
+        for root in scanned {
+            if scan {
+                let _turn = self.surveys.acquire().await;
+                self.survey(&root, side, &look).await?;
+            } else if let Err(error) = root.still_there(side).await {
+                // Nobody may ask anything of it for long: who looks at the site is told now.
+                if error.kind() == ErrorKind::RootUnavailable {
+                    return Err(self.fault(side, &error));
+                }
+                tracing::debug!(%error, "not known whether a root is still there");
+            }
         }
         Ok(())
     }
@@ -274,8 +282,11 @@ impl Run {
                     again.insert(file.folder);
                 }
                 // What no listing is to name is left as it is, however often it is looked at.
-                Ok(seen) if seen.kind != Kind::File => {}
                 Ok(_) if self.pair.settings.excludes(&file.name) => {}
+                // A link or a folder has its name now.
+                Ok(seen) if seen.kind != Kind::File => {
+                    gone.push(Missing { replaced: true, ..file });
+                }
                 Ok(_) => {
                     again.insert(file.folder);
                 }

@@ -171,11 +171,53 @@ impl Route {
         if let Err(error) = self.look_before(&mut batch).await {
             return self.all_failed(batch, &error);
         }
-        if self.root.same_instance() {
-            self.copy(batch, slots).await
+        let (mut finished, batch) = self.leave_alike(batch).await;
+        if batch.is_empty() {
+            drop(slots);
+        } else if self.root.same_instance() {
+            finished.extend(self.copy(batch, slots).await);
         } else {
-            self.stream_all(batch, slots).await
+            finished.extend(self.stream_all(batch, slots).await);
         }
+        finished
+    }
+
+    /// What has the size and the time of what is to replace it is compared first: only the permissions
+    /// of the source may have changed, or its disk may number files anew. Returns what is equal, and what
+    /// is to be brought.
+    async fn leave_alike(&self, batch: Vec<Claimed>) -> (Vec<Finished>, Vec<Claimed>) {
+        let (mut equal, mut left) = (Vec::new(), Vec::with_capacity(batch.len()));
+        let step = self.destination().info.mtime_step_ns;
+        for claimed in batch {
+            if !looks_alike(&claimed, step) {
+                left.push(claimed);
+                continue;
+            }
+            match self.is_alike(&claimed).await {
+                Ok(Some(destination)) => {
+                    let outcome = Outcome::Done { destination, adopted: true };
+                    equal.push(Finished { claimed, outcome, token: None });
+                }
+                // Whatever it is, who brings it finds out.
+                Ok(None) => left.push(claimed),
+                Err(error) if is_surprise(&error) => left.push(claimed),
+                Err(error) => equal.append(&mut self.all_failed(vec![claimed], &error)),
+            }
+        }
+        (equal, left)
+    }
+
+    /// What is at the destination, if it is as it is known and equal to the source.
+    async fn is_alike(&self, claimed: &Claimed) -> Result<Option<Metadata>> {
+        let path = path(claimed);
+        let (source, there) =
+            tokio::try_join!(self.source().stat(&path), self.destination().stat(&path))?;
+        let known = claimed.destination.as_ref().map(|have| have.version.as_str());
+        if !is_as_claimed(&source, claimed) || known != Some(&there.fingerprint()) {
+            return Ok(None);
+        }
+        let equal = self.equal(claimed, &path, &source, &there).await?;
+        Ok(equal.then_some(there))
     }
 
     /// Where the destination was never listed as a whole, each place is looked at before something is
@@ -332,7 +374,7 @@ impl Route {
                 () = self.pauses.come(self.pair.project, self.pair.sites(), &batch) => {
                     operation.cancel();
                     let noticed = tokio::time::timeout(GRACE, &mut call).await;
-                    noticed.unwrap_or_else(|_| Err(given_up()))
+                    given_up_for(noticed.unwrap_or_else(|_| Err(given_up())))
                 }
             }
         };
@@ -738,9 +780,27 @@ impl Route {
     }
 }
 
+/// The code of what was not brought to its end because it is paused.
+const PAUSED: &str = "paused";
+
 /// Why something was not brought to its end that was paused.
 fn given_up() -> Error {
-    Error::new(ErrorKind::Cancelled, "it is paused")
+    Error::new(ErrorKind::Cancelled, "it is paused").with_code(PAUSED)
+}
+
+/// Whether something was given up for a pause, which may be over by now.
+pub(super) fn is_given_up(error: &Error) -> bool {
+    error.kind() == ErrorKind::Cancelled && error.code() == PAUSED
+}
+
+/// What came of a call that was cancelled for a pause.
+fn given_up_for(copied: Result<Vec<Result<Copied>>>) -> Result<Vec<Result<Copied>>> {
+    let paused = |error: Error| match error.kind() {
+        ErrorKind::Cancelled => given_up(),
+        _ => error,
+    };
+    let copied = copied.map_err(paused)?;
+    Ok(copied.into_iter().map(|one| one.map_err(paused)).collect())
 }
 
 pub(super) fn path(claimed: &Claimed) -> String {
@@ -771,6 +831,15 @@ fn must_meet(claimed: &Claimed) -> bool {
         STALE => claimed.job.sent == Some(sent),
         _ => false,
     })
+}
+
+/// Whether the destination has a content that the source may have as well, by size and time.
+fn looks_alike(claimed: &Claimed, step_ns: u64) -> bool {
+    let Some(have) = claimed.destination.as_ref().filter(|have| have.generation > UNKNOWN) else {
+        return false;
+    };
+    let (Some(here), Some(there)) = (claimed.source.mtime_ns, have.mtime_ns) else { return false };
+    have.size == claimed.source.size && here.abs_diff(there) < step_ns.max(1)
 }
 
 /// Errors that say: an end is not what it was taken for.

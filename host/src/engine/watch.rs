@@ -3,6 +3,7 @@
 //! (another machine's writes to a share, a queue that ran over) it finds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,14 @@ const WAITING: usize = 16_384;
 /// What was hinted and could not be settled is looked at again after this.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How long a file system may take to say which folder is at a path.
+const ANSWER: Duration = Duration::from_secs(30);
+/// What most often keeps changes from being watched.
+const LIMIT: &str = "`fs.inotify.max_user_watches` says how many folders a user may watch";
+
+/// Tells folders of this machine apart: file system and number.
+type Inode = (u64, u64);
+
 /// Changes in the roots of one side: by root, the folders and the names in them.
 type Touched = BTreeMap<usize, BTreeMap<String, BTreeSet<String>>>;
 
@@ -32,30 +41,61 @@ impl Run {
         if !self.pair.settings.watch {
             return Ok(());
         }
-        let (hints, mut hinted) = mpsc::channel::<PathBuf>(WAITING);
         let folders: Vec<PathBuf> =
             self.pair.roots().iter().map(|root| folder(root, side)).collect();
-        let watched = folders.clone();
-        let project = self.pair.settings.name.clone();
-        // Walks the trees.
-        let watching = tokio::task::spawn_blocking(move || watch(&project, &watched, hints));
-        let Ok(Some(_watcher)) = watching.await else { return Ok(()) };
-        let mut again = Touched::new();
+        if folders.iter().all(|folder| folder.as_os_str().is_empty()) {
+            return Ok(());
+        }
         loop {
-            let first = if again.is_empty() {
-                hinted.recv().await
-            } else {
-                tokio::time::timeout(AGAIN, hinted.recv()).await.unwrap_or(Some(PathBuf::new()))
-            };
-            let Some(first) = first else { return Ok(()) };
+            let (hints, hinted) = mpsc::channel(WAITING);
+            let (project, watched) = (self.pair.settings.name.clone(), folders.clone());
+            // Walks the trees.
+            let watching = tokio::task::spawn_blocking(move || {
+                let known = identities(&watched);
+                (watch(&project, &watched, hints), known)
+            });
+            let Ok((watcher, known)) = watching.await else { return Ok(()) };
+            self.hear(side, &folders, &known, hinted).await?;
+            tracing::info!(
+                project = self.pair.settings.name,
+                site = self.pair.site_name(side),
+                "a root's folder is another one now: it is watched anew"
+            );
+            drop(watcher);
+        }
+    }
+
+    /// Looks at what is hinted, until one of the folders is another than the one that is watched.
+    async fn hear(
+        &self,
+        side: Side,
+        folders: &[PathBuf],
+        known: &[Option<Inode>],
+        mut hinted: mpsc::Receiver<PathBuf>,
+    ) -> Result<(), End> {
+        let (mut again, mut hears) = (Touched::new(), true);
+        let mut checks = tokio::time::interval(self.pair.settings.loop_delay.max(AGAIN));
+        loop {
             let mut touched = std::mem::take(&mut again);
-            note(&mut touched, &folders, &first);
-            tokio::time::sleep(GATHER).await;
-            while let Ok(path) = hinted.try_recv() {
-                note(&mut touched, &folders, &path);
+            let left = !touched.is_empty();
+            tokio::select! {
+                hint = hinted.recv(), if hears => match hint {
+                    Some(path) => note(&mut touched, folders, &path),
+                    None => hears = false,
+                },
+                () = tokio::time::sleep(AGAIN), if left => {}
+                _ = checks.tick() => {
+                    if are_others(folders, known).await {
+                        return Ok(());
+                    }
+                }
             }
             if touched.is_empty() {
                 continue;
+            }
+            tokio::time::sleep(GATHER).await;
+            while let Ok(path) = hinted.try_recv() {
+                note(&mut touched, folders, &path);
             }
             let look = self.engine.recorded.look(self.pair.site(side));
             // As they are open now: a generation of a provider that was replaced is to be let go.
@@ -82,14 +122,45 @@ fn folder(root: &Arc<RootPair>, side: Side) -> PathBuf {
     path.and_then(|path| path.canonicalize().ok()).unwrap_or_default()
 }
 
+/// Which folders these are; `None` for what is not there, or is no folder of this machine.
+fn identities(folders: &[PathBuf]) -> Vec<Option<Inode>> {
+    let identity = |folder: &PathBuf| {
+        let facts = std::fs::metadata(folder).ok()?;
+        Some((facts.dev(), facts.ino()))
+    };
+    folders.iter().map(identity).collect()
+}
+
+/// Whether one of these folders is another than it was: what is watched is an inode, not a path, and
+/// tells nothing of a disk that was mounted in its place. A file system that does not answer tells
+/// nothing either.
+async fn are_others(folders: &[PathBuf], known: &[Option<Inode>]) -> bool {
+    let asked = folders.to_vec();
+    let now = tokio::task::spawn_blocking(move || identities(&asked));
+    matches!(tokio::time::timeout(ANSWER, now).await, Ok(Ok(now)) if now != known)
+}
+
 /// Watches these folders. `None` if there is nothing to watch, or nothing can be.
 fn watch(
     project: &str,
     folders: &[PathBuf],
     hints: mpsc::Sender<PathBuf>,
 ) -> Option<RecommendedWatcher> {
+    let (of, mut told) = (project.to_owned(), false);
     let hear = move |event: notify::Result<notify::Event>| {
-        let Ok(event) = event else { return };
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(
+                        project = of, %error,
+                        "not all changes can be watched: scans will find the others \
+                         ({LIMIT})"
+                    );
+                }
+                return;
+            }
+        };
         if matches!(event.kind, EventKind::Access(_)) {
             return;
         }
@@ -113,8 +184,7 @@ fn watch(
                 let folder = folder.display();
                 tracing::warn!(
                     project, %error, %folder,
-                    "changes can't be watched: scans will find them (`fs.inotify.max_user_watches` \
-                     says how many folders a user may watch)"
+                    "changes can't be watched: scans will find them ({LIMIT})"
                 );
             }
         }

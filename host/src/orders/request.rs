@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::selection::{Selected, Selection};
 use super::{Answer, Desk, Refused, Report};
-use crate::catalog::{self, FileState, Have, HoldKind, JobState, Millis, STALE, SiteId, Unit};
+use crate::catalog::{self, FileState, Have, HoldKind, Job, JobState, Millis, STALE, SiteId, Unit};
 use crate::engine::belonging::Belonging;
 use crate::settings::Project;
 
@@ -149,16 +149,18 @@ impl Bringing {
             unit.put_want(of, Some(row.id), to, Some(true))?;
         }
         unit.reset(of, Some(row.id), Some(to))?;
-        self.belonging.settle_file(unit, row.id, now)?;
+        self.belonging.asked(unit, row.id, now)?;
         // Who asks for a file means it, whatever else is stopped.
         unit.release_file(row.id, to, Some(HoldKind::Change))?;
         sums.files += 1;
         let Some(row) = unit.file_by_id(row.id)? else { return Ok(()) };
         let job = row.jobs.iter().find(|job| job.to == to && !job.removes());
+        let disputed =
+            |job: &Job| job.state == JobState::Conflict && [job.to, job.from].contains(&to);
         match job {
+            _ if row.jobs.iter().any(disputed) => sums.conflicts += 1,
             _ if self.belonging.is_there(&row, to) => sums.there += 1,
             Some(job) if job.state == JobState::InProgress => sums.under_way += 1,
-            Some(job) if job.state == JobState::Conflict => sums.conflicts += 1,
             Some(job) => {
                 sums.queued += 1;
                 if let Some(priority) = self.priority.filter(|now| *now != job.priority) {

@@ -118,6 +118,7 @@ pub(crate) fn is_site_fault(kind: ErrorKind) -> bool {
         kind,
         ErrorKind::Unauthenticated
             | ErrorKind::StorageFull
+            | ErrorKind::ReadOnly
             | ErrorKind::RateLimited
             | ErrorKind::QuotaExhausted
             | ErrorKind::RootUnavailable
@@ -149,11 +150,16 @@ impl Health {
         self.lock().parked.is_some()
     }
 
+    /// True if it had no room, and nothing was stored there since.
+    pub(crate) fn was_full(&self) -> bool {
+        self.lock().parked.as_ref().is_some_and(|parked| parked.kind == ErrorKind::StorageFull)
+    }
+
     /// A call went well that stored nothing: the storage answers. Whether it has room again, that
     /// tells nobody; else the clean-up after a full disk would end the pause that it began. Nor
     /// does what was asked before a pause for asking too fast.
     pub(crate) fn good(&self, now: Instant) {
-        let full = [ErrorKind::StorageFull, ErrorKind::QuotaExhausted];
+        let full = [ErrorKind::StorageFull, ErrorKind::ReadOnly, ErrorKind::QuotaExhausted];
         self.well(now, |kind| full.contains(&kind));
     }
 

@@ -130,12 +130,17 @@ async fn mark(root: &OpenRoot, id: &str) -> Result<Option<Identity>> {
             read_identity(root, &root.info).await
         }
         Err(error)
-            if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::StorageFull) =>
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnly | ErrorKind::StorageFull
+            ) =>
         {
             tracing::warn!(
                 site = root.site, root = root.root, %error,
                 "the root can't be given a marker: it is known by its file system and inode"
             );
+            // Nothing that matters was refused: what is only read from is well.
+            root.storage.stored();
             Ok(None)
         }
         Err(error) => Err(error),

@@ -105,6 +105,11 @@ impl Storage {
         self.health.suspect() || self.account.suspect()
     }
 
+    /// True if it had no room, and nothing was stored there since.
+    pub(crate) fn was_full(&self) -> bool {
+        self.health.was_full()
+    }
+
     /// A call went well that stored nothing.
     pub(crate) fn good(&self) {
         let now = Instant::now();

@@ -80,6 +80,7 @@ impl Fault {
             ),
             ErrorKind::Unauthenticated => Some("check the site's credentials".to_owned()),
             ErrorKind::StorageFull => Some("make room on the storage".to_owned()),
+            ErrorKind::ReadOnly => Some("mount it so that it can be written".to_owned()),
             ErrorKind::PermissionDenied => {
                 Some("give the service's user access to the root".to_owned())
             }

@@ -274,7 +274,7 @@ fn carry_out(catalog: &Sqlite, sites: &Arc<Sites>, project: &Project, order: Ord
                 let (of, site) = (row.representation, unit.put_site(site.name())?);
                 unit.put_want(of, (!all).then_some(row.id), site, wanted)?;
                 for (_, _, file) in unit.files_of(of, catalog::FileId(0), usize::MAX)? {
-                    belonging.settle_file(unit, file.id, now)?;
+                    belonging.asked(unit, file.id, now)?;
                 }
             }
             Order::Reset { path, all } => {

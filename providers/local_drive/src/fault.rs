@@ -39,9 +39,13 @@ fn classify(error: io::Error) -> Error {
             own(ErrorKind::InvalidPath, "the name cannot be expressed on this disk")
                 .with_source(error)
         }
-        // A device that fails below the filesystem: nothing here can tell for how long.
+        // A device that fails below the filesystem: nothing here can tell for how long, nor whether it is
+        // one file's fault. Several in a row are the disk's.
         Some(Errno::IO) => {
-            own(ErrorKind::Unexpected, "the disk reports an input/output error").with_source(error)
+            own(ErrorKind::Interrupted, "the disk reports an input/output error").with_source(error)
+        }
+        Some(Errno::NODEV | Errno::NXIO | Errno::HOSTDOWN | Errno::SHUTDOWN) => {
+            own(ErrorKind::Interrupted, "the disk does not answer any more").with_source(error)
         }
         _ => Error::from(error),
     }
