@@ -337,3 +337,27 @@ fn a_root_that_one_end_lacks() {
     bench.sync().ends(0).sums(1, 0, 0);
     assert_eq!(bench.read("published_there/a.exr").as_deref(), Some("a"));
 }
+
+/// Only another name regroups a file: what it was published as keeps its pause, and who made it.
+#[test]
+fn a_plain_path_keeps_what_it_was_published_as() {
+    let bench = Bench::with(SLOW);
+    bench.write("here/in/a.jpg", "one");
+    let named = "--folder assets/tree --product textureMain --version v001 --name jpg --by anna";
+    let named: Vec<&str> = named.split(' ').chain(["--priority", "90"]).collect();
+    let _ = publish(&bench, &[&["here/in/a.jpg"], &named[..]].concat()).ends(0);
+    let of = "assets/tree/textureMain/v001/jpg";
+    let _ = bench.run(&["pause", "demo", of]).ends(0);
+    bench.write("here/in/a.jpg", "two!");
+    bench.write("here/in/b.jpg", "new");
+    let run = publish(&bench, &["here/in/*.jpg"]).ends(0);
+    assert!(run.stdout.contains(of) && run.stdout.contains("in: 1 file"), "{run:#?}");
+    bench.sync().ends(0).sums(1, 0, 0);
+    assert_eq!(bench.read("there/in/a.jpg"), None, "its representation is paused");
+    let shown = bench.run(&["show", "demo", of]).ends(0).stdout;
+    assert!(shown.contains("by anna, priority 90"), "{shown}");
+    let _ = publish(&bench, &["here/in/a.jpg", "--version", "v002", "--product", "x"]).ends(2);
+    let named: Vec<&str> = named.iter().map(|w| if *w == "v001" { "v002" } else { w }).collect();
+    let _ = publish(&bench, &[&["here/in/a.jpg"], &named[..]].concat()).ends(0);
+    bench.sync().ends(0).sums(1, 0, 0);
+}

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::output::counted;
-use crate::catalog::{self, FileState, HoldKind, SiteId, View};
+use crate::catalog::{self, Apart, FileState, HoldKind, SiteId, View};
 
 /// Files of a project that are kept back at a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,8 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Reads what is kept back of a project. What a guard has yet to count is not.
+    /// Reads what is kept back of a project. What a guard has yet to count is not, nor what a wider
+    /// pause reaches: that is told by itself.
     pub(super) fn of(view: &dyn View, project: &str) -> catalog::Result<Vec<Self>> {
         let Some(id) = view.project(project)? else { return Ok(Vec::new()) };
         let sites: HashMap<SiteId, String> = view.site_names()?.into_iter().collect();
@@ -30,7 +31,8 @@ impl Held {
             .filter(|now| holds.iter().any(|hold| (hold.kind, hold.site) == (now.kind, now.site)));
         let mut all: Vec<Held> =
             stopped.map(|now| held(now.site, now.files, Some(now.kind))).collect();
-        for count in view.counts(id)?.iter().filter(|count| count.state == FileState::Paused) {
+        let stored = view.counts_apart(id, &Apart::default())?;
+        for count in stored.iter().filter(|count| count.state == FileState::Paused) {
             let guards = guarded.iter().filter(|now| now.site == count.site).map(|now| now.files);
             let files = count.files.saturating_sub(guards.sum());
             if files > 0 {

@@ -37,6 +37,11 @@ impl What {
         selectors(&self.what)
     }
 
+    /// Likewise; nothing stands for all that is in a state.
+    pub(super) fn some_or(&self, state: Option<&String>) -> Result<Vec<String>, Failure> {
+        if state.is_some() { self.read() } else { self.some() }
+    }
+
     /// Likewise, where nothing would be no sense.
     pub(super) fn some(&self) -> Result<Vec<String>, Failure> {
         let all = self.read()?;

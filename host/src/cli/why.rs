@@ -11,7 +11,8 @@ use super::order::What;
 use super::output::{counted, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
 use crate::catalog::{
-    self, FileRow, Have, Hold, HoldKind, Job, JobState, Millis, Pause, Representation, SiteId, View,
+    self, Apart, FileRow, Have, Hold, HoldKind, Job, JobState, Millis, Pause, Representation,
+    SiteId, View,
 };
 use crate::engine::belonging::Belonging;
 use crate::engine::clock::{HostTime, SystemClock};
@@ -87,6 +88,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             now: HostTime::new(Box::<SystemClock>::default(), view.last_time()?).now(),
             roots: roots.into_iter().collect(),
             sites,
+            apart: view.apart(belonging.project)?,
             belonging,
         };
         known.pauses.retain(|pause| {
@@ -175,6 +177,7 @@ struct Known<'a> {
     view: &'a dyn View,
     belonging: Belonging,
     pauses: Vec<Pause>,
+    apart: Apart,
     holds: Vec<Hold>,
     now: Millis,
     roots: HashMap<crate::catalog::RootId, String>,
@@ -205,7 +208,7 @@ impl Asked<'_> {
             }
             let words = self.words(known, row, of.as_ref(), site, configured)?;
             let job = row.job_to(site);
-            let state = crate::orders::selection::state_at(row, site);
+            let state = crate::orders::selection::state_at(row, site, &known.apart);
             sites.push(json!({
                 "site": configured, "shown": self.names.shown(name), "state": state.name(),
                 "has_size": row.at(site).map(|have| have.size),

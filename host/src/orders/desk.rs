@@ -51,9 +51,10 @@ impl Desk {
                 let (site, state) = (site.as_deref(), state.as_deref());
                 request::reset(self, &Meant { project: &project, what: &what, site, state }).await
             }
-            Order::Priority { project, what, priority } => {
+            Order::Priority { project, what, site, state, priority } => {
                 let (project, what) = (&project, &what);
-                let meant = Meant { project, what, site: None, state: None };
+                let (site, state) = (site.as_deref(), state.as_deref());
+                let meant = Meant { project, what, site, state };
                 request::prioritise(self, &meant, priority).await
             }
             Order::Resolve { project, what, keep } => {
@@ -71,8 +72,10 @@ impl Desk {
             Order::Publish { project, site, items, by } => {
                 publish::publish(self, (&project, site.as_deref()), items, &by, &report).await
             }
-            Order::Remove { project, what, site, force } => {
-                remove::remove(self, &project, &what, (site.as_deref(), force), &report).await
+            Order::Remove { project, what, site, state, force } => {
+                let (site, state) = (site.as_deref(), state.as_deref());
+                let meant = Meant { project: &project, what: &what, site, state };
+                remove::remove(self, &meant, force, &report).await
             }
             Order::Clear { project, site, force } => {
                 remove::clear(self, &project, (&site, force), &report).await

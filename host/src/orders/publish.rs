@@ -1,6 +1,6 @@
 //! Publishing: what was made is recorded where it is, and queued for where it belongs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -116,17 +116,15 @@ pub(super) async fn publish(
         let count = page.len() as u64;
         let published = publisher.record(page.clone(), by).await?;
         let behind: HashSet<usize> = published.left.iter().map(|(index, _)| *index).collect();
+        let mut stayed: HashMap<usize, Naming> = published.stayed.into_iter().collect();
         for (index, why) in published.left {
             let Made { root, folder, name, .. } = &page[index];
             left.push((written(&publisher, *root, &join(folder, name)), why));
         }
         for (index, made) in page.into_iter().enumerate() {
             if !behind.contains(&index) {
-                told.entry(made.naming).or_default().add(
-                    made.folder,
-                    made.name,
-                    made.metadata.size,
-                );
+                let naming = stayed.remove(&index).unwrap_or(made.naming);
+                told.entry(naming).or_default().add(made.folder, made.name, made.metadata.size);
             }
         }
         sums.new += published.new;
@@ -225,6 +223,7 @@ async fn find(
                 let naming = publisher.naming(&folder, &entry.name);
                 made.push(Made {
                     root: target.root,
+                    named: item.parts != Parts::default(),
                     naming: item.parts.named(naming, &join(&folder, &entry.name))?,
                     folder,
                     name: entry.name,
