@@ -361,3 +361,16 @@ fn a_plain_path_keeps_what_it_was_published_as() {
     let _ = publish(&bench, &[&["here/in/a.jpg"], &named[..]].concat()).ends(0);
     bench.sync().ends(0).sums(1, 0, 0);
 }
+
+#[test]
+fn what_can_not_travel_is_noted_in_a_folder_and_refused_by_name() {
+    let bench = Bench::with(SLOW);
+    bench.write("here/in/a.jpg", "one");
+    std::os::unix::fs::symlink("a.jpg", bench.path("here/in/link.jpg")).expect("a link");
+    for path in ["here/in", "here/in/*.jpg"] {
+        let run = publish(&bench, &[path]).ends(0);
+        assert!(run.stderr.contains("note: {root[work]}/in/link.jpg: "), "{run:#?}");
+        assert!(run.stdout.contains("1 skipped"), "{run:#?}");
+    }
+    let _ = publish(&bench, &["here/in/link.jpg"]).ends(2);
+}

@@ -242,6 +242,14 @@ fn tell(answer: &Value) {
     if more > 0 {
         say(format_args!("... and {more} more"));
     }
+    let notes = list(&answer["notes"]);
+    for note in notes.iter().take(TOLD) {
+        say(format_args!("note: {}: {}", text(&note["path"]), text(&note["reason"])));
+    }
+    let more = number(answer, "skipped").saturating_sub(TOLD as u64);
+    if more > 0 {
+        say(format_args!("... and {more} more"));
+    }
     let mut parts = Vec::new();
     for (name, what) in [
         ("new", "new"),
@@ -249,6 +257,7 @@ fn tell(answer: &Value) {
         ("same", "known already"),
         ("compared", "to be compared with other sites first"),
         ("left", "not published"),
+        ("skipped", "skipped"),
     ] {
         if number(answer, name) > 0 {
             parts.push(format!("{} {what}", number(answer, name)));

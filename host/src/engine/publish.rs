@@ -41,8 +41,10 @@ pub struct Publisher {
 pub struct Found {
     /// Files: the path of their folder, and what there is.
     pub files: Vec<(String, Entry)>,
-    /// What lies there too and is not published: its path, and why.
+    /// What lies there too and could not be read: its path, and why.
     pub left: Vec<(String, String)>,
+    /// What lies there too and can't travel: its path, and why.
+    pub noted: Vec<(String, String)>,
 }
 
 /// A file that is published.
@@ -212,7 +214,7 @@ impl Publisher {
             }
             Kind::File => {
                 let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                Ok(Ok(Found { files: vec![(folder.to_owned(), entry)], left: Vec::new() }))
+                Ok(Ok(Found { files: vec![(folder.to_owned(), entry)], ..Found::default() }))
             }
             Kind::Folder => {
                 let mut found = Found::default();
@@ -301,7 +303,7 @@ impl Publisher {
         for entry in listed.entries {
             let kind = entry.metadata.kind;
             if let Some(why) = &entry.skipped {
-                found.left.push((join(folder, &entry.name), why.clone()));
+                found.noted.push((join(folder, &entry.name), why.clone()));
             } else if !names::is_ours(&entry.name)
                 && (kind == Kind::Folder
                     || kind == Kind::File && !self.project.excludes(&entry.name))

@@ -87,6 +87,15 @@ struct Target {
     written: String,
 }
 
+/// What lies beside files that are published: paths as people write them, and why.
+#[derive(Default)]
+struct Besides {
+    /// Could not be read.
+    left: Vec<(String, String)>,
+    /// Can't travel.
+    noted: Vec<(String, String)>,
+}
+
 /// Records what was made at a site of a project, the active one unless another is named.
 pub(super) async fn publish(
     desk: &Desk,
@@ -104,7 +113,7 @@ pub(super) async fn publish(
         )));
     }
     let publisher = open(desk, &project, &site, &items).await?;
-    let (made, mut left) = find(&publisher, &items).await?;
+    let (made, Besides { mut left, noted }) = find(&publisher, &items).await?;
     publisher.still_there().await?;
     let mut sums = Published::default();
     let mut told: BTreeMap<Naming, Told> = BTreeMap::new();
@@ -137,7 +146,7 @@ pub(super) async fn publish(
         done += count;
         let _ = report.try_send(Report { done, of: Some(of), ..Report::default() });
     }
-    Ok(answer(&site, &told, &sums, &left))
+    Ok(answer(&site, &told, &sums, (&left, &noted)))
 }
 
 /// What is recorded as made at a site that another host works at, nobody would bring anywhere.
@@ -185,10 +194,7 @@ async fn open(
 }
 
 /// The files that items stand for, in the order of their folders, and what was left out.
-async fn find(
-    publisher: &Publisher,
-    items: &[Item],
-) -> Result<(Vec<Made>, Vec<(String, String)>), Refused> {
+async fn find(publisher: &Publisher, items: &[Item]) -> Result<(Vec<Made>, Besides), Refused> {
     let mut wrong = Vec::new();
     let mut targets: BTreeMap<RootId, Vec<Target>> = BTreeMap::new();
     for (index, item) in items.iter().enumerate() {
@@ -204,7 +210,7 @@ async fn find(
             }
         }
     }
-    let (mut made, mut left) = (Vec::new(), Vec::new());
+    let (mut made, mut besides) = (Vec::new(), Besides::default());
     for (root, targets) in targets {
         let paths: Vec<String> = targets.iter().map(|target| target.path.clone()).collect();
         let found = publisher.look(root, &paths).await?;
@@ -218,7 +224,8 @@ async fn find(
             };
             let item = &items[target.item];
             let named = |(path, why): (String, String)| (written(publisher, root, &path), why);
-            left.extend(found.left.into_iter().map(named));
+            besides.left.extend(found.left.into_iter().map(named));
+            besides.noted.extend(found.noted.into_iter().map(named));
             for (folder, entry) in found.files {
                 let naming = publisher.naming(&folder, &entry.name);
                 made.push(Made {
@@ -244,7 +251,7 @@ async fn find(
     // A file that is named twice is what it was called first.
     made.sort_by(|a, b| (a.root, &a.folder, &a.name).cmp(&(b.root, &b.folder, &b.name)));
     made.dedup_by(|b, a| (a.root, &a.folder, &a.name) == (b.root, &b.folder, &b.name));
-    Ok((made, left))
+    Ok((made, besides))
 }
 
 /// The root and the path beneath it of `{root[work]}/shots/a.exr`.
@@ -343,7 +350,7 @@ fn answer(
     site: &str,
     told: &BTreeMap<Naming, Told>,
     sums: &Published,
-    left: &[(String, String)],
+    (left, noted): (&[(String, String)], &[(String, String)]),
 ) -> Value {
     let representations = told.iter().map(|(naming, told)| {
         json!({
@@ -351,13 +358,16 @@ fn answer(
             "frames": told.frames(),
         })
     });
-    let named = left.iter().take(LISTED);
-    let named = named.map(|(path, why)| json!({"path": path, "reason": why}));
+    let named = |all: &[(String, String)]| {
+        let named = all.iter().take(LISTED);
+        named.map(|(path, why)| json!({"path": path, "reason": why})).collect::<Vec<_>>()
+    };
     json!({
         "site": site, "files": sums.new + sums.changed + sums.same + sums.compared,
         "bytes": told.values().map(|told| told.bytes).sum::<u64>(), "new": sums.new,
         "changed": sums.changed, "same": sums.same, "compared": sums.compared,
         "queued": sums.queued, "representations": representations.collect::<Vec<_>>(),
-        "left": left.len(), "left_out": named.collect::<Vec<_>>(),
+        "left": left.len(), "left_out": named(left), "skipped": noted.len(),
+        "notes": named(noted),
     })
 }
