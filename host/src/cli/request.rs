@@ -3,9 +3,12 @@
 use clap::Args;
 
 use super::order::{self, What, number};
-use super::output::{counted, print};
+use super::output::{counted, plain, print, say};
 use super::{Exit, Failure, Global};
 use crate::orders::Order;
+
+/// Files told by name.
+const TOLD: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Request {
@@ -144,7 +147,12 @@ pub(super) fn resolve(global: &Global, arguments: &Resolve) -> Result<Exit, Fail
     let answer = order::give(global, &order)?;
     order::tell(&answer, arguments.json, |answer| {
         let files = counted(number(answer, "resolved"), "file");
-        print(format_args!("{files} resolved: what '{}' has is kept\n", arguments.keep));
+        print(format_args!("{files} resolved: what '{}' has is kept\n", plain(&arguments.keep)));
+        for path in answer["changed"].as_array().into_iter().flatten().take(TOLD) {
+            let path = plain(path.as_str().unwrap_or_default());
+            say(format_args!("not resolved: {path}: it has changed there since, or is gone"));
+        }
     });
-    Ok(Exit::Done)
+    let changed = answer["changed"].as_array().is_some_and(|all| !all.is_empty());
+    Ok(if changed { Exit::Trouble } else { Exit::Done })
 }

@@ -1,6 +1,6 @@
 //! Where orders are carried out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,10 @@ use super::{
     Answer, Order, Refused, Report, adopt, ensure, pause, publish, remove, request, resolve,
     validate,
 };
-use crate::catalog::{self, ProjectId, RootId, SiteId, Unit, View};
-use crate::engine::Engine;
+use crate::catalog::{self, FileId, FileRow, ProjectId, RootId, SiteId, Unit, View};
 use crate::engine::belonging::Belonging;
+use crate::engine::validate::Now;
+use crate::engine::{Engine, Trouble};
 use crate::settings::{Project, Settings, nearest};
 
 /// Files of one unit of work: others of the catalog's writer wait no longer than these take.
@@ -198,6 +199,36 @@ impl Desk {
                 return Ok(sums);
             }
             hear(&sums);
+        }
+    }
+
+    /// What a site has now of the files of a selection that are meant, where that is not what is known.
+    /// Nothing if it can't be looked at.
+    pub(super) async fn look(
+        &self,
+        project: &Project,
+        site: &str,
+        selection: &Selection,
+        meant: impl Fn(&FileRow) -> bool,
+    ) -> Result<HashMap<FileId, Now>, Refused> {
+        let (mut found, mut place) = (HashMap::new(), Place::default());
+        let verifier = match self.engine.verifier(project, site).await {
+            Ok(verifier) => verifier,
+            Err(Trouble::Site(_)) => return Ok(found),
+            Err(trouble) => return Err(trouble.into()),
+        };
+        loop {
+            let page = self.read(|view| Ok(selection.page(view, &mut place, PAGE)?))?;
+            if page.is_empty() {
+                return Ok(found);
+            }
+            let files = page.into_iter().filter(|one| meant(&one.row));
+            let files = files.map(|one| (one.root, one.folder, one.row)).collect();
+            match verifier.now(files).await {
+                Ok(now) => found.extend(now.into_iter().filter(|(_, now)| *now != Now::Same)),
+                Err(Trouble::Site(_)) => return Ok(HashMap::new()),
+                Err(trouble) => return Err(trouble.into()),
+            }
         }
     }
 

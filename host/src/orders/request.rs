@@ -1,14 +1,17 @@
 //! Bringing files to a site, sending them again, and what comes first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::selection::{Only, Selected, Selection};
 use super::{Answer, Desk, Refused, Report};
-use crate::catalog::{self, FileState, Have, HoldKind, Job, JobState, Millis, STALE, SiteId, Unit};
+use crate::catalog::{
+    self, FileRow, FileState, Have, HoldKind, Job, JobState, Millis, STALE, SiteId, Unit,
+};
 use crate::engine::belonging::Belonging;
+use crate::engine::validate::Now;
 use crate::settings::Project;
 
 /// The highest priority: of what somebody waits for.
@@ -192,6 +195,15 @@ impl Bringing {
 /// Sends files again: what was given up, and at a site that is named also what is there.
 pub(super) async fn reset(desk: &Desk, meant: &Meant<'_>) -> Answer {
     let Found { belonging, selection, site, .. } = meant.find(desk).await?;
+    // What was damaged there behind our back is what is to be replaced.
+    let now = match (meant.site, site) {
+        (Some(name), Some(key)) => {
+            let project = desk.project(meant.project)?;
+            let there = |row: &FileRow| row.newest_at(key).is_some();
+            desk.look(&project, name, &selection, there).await?
+        }
+        _ => HashMap::new(),
+    };
     let time = desk.engine.time.clone();
     let again = move |unit: &mut dyn Unit, one: &Selected, files: &mut u64| {
         let row = &one.row;
@@ -202,7 +214,11 @@ pub(super) async fn reset(desk: &Desk, meant: &Meant<'_>) -> Answer {
         if let Some(have) = site.and_then(|site| row.newest_at(site))
             && belonging.source(row, have.site).is_some()
         {
-            unit.put_have(row.id, &Have { generation: STALE, ..have.clone() })?;
+            let outdated = match now.get(&row.id) {
+                Some(Now::Other(now)) => now.clone(),
+                _ => Have { generation: STALE, ..have.clone() },
+            };
+            unit.put_have(row.id, &outdated)?;
             done |= belonging.settle_file(unit, row.id, time.now())? > 0;
         }
         *files += u64::from(done);
