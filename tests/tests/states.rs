@@ -81,3 +81,44 @@ fn a_state_selects_files() {
     let again = ["request", "demo", "--state", "not_available", "--site", "there", "--json"];
     assert_eq!(run(&again)["queued"], 2);
 }
+
+#[test]
+fn what_fits_nothing_says_what_would() {
+    let bench = queued();
+    bench.write("here/more/sh 1/a.exr", "a");
+    let _ = bench.run(&["publish", "demo", "here/more"]).ends(0);
+    let long = "x".repeat(100_000);
+    for (selector, words) in [
+        ("/etc/passwd", "/etc/passwd is beneath no root of the project"),
+        ("{root[plates]}/a.exr", "has no root 'plates'"),
+        ("{root[plates]}/a.exr", "roots are: work"),
+        ("more", "what is beneath it: 'more/**'"),
+        ("a\u{1b}[31mb", "`a\\u{1b}[31mb`"),
+        (long.as_str(), "xxx..."),
+    ] {
+        for command in ["show", "why", "request"] {
+            let to = ["--site", "there"];
+            let to = if command == "request" { &to[..] } else { &[] };
+            let run = bench.run(&[&[command, "demo", selector], to].concat()).ends(2);
+            assert!(run.stderr.contains(words), "{command} {words}: {run:#?}");
+            assert!(!run.stderr.contains('\u{1b}') && run.stderr.len() < 1000);
+        }
+    }
+}
+
+#[test]
+fn what_is_to_be_done_is_told_with_real_names() {
+    let bench = Bench::new();
+    bench.write("here/my shots/a.exr", "ours");
+    bench.write("there/my shots/a.exr", "theirs");
+    bench.sync().ends(1).sums(0, 0, 1);
+    let file = "{root[work]}/my shots/a.exr";
+    let why = bench.run(&["why", "demo", file]).ends(0).stdout;
+    assert!(why.contains("resolve demo 'my shots/a.exr' --keep "), "{why}");
+    assert!(!why.contains("an older content of it is there"), "{why}");
+    bench.write("here/b.exr", "b");
+    let _ = bench.run(&["publish", "demo", "here/b.exr"]).ends(0);
+    let _ = bench.run(&["pause", "demo", "--site", "there"]).ends(0);
+    let why = bench.run(&["why", "demo", "{root[work]}/b.exr"]).ends(0).stdout;
+    assert!(why.contains("`sitesync resume demo --site there`"), "{why}");
+}

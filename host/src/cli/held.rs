@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::output::counted;
 use crate::catalog::{self, Apart, FileState, HoldKind, SiteId, View};
+use crate::publish::quoted;
 
 /// Files of a project that are kept back at a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Held {
     /// How they go on.
     pub(super) fn hint(&self) -> String {
         match self.guard {
-            Some(_) => format!("if that is meant: `sitesync resume {} --held`", self.project),
+            Some(kind) => let_go(&self.project, kind),
             None => format!(
                 "`sitesync status {}` says who paused them, and how they go on",
                 self.project
@@ -73,13 +74,19 @@ impl Held {
     }
 }
 
+/// How what a guard stopped goes on.
+pub(super) fn let_go(project: &str, kind: HoldKind) -> String {
+    format!("if that is meant: `sitesync resume {} --held={}`", quoted(project), kind.name())
+}
+
 /// The command that ends a pause of these.
 pub(super) fn resume(
     project: Option<&str>,
     representation: Option<&str>,
     site: Option<&str>,
 ) -> String {
-    let words = ["sitesync resume"].into_iter().chain(project).chain(representation);
-    let words = words.collect::<Vec<_>>().join(" ");
-    site.map_or(words.clone(), |site| format!("{words} --site {site}"))
+    let words = project.into_iter().chain(representation).map(quoted);
+    let words: Vec<String> = ["sitesync resume".to_owned()].into_iter().chain(words).collect();
+    let words = words.join(" ");
+    site.map_or(words.clone(), |site| format!("{words} --site {}", quoted(site)))
 }

@@ -72,7 +72,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             let tell = |one: &Representation| show.representation(one, arguments.json);
             return Ok(Ok(known.iter().map(tell).collect::<catalog::Result<_>>()?));
         }
-        match Selection::of(view, id, &crate::orders::roots(view, project)?, &what) {
+        let beneath = crate::orders::beneath_roots(project, &what);
+        match Selection::of(view, id, &crate::orders::roots(view, project)?, &beneath) {
             Ok(selection) => Ok(Ok(show.selected(&selection, arguments)?)),
             Err(refused) => Ok(Err(Failure::from(refused))),
         }

@@ -17,6 +17,7 @@ use crate::catalog::{self, FileId, FileRow, ProjectId, RootId, SiteId, Unit, Vie
 use crate::engine::belonging::Belonging;
 use crate::engine::validate::Now;
 use crate::engine::{Engine, Trouble};
+use crate::publish::echoed;
 use crate::settings::{Project, Settings, nearest};
 
 /// Files of one unit of work: others of the catalog's writer wait no longer than these take.
@@ -99,7 +100,7 @@ impl Desk {
     pub(super) fn project(&self, name: &str) -> Result<Project, Refused> {
         let settings = self.settings();
         settings.projects.get(name).cloned().ok_or_else(|| {
-            let message = format!("there is no project '{}' in the settings", name.escape_debug());
+            let message = format!("there is no project '{}' in the settings", echoed(name));
             Refused::wrong(message).hint(there_are("projects", name, settings.projects.keys()))
         })
     }
@@ -110,7 +111,7 @@ impl Desk {
         if settings.sites.contains_key(name) {
             return Ok(self.engine.sites.catalog_name(name).to_owned());
         }
-        let message = format!("there is no site '{}' in the settings", name.escape_debug());
+        let message = format!("there is no site '{}' in the settings", echoed(name));
         Err(Refused::wrong(message).hint(there_are("sites", name, settings.sites.keys())))
     }
 

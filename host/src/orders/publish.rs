@@ -12,7 +12,7 @@ use super::desk::PAGE;
 use super::{Answer, Desk, Refused, Report};
 use crate::catalog::RootId;
 use crate::engine::publish::{Made, Published, Publisher};
-use crate::publish::{Naming, sequences};
+use crate::publish::{Naming, echoed, sequences};
 use crate::settings::Project;
 
 /// More is for what somebody waits for.
@@ -65,7 +65,10 @@ impl Parts {
         if !naming.is_by_folder() && text.parse().as_ref() == Ok(&naming) {
             return Ok(naming);
         }
-        let Naming { folder, product, version, name } = naming;
+        let [folder, product, version, name] =
+            [&naming.folder, &naming.product, &naming.version, &naming.name]
+                .map(|part| echoed(part));
+        let path = echoed(path);
         let why = format!(
             "{path} can't be published as folder '{folder}', product '{product}', version \
              '{version}', name '{name}'"
@@ -107,7 +110,9 @@ pub(super) async fn publish(
     let project = desk.project(project)?;
     let site = site.unwrap_or(&project.active_site).to_owned();
     may_publish(desk, &project, &site)?;
-    if let Some(wrong) = items.iter().filter_map(|item| item.priority).find(|n| *n > MOST_URGENT) {
+    if let Some(wrong) =
+        items.iter().filter_map(|item| item.priority).find(|n| !(1..=MOST_URGENT).contains(n))
+    {
         return Err(Refused::wrong(format!(
             "{wrong} is no priority: 1 to {MOST_URGENT}, higher first"
         )));
@@ -180,6 +185,7 @@ async fn open(
     for name in roots.iter().flatten() {
         if !known.contains_key(name) {
             let names: Vec<&str> = known.keys().map(String::as_str).collect();
+            let name = echoed(name);
             let why = format!("site '{site}' has no root '{name}' of project '{}'", project.name);
             return Err(Refused::wrong(why).hint(format!("roots are: {}", names.join(", "))));
         }
@@ -206,7 +212,7 @@ async fn find(publisher: &Publisher, items: &[Item]) -> Result<(Vec<Made>, Besid
                     item: index,
                     written: path.clone(),
                 }),
-                Err(why) => wrong.push(format!("{path} {why}")),
+                Err(why) => wrong.push(format!("{} {why}", echoed(path))),
             }
         }
     }
@@ -218,7 +224,7 @@ async fn find(publisher: &Publisher, items: &[Item]) -> Result<(Vec<Made>, Besid
             let found = match found {
                 Ok(found) => found,
                 Err(why) => {
-                    wrong.push(format!("{} {why}", target.written));
+                    wrong.push(format!("{} {why}", echoed(&target.written)));
                     continue;
                 }
             };
@@ -235,7 +241,7 @@ async fn find(publisher: &Publisher, items: &[Item]) -> Result<(Vec<Made>, Besid
                     folder,
                     name: entry.name,
                     metadata: entry.metadata,
-                    priority: item.priority.filter(|n| *n > 0).map(i64::from),
+                    priority: item.priority.map(i64::from),
                 });
             }
         }

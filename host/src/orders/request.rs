@@ -12,6 +12,7 @@ use crate::catalog::{
 };
 use crate::engine::belonging::Belonging;
 use crate::engine::validate::Now;
+use crate::publish::echoed;
 use crate::settings::Project;
 
 /// The highest priority: of what somebody waits for.
@@ -81,7 +82,7 @@ impl<'a> Meant<'a> {
 pub(crate) fn state(name: &str) -> Result<FileState, Refused> {
     FileState::ALL.into_iter().find(|state| state.name() == name).ok_or_else(|| {
         let all: Vec<&str> = FileState::ALL.iter().map(|state| state.name()).collect();
-        Refused::wrong(format!("there is no state '{}'", name.escape_debug()))
+        Refused::wrong(format!("there is no state '{}'", echoed(name)))
             .hint(format!("states are: {}", all.join(", ")))
     })
 }

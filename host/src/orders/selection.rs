@@ -7,7 +7,7 @@ use crate::catalog::{
     self, Apart, FileId, FileRow, FileState, JobState, ProjectId, RepresentationId, RootId, SiteId,
     View,
 };
-use crate::publish::{self, NamingPattern, Selector};
+use crate::publish::{self, NamingPattern, Selector, echoed, quoted};
 
 /// Selectors that fit nothing, named.
 const NAMED: usize = 10;
@@ -98,6 +98,10 @@ impl Selection {
     ) -> Result<Self, Refused> {
         let mut selectors = Vec::with_capacity(what.len());
         for text in what {
+            if text.starts_with('/') {
+                let why = format!("{} is beneath no root of the project", echoed(text));
+                return Err(Refused::wrong(why).hint(roots_are(roots)));
+            }
             let selector: Selector = text
                 .parse()
                 .map_err(|error: publish::SelectorError| Refused::wrong(error.to_string()))?;
@@ -107,12 +111,14 @@ impl Selection {
         let (seen, files) = (HashSet::new(), HashSet::new());
         let mut finder = Finder { view, roots, found, seen, files };
         let mut nothing = Vec::new();
+        let mut beneath = None;
         for selector in &selectors {
             if !finder.find(selector)? {
+                beneath = beneath.or(finder.beneath(selector)?);
                 nothing.push(selector.to_string());
             }
         }
-        if nothing.is_empty() { Ok(finder.found) } else { Err(fits_nothing(&nothing)) }
+        if nothing.is_empty() { Ok(finder.found) } else { Err(fits_nothing(&nothing, beneath)) }
     }
 
     /// Nothing of a project.
@@ -241,13 +247,28 @@ pub fn state_at(row: &FileRow, site: SiteId, apart: &Apart) -> FileState {
     }
 }
 
-fn fits_nothing(selectors: &[String]) -> Refused {
-    let mut named: Vec<String> = selectors.iter().take(NAMED).map(|s| format!("`{s}`")).collect();
+/// Refuses selectors that fit nothing; `beneath` is one that would.
+fn fits_nothing(selectors: &[String], beneath: Option<String>) -> Refused {
+    let shown = |selector: &String| format!("`{}`", echoed(selector));
+    let mut named: Vec<String> = selectors.iter().take(NAMED).map(shown).collect();
     if selectors.len() > NAMED {
         named.push(format!("{} more", selectors.len() - NAMED));
     }
-    Refused::wrong(format!("nothing is known that fits {}", named.join(", ")))
-        .hint("`sitesync show PROJECT` lists what is known")
+    let refused = Refused::wrong(format!("nothing is known that fits {}", named.join(", ")));
+    refused.hint(match beneath {
+        Some(beneath) => format!("what is beneath it: {}", quoted(&beneath)),
+        None => "`sitesync show PROJECT` lists what is known".to_owned(),
+    })
+}
+
+/// Names of roots, for a hint.
+fn roots_are(roots: &[(RootId, String)]) -> String {
+    let names: Vec<&str> = roots.iter().map(|(_, name)| name.as_str()).collect();
+    if names.is_empty() {
+        "no root is known yet".into()
+    } else {
+        format!("roots are: {}", names.join(", "))
+    }
 }
 
 struct Finder<'a> {
@@ -281,10 +302,25 @@ impl Finder<'_> {
                 Ok(found)
             }
             Selector::File { root, path } => {
-                let root = self.roots.iter().find(|(_, name)| name == root);
-                root.map_or(Ok(false), |(root, _)| self.file(*root, path))
+                let Some((id, _)) = self.roots.iter().find(|(_, name)| name == root) else {
+                    let why = format!("the project has no root '{}'", echoed(root));
+                    return Err(Refused::wrong(why).hint(roots_are(self.roots)));
+                };
+                self.file(*id, path)
             }
         }
+    }
+
+    /// The selector of all that lies beneath one that stands for nothing, if anything does.
+    fn beneath(&self, selector: &Selector) -> Result<Option<String>, Refused> {
+        let Selector::Naming(pattern) = selector else { return Ok(None) };
+        let Some(folder) = pattern.path().filter(|path| !path.contains(['*', '?'])) else {
+            return Ok(None);
+        };
+        let all = format!("{folder}/**");
+        let Ok(pattern) = all.parse::<NamingPattern>() else { return Ok(None) };
+        let any = self.view.representations_like(self.found.project, &pattern, 1)?;
+        Ok((!any.is_empty()).then_some(all))
     }
 
     fn add(&mut self, id: RepresentationId) -> bool {
