@@ -141,6 +141,14 @@ fn a_list_says_what_belongs_together() {
         run["representations"].as_array().unwrap().iter().map(named).collect();
     names.sort();
     assert_eq!(names, ["assets/tree/modelMain/v001/ma", "assets/tree/textureMain/v001/jpg", "in"]);
+    // As some editors write it, and by whoever it is.
+    let mut command = bench.command(&["publish", "demo", "-"]);
+    command.env_remove("USER").env_remove("LOGNAME").env("SITESYNC_USER", "");
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("the binary");
+    let input = "\u{feff}[\"here/in/d.txt\"]";
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("input");
+    let _ = wait(child).ends(0);
+    assert!(bench.run(&["show", "demo", "in"]).ends(0).stdout.contains(" by "));
     // Paths, one a line.
     let run = fed(&bench, &["publish", "demo", "--json", "-"], "here/in/d.txt\n\nhere/in/b.jpg\n");
     assert_eq!(run.ends(0).last()["same"], 2);
@@ -148,6 +156,8 @@ fn a_list_says_what_belongs_together() {
         ("", "there is nothing in the list"),
         ("[{}]", "neither `path` nor `files`"),
         ("[{\"path\": \"a\", \"colour\": 1}]", "unknown field `colour`"),
+        ("[{\"path\": \"a\", \"files\": []}]", "no file in its `files`"),
+        ("[{\"path\": \"here/in/a.ma\", \"priority\": 0}]", "0 is no priority"),
         ("[1", "the list on stdin can't be read"),
     ] {
         let run = fed(&bench, &["publish", "demo", "-"], input).ends(2);
@@ -279,7 +289,7 @@ fn status_tells_what_is_kept_back_and_how_it_goes_on() {
         "site 'there'\n  `sitesync resume --site there` lets it go on",
         "this host\n  `sitesync resume` lets it go on",
         "10 files (40 B) of project 'demo' would be replaced at site 'there', which is more than \
-         `max_change` allows\n  if that is meant: `sitesync resume demo --held`",
+         `max_change` allows\n  if that is meant: `sitesync resume demo --held=change`",
     ] {
         assert!(run.stdout.contains(words), "{words}: {run:#?}");
         let shown = words.starts_with("site") || words.starts_with("10 files");
