@@ -2,7 +2,7 @@
 //! which they are is asked for them, and each in as few calls as there are folders; nothing is
 //! scanned, and nobody waits for a file to settle.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map};
 use std::path::Path;
 
 use sitesync_provider::{Entry, ErrorKind, Kind, Metadata, join};
@@ -479,12 +479,16 @@ impl Ground {
         if made.named {
             return Ok(None);
         }
-        if !before.contains_key(&of) {
-            let Some(known) = unit.representation(of)? else { return Ok(None) };
-            before.insert(of, known);
+        let known = match before.entry(of) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(place) => match unit.representation(of)? {
+                Some(known) => place.insert(known),
+                None => return Ok(None),
+            },
+        };
+        if !known.published || known.naming == made.naming {
+            return Ok(None);
         }
-        let stays = |known: &&mut Representation| known.published && known.naming != made.naming;
-        let Some(known) = before.get_mut(&of).filter(stays) else { return Ok(None) };
         if let Some(priority) = made.priority.filter(|priority| *priority != known.priority) {
             unit.set_priority(of, priority)?;
             known.priority = priority;

@@ -118,7 +118,7 @@ pub(super) async fn publish(
         )));
     }
     let publisher = open(desk, &project, &site, &items).await?;
-    let (made, Besides { mut left, noted }) = find(&publisher, &items).await?;
+    let (made, mut besides) = find(&publisher, &items).await?;
     publisher.still_there().await?;
     let mut sums = Published::default();
     let mut told: BTreeMap<Naming, Told> = BTreeMap::new();
@@ -133,7 +133,7 @@ pub(super) async fn publish(
         let mut stayed: HashMap<usize, Naming> = published.stayed.into_iter().collect();
         for (index, why) in published.left {
             let Made { root, folder, name, .. } = &page[index];
-            left.push((written(&publisher, *root, &join(folder, name)), why));
+            besides.left.push((written(&publisher, *root, &join(folder, name)), why));
         }
         for (index, made) in page.into_iter().enumerate() {
             if !behind.contains(&index) {
@@ -151,7 +151,7 @@ pub(super) async fn publish(
         done += count;
         let _ = report.try_send(Report { done, of: Some(of), ..Report::default() });
     }
-    Ok(answer(&site, &told, &sums, (&left, &noted)))
+    Ok(answer(&site, &told, &sums, &besides))
 }
 
 /// What is recorded as made at a site that another host works at, nobody would bring anywhere.
@@ -352,12 +352,7 @@ impl Told {
     }
 }
 
-fn answer(
-    site: &str,
-    told: &BTreeMap<Naming, Told>,
-    sums: &Published,
-    (left, noted): (&[(String, String)], &[(String, String)]),
-) -> Value {
+fn answer(site: &str, told: &BTreeMap<Naming, Told>, sums: &Published, besides: &Besides) -> Value {
     let representations = told.iter().map(|(naming, told)| {
         json!({
             "representation": naming.to_string(), "files": told.files, "bytes": told.bytes,
@@ -373,7 +368,7 @@ fn answer(
         "bytes": told.values().map(|told| told.bytes).sum::<u64>(), "new": sums.new,
         "changed": sums.changed, "same": sums.same, "compared": sums.compared,
         "queued": sums.queued, "representations": representations.collect::<Vec<_>>(),
-        "left": left.len(), "left_out": named(left), "skipped": noted.len(),
-        "notes": named(noted),
+        "left": besides.left.len(), "left_out": named(&besides.left), "skipped": besides.noted.len(),
+        "notes": named(&besides.noted),
     })
 }
