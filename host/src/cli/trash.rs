@@ -10,7 +10,7 @@ use super::ground::{self, SiteNames};
 use super::output::{Table, counted, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
 use crate::orders::beneath_roots;
-use crate::publish::Selector;
+use crate::publish::{Selector, echoed};
 use crate::settings::{Project, Settings};
 use crate::sites::trash::{self, Wanted};
 use crate::sites::{Fault, OpenRoot, Sites};
@@ -302,7 +302,7 @@ fn meant(
     }
     let why = format!(
         "'{}' is not beneath a root of project '{}' at site '{site}'",
-        plain(given),
+        echoed(given),
         project.name
     );
     let roots: Vec<String> = roots.iter().map(|(name, path)| format!("{name} = {path}")).collect();
@@ -325,7 +325,7 @@ async fn put_back(
         let known: Vec<String> = roots.iter().map(|(name, _)| name.clone()).collect();
         roots.retain(|(root, _)| root == name);
         if roots.is_empty() {
-            let why = format!("site '{site}' has no root '{}'", plain(name));
+            let why = format!("site '{site}' has no root '{}'", echoed(name));
             let hint = format!("roots are: {}", known.join(", "));
             return Err(Failure::new(Exit::Usage, why).hint(hint));
         }
@@ -352,8 +352,8 @@ async fn put_back(
         return Err(Failure::new(Exit::Usage, why).hint("name one with --root"));
     }
     let Some((name, root, paths)) = found.pop() else {
-        let of = if path.is_empty() { String::new() } else { format!(" of '{}'", plain(path)) };
-        let from = when.map(|when| format!(" from '{}'", plain(when))).unwrap_or_default();
+        let of = if path.is_empty() { String::new() } else { format!(" of '{}'", echoed(path)) };
+        let from = when.map(|when| format!(" from '{}'", echoed(when))).unwrap_or_default();
         let why = format!("the trash of site '{site}' has nothing{of}{from}");
         return Err(Failure::new(Exit::Trouble, why).hint(format_args!(
             "`sitesync trash list {} --site {site}` shows what it has",
