@@ -29,10 +29,10 @@ fn what_a_guard_stopped_is_told_each_time() {
     }
     let run = bench.run(&["sync"]).ends(1);
     assert!(run.stderr.contains("held: demo: 10 files held back at 'there': so many"), "{run:#?}");
-    assert!(run.stderr.contains("`sitesync resume demo --held`"), "{run:#?}");
+    assert!(run.stderr.contains("`sitesync resume demo --held=change`"), "{run:#?}");
     assert!(run.stdout.contains(", 10 held back"), "{run:#?}");
     let run = bench.run(&["doctor"]);
-    assert!(run.stdout.contains("`sitesync resume demo --held`"), "{run:#?}");
+    assert!(run.stdout.contains("`sitesync resume demo --held=change`"), "{run:#?}");
     assert!(run.stdout.contains("`sitesync queue demo --state paused`"), "{run:#?}");
     assert!(!run.stdout.contains("held back until") && !run.stdout.contains("all is well"));
     let _ = bench.run(&["resume", "demo", "--held"]).ends(0);

@@ -207,6 +207,35 @@ fn a_conflict_is_resolved_as_a_person_says() {
 }
 
 #[test]
+fn what_is_to_be_kept_must_still_be_there() {
+    let bench = Bench::new();
+    bench.write("here/a/plate.exr", "ours");
+    bench.write("there/a/plate.exr", "theirs");
+    bench.sync().ends(1).sums(0, 0, 1);
+    bench.remove("here/a/plate.exr");
+    let keep = ["resolve", "demo", "a/plate.exr", "--keep", "here"];
+    let run = bench.run(&keep).ends(1);
+    assert!(
+        run.stderr.contains("'a/plate.exr' has changed at 'here' since, or is gone"),
+        "{run:#?}"
+    );
+    assert_eq!(bench.read("there/a/plate.exr").as_deref(), Some("theirs"));
+}
+
+#[test]
+fn what_was_damaged_behind_our_back_is_sent_again() {
+    let bench = Bench::new();
+    bench.write("here/a/b.exr", "whole");
+    bench.sync().ends(0).sums(1, 0, 0);
+    bench.write("there/a/b.exr", "torn");
+    let reset = ["reset", "demo", "a/b.exr", "--site", "there", "--json"];
+    assert_eq!(bench.run(&reset).ends(0).last()["files"], 1);
+    bench.sync().ends(0).sums(1, 0, 0);
+    assert_eq!(bench.read("there/a/b.exr").as_deref(), Some("whole"));
+    assert_eq!(bench.read("here/a/b.exr").as_deref(), Some("whole"));
+}
+
+#[test]
 fn what_was_given_up_is_sent_again() {
     let bench = Bench::new();
     bench.write("here/a/b.exr", "b");

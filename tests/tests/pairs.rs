@@ -254,7 +254,7 @@ fn what_is_paused_waits_through_restarts() {
     }
     assert_eq!(bench.read("there/a.exr").as_deref(), Some("one"));
     assert_eq!(bench.read("archive/a.exr"), None);
-    assert_eq!(state(&bench, "archive", FileState::Queued), 1);
+    assert_eq!(state(&bench, "archive", FileState::Paused), 1);
 
     let catalog = Sqlite::open(&bench.path("state")).unwrap();
     assert!(catalog.write_blocking(move |unit| unit.drop_pause(&paused)).unwrap());

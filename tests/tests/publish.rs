@@ -141,6 +141,14 @@ fn a_list_says_what_belongs_together() {
         run["representations"].as_array().unwrap().iter().map(named).collect();
     names.sort();
     assert_eq!(names, ["assets/tree/modelMain/v001/ma", "assets/tree/textureMain/v001/jpg", "in"]);
+    // As some editors write it, and by whoever it is.
+    let mut command = bench.command(&["publish", "demo", "-"]);
+    command.env_remove("USER").env_remove("LOGNAME").env("SITESYNC_USER", "");
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("the binary");
+    let input = "\u{feff}[\"here/in/d.txt\"]";
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("input");
+    let _ = wait(child).ends(0);
+    assert!(bench.run(&["show", "demo", "in"]).ends(0).stdout.contains(" by "));
     // Paths, one a line.
     let run = fed(&bench, &["publish", "demo", "--json", "-"], "here/in/d.txt\n\nhere/in/b.jpg\n");
     assert_eq!(run.ends(0).last()["same"], 2);
@@ -148,6 +156,8 @@ fn a_list_says_what_belongs_together() {
         ("", "there is nothing in the list"),
         ("[{}]", "neither `path` nor `files`"),
         ("[{\"path\": \"a\", \"colour\": 1}]", "unknown field `colour`"),
+        ("[{\"path\": \"a\", \"files\": []}]", "no file in its `files`"),
+        ("[{\"path\": \"here/in/a.ma\", \"priority\": 0}]", "0 is no priority"),
         ("[1", "the list on stdin can't be read"),
     ] {
         let run = fed(&bench, &["publish", "demo", "-"], input).ends(2);
@@ -279,7 +289,7 @@ fn status_tells_what_is_kept_back_and_how_it_goes_on() {
         "site 'there'\n  `sitesync resume --site there` lets it go on",
         "this host\n  `sitesync resume` lets it go on",
         "10 files (40 B) of project 'demo' would be replaced at site 'there', which is more than \
-         `max_change` allows\n  if that is meant: `sitesync resume demo --held`",
+         `max_change` allows\n  if that is meant: `sitesync resume demo --held=change`",
     ] {
         assert!(run.stdout.contains(words), "{words}: {run:#?}");
         let shown = words.starts_with("site") || words.starts_with("10 files");
@@ -336,4 +346,41 @@ fn a_root_that_one_end_lacks() {
     with(&[("sites.there", "root.publish = \"DIR/published_there\"")]);
     bench.sync().ends(0).sums(1, 0, 0);
     assert_eq!(bench.read("published_there/a.exr").as_deref(), Some("a"));
+}
+
+/// Only another name regroups a file: what it was published as keeps its pause, and who made it.
+#[test]
+fn a_plain_path_keeps_what_it_was_published_as() {
+    let bench = Bench::with(SLOW);
+    bench.write("here/in/a.jpg", "one");
+    let named = "--folder assets/tree --product textureMain --version v001 --name jpg --by anna";
+    let named: Vec<&str> = named.split(' ').chain(["--priority", "90"]).collect();
+    let _ = publish(&bench, &[&["here/in/a.jpg"], &named[..]].concat()).ends(0);
+    let of = "assets/tree/textureMain/v001/jpg";
+    let _ = bench.run(&["pause", "demo", of]).ends(0);
+    bench.write("here/in/a.jpg", "two!");
+    bench.write("here/in/b.jpg", "new");
+    let run = publish(&bench, &["here/in/*.jpg"]).ends(0);
+    assert!(run.stdout.contains(of) && run.stdout.contains("in: 1 file"), "{run:#?}");
+    bench.sync().ends(0).sums(1, 0, 0);
+    assert_eq!(bench.read("there/in/a.jpg"), None, "its representation is paused");
+    let shown = bench.run(&["show", "demo", of]).ends(0).stdout;
+    assert!(shown.contains("by anna, priority 90"), "{shown}");
+    let _ = publish(&bench, &["here/in/a.jpg", "--version", "v002", "--product", "x"]).ends(2);
+    let named: Vec<&str> = named.iter().map(|w| if *w == "v001" { "v002" } else { w }).collect();
+    let _ = publish(&bench, &[&["here/in/a.jpg"], &named[..]].concat()).ends(0);
+    bench.sync().ends(0).sums(1, 0, 0);
+}
+
+#[test]
+fn what_can_not_travel_is_noted_in_a_folder_and_refused_by_name() {
+    let bench = Bench::with(SLOW);
+    bench.write("here/in/a.jpg", "one");
+    std::os::unix::fs::symlink("a.jpg", bench.path("here/in/link.jpg")).expect("a link");
+    for path in ["here/in", "here/in/*.jpg"] {
+        let run = publish(&bench, &[path]).ends(0);
+        assert!(run.stderr.contains("note: {root[work]}/in/link.jpg: "), "{run:#?}");
+        assert!(run.stdout.contains("1 skipped"), "{run:#?}");
+    }
+    let _ = publish(&bench, &["here/in/link.jpg"]).ends(2);
 }

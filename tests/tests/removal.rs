@@ -137,6 +137,14 @@ fn what_is_not_understood_is_refused() {
     refused(&["clear", "demo", "--site", "here"], "--yes");
     refused(&["adopt", "demo", "shots", "--site", "here"], "can't be found");
     assert_eq!((files(&bench, "here"), files(&bench, "there")), (6, 6));
+    // Where it acts for neither end, at neither.
+    for site in ["here", "there"] {
+        let words = format!("does not act for site '{site}'");
+        let off = ["--set", "host.serves=[]"];
+        refused(&[&["remove", "demo", "shots/sh010", "--site", site], &off[..]].concat(), &words);
+        refused(&[&["clear", "demo", "--yes", "--site", site], &off[..]].concat(), &words);
+    }
+    assert_eq!((files(&bench, "here"), files(&bench, "there")), (6, 6));
     // Another machine's site is left alone.
     bench.settings(&[
         ("host", "serves = []"),
@@ -470,9 +478,22 @@ fn a_disk_that_is_away_is_not_validated() {
     let bench = filled(&[]);
     bench.rename("there", "unmounted");
     fs::create_dir(bench.path("there")).expect("an empty mount point");
-    let told = validate(&bench, &["--site", "there"]).ends(3).stderr;
-    assert!(told.contains("site 'there'"), "{told}");
+    for (more, sites) in
+        [(&["--site", "there"][..], 1), (&["--site", "here"], 1), (&[], 2), (&["shots/sh010"], 2)]
+    {
+        let told = validate(&bench, more).ends(1).last()["sites"].as_array().cloned();
+        let told = told.expect("sites");
+        assert_eq!(told.len(), sites);
+        assert!(told.iter().all(|site| site["offline_site"] == "there"), "{told:?}");
+    }
+    let run = bench.run(&["validate", "demo", "--site", "here"]).ends(1);
+    assert!(run.stderr.contains("offline: 'there': "), "{run:#?}");
+    assert!(run.stderr.contains("; 'here' was not compared"), "{run:#?}");
     assert_eq!(bench.counts("there").get("synced"), Some(&6));
+    let other = ["--set", "sites.other={provider=\"local_drive\"}", "--site", "other"];
+    let run = validate(&bench, &other).ends(2);
+    assert!(run.stderr.contains("to or from 'other'"), "{run:#?}");
+    let _ = validate(&bench, &["--site", "ther"]).ends(2);
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn a_repair_waits_for_nobody() {
 
 #[test]
 fn a_rehearsal_changes_nothing() {
-    let bench = Bench::with(&[("sites.there", "bandwidth = \"1 KiB/s\"")]);
+    let bench = Bench::streamed(&[("sites.there", "bandwidth = \"1 KiB/s\"")]);
     bench.write("here/sh010/new.exr", "x".repeat(4096));
     bench.write("here/sh010/same.exr", "the same");
     bench.write("there/sh010/same.exr", "the same");
@@ -189,7 +189,10 @@ fn a_rehearsal_changes_nothing() {
     assert_eq!(new.expect("it is named")["rule"], "upload = \"all\"");
     let table = bench.run(&["sync", "--dry-run"]).ends(0).stdout;
     assert!(table.contains("'here' -> 'there': 1 file (4 KiB)"), "{table}");
-    assert!(table.contains("4s or more") && table.contains("nothing was changed"), "{table}");
+    assert!(
+        table.contains("0 requests, about 4s") && table.contains("nothing was changed"),
+        "{table}"
+    );
 
     // No marker, no catalog: as if nobody had been there.
     assert_untouched(&bench, &before);
@@ -217,4 +220,21 @@ fn a_rehearsal_says_which_site_is_offline() {
     bench.remove("there");
     let run = bench.run(&["sync", "--dry-run", "--json"]).ends(1);
     assert!(run.offline().is_some(), "{run:#?}");
+}
+
+/// Nothing bounds what a storage copies itself; what a pause holds is told.
+#[test]
+fn a_rehearsal_tells_of_limits_that_count_and_of_pauses() {
+    let bench = Bench::with(&[("sites.there", "bandwidth = \"1 KiB/s\"")]);
+    bench.write("here/a.txt", "x".repeat(4096));
+    let table = bench.run(&["sync", "--dry-run"]).ends(0).stdout;
+    assert!(table.contains("(4 KiB), 0 requests\n"), "{table}");
+    let _ = bench.run(&["publish", "demo", "here/a.txt"]).ends(0);
+    let _ = bench.run(&["pause", "--site", "there"]).ends(0);
+    let table = bench.run(&["sync", "--dry-run"]).ends(0).stdout;
+    assert!(table.contains("1 of them held back"), "{table}");
+    assert!(table.contains("`sitesync resume --site there` lets it go on"), "{table}");
+    let json = bench.run(&["sync", "--dry-run", "--json"]).ends(0).last();
+    assert_eq!((&json["ways"][0]["requests"], &json["ways"][0]["held"]), (&0.into(), &1.into()));
+    assert_eq!(json["pauses"][0]["site"], "there");
 }

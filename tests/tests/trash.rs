@@ -260,3 +260,33 @@ fn a_folder_that_was_deleted_comes_back_whole() {
     assert_eq!(bench.read("there/other/c.exr").as_deref(), Some("other/c.exr"));
     assert!(in_trash(&bench, "there").is_empty());
 }
+
+#[test]
+fn a_whole_root_comes_back_and_what_does_not_is_summed_up() {
+    let bench = Bench::new();
+    let all: Vec<String> = (0..30).map(|n| format!("scenes/{n:02}.ma")).collect();
+    all.iter().for_each(|path| bench.write(&format!("here/{path}"), "one"));
+    bench.sync().ends(0).sums(30, 0, 0);
+    let _ = bench.run(&["clear", "demo", "--site", "there", "--yes"]).ends(0);
+    let restore = |more: &[&str]| {
+        bench.run(&[&["trash", "restore", "demo", "--site", "there"], more].concat())
+    };
+    let run = restore(&["/etc/passwd"]).ends(2);
+    assert!(run.stderr.contains("'/etc/passwd' is not beneath a root of project"), "{run:#?}");
+    let run = restore(&["scenes/00.ma", "--when", "1999"]).ends(1);
+    assert!(run.stderr.contains("scenes/00.ma"), "{run:#?}");
+    let run = restore(&["{root[work]}"]).ends(0);
+    assert!(run.stdout.ends_with("... and 10 more\n30 files restored\n"), "{run:#?}");
+    assert_eq!(bench.read("there/scenes/29.ma").as_deref(), Some("one"));
+    // Once more: other content is in their place.
+    let _ = bench.run(&["sync"]);
+    let _ = bench.run(&["clear", "demo", "--site", "there", "--yes", "--force"]).ends(0);
+    all.iter().for_each(|path| bench.write(&format!("there/{path}"), "other"));
+    let run = restore(&["scenes"]).ends(1);
+    assert_eq!(run.stderr.matches("not restored: ").count(), 20, "{run:#?}");
+    assert!(run.stderr.contains("... and 10 more") && run.stderr.contains("--replace"), "{run:#?}");
+    let run = restore(&["scenes", "--replace", "--json"]).ends(0);
+    assert_eq!((run.lines().len(), run.sum("restored")), (31, 30));
+    let run = restore(&["scenes/03.ma"]).ends(1);
+    assert!(run.stderr.contains("scenes/03.ma"), "{run:#?}");
+}

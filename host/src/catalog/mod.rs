@@ -8,11 +8,12 @@
 //! - A **job** is work for one file at one destination: what to bring there, what is expected to
 //!   be found, and how often it was tried. No job and an old or no have: `not_available`.
 //!
-//! Public file states are derived from these ([`FileState`]); none is stored.
+//! Public file states are derived from these and from pauses ([`FileState`]); none is stored.
 //!
 //! Invariants: no SQL outside this folder. The catalog has no clock: every time is handed in.
 //! It never touches storage and does not know what a provider is.
 
+mod apart;
 mod claim;
 mod error;
 mod examine;
@@ -37,6 +38,7 @@ use std::fmt;
 
 use crate::publish::{Naming, NamingPattern};
 
+pub use apart::Apart;
 pub use error::{Error, Result};
 pub use examine::Tallied;
 pub use mend::{copy, recount, set_aside};
@@ -398,6 +400,8 @@ pub struct QueueRow {
     pub path: String,
     /// Bytes.
     pub size: u64,
+    /// The state in which it is shown: what a wide pause reaches is `Held`, where the job is not.
+    pub shown: JobState,
     /// The work.
     pub job: Job,
 }
@@ -405,7 +409,7 @@ pub struct QueueRow {
 /// Which part of the Sync Queue to show.
 #[derive(Debug, Clone, Default)]
 pub struct QueueFilter {
-    /// Only jobs in these states; empty for all.
+    /// Only jobs that are shown in these states; empty for all.
     pub states: Vec<JobState>,
     /// At most so many rows.
     pub limit: usize,
@@ -456,8 +460,13 @@ pub trait View {
     fn ready_before(&self, project: ProjectId, file: FileId, job: &Job, limit: u64) -> Result<u64>;
     /// When the next waiting job from one site to another becomes ready, if any waits.
     fn next_waiting(&self, project: ProjectId, to: SiteId, from: SiteId) -> Result<Option<Millis>>;
-    /// Files and bytes by site and state, from kept counters (not by counting).
-    fn counts(&self, project: ProjectId) -> Result<Vec<Count>>;
+    /// Files and bytes by site and state, from kept counters; only where a pause of the site from which
+    /// work comes reaches it, that is counted.
+    fn counts(&self, project: ProjectId) -> Result<Vec<Count>> {
+        self.counts_apart(project, &self.apart(project)?)
+    }
+    /// Likewise, as if this was paused, and nothing else but representations.
+    fn counts_apart(&self, project: ProjectId, apart: &Apart) -> Result<Vec<Count>>;
     /// The Sync Queue of a project: in progress, then by priority, then oldest first.
     fn queue(&self, project: ProjectId, filter: &QueueFilter) -> Result<Vec<QueueRow>>;
     /// The latest host time that was stored.
@@ -513,6 +522,8 @@ pub trait View {
         after: FileId,
         limit: usize,
     ) -> Result<Vec<(RootId, String, FileRow)>>;
+    /// Between which sites a project's work is paused, by a pause of the host, of it or of a site.
+    fn apart(&self, project: ProjectId) -> Result<Apart>;
     /// All pauses.
     fn pauses(&self) -> Result<Vec<Pause>>;
     /// What guards of a project saw that they stopped.

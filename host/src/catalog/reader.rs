@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::rows::{self, bound, have_columns, job_columns, natural, stored};
 use super::tally::{Bucket, Tally};
 use super::{
-    Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, Hold, HoldKind, Job,
-    JobState, Millis, Pause, ProjectId, QueueFilter, QueueRow, Representation,
+    Apart, Count, FileId, FileRow, FileState, FolderId, FolderRows, Generation, Hold, HoldKind,
+    Job, JobState, Millis, Pause, ProjectId, QueueFilter, QueueRow, Representation,
     RepresentationFilter, RepresentationId, RepresentationRow, Result, RootId, SiteId, StateAt,
     View,
 };
@@ -194,15 +194,19 @@ impl<'c> Snapshot<'c> {
         after: FileId,
         limit: usize,
     ) -> Result<Vec<FileId>> {
-        let work = Bucket::ALL.into_iter().filter(|bucket| bucket.job_state().is_some());
-        let states = work.filter(|bucket| bucket.file_state() == state);
-        let states = states.fold(0_i64, |bits, bucket| bits | 1 << bucket as u8);
+        let apart = self.kept_apart(project)?;
+        let (states, reached) = apart.buckets(to, state);
         let mut find = self.conn.prepare_cached(
             "SELECT file FROM job NOT INDEXED
-             WHERE file > ?4 AND project = ?1 AND to_site = ?2 AND (?3 >> state) & 1
+             WHERE file > ?4 AND project = ?1 AND to_site = ?2
+               AND ((CASE WHEN from_site IN (SELECT value FROM json_each(?7)) THEN ?6 ELSE ?3 END)
+                    >> state) & 1
              ORDER BY file LIMIT ?5",
         )?;
-        let found = find.query_map((project, to, states, after, bound(limit)), |row| row.get(0))?;
+        let found = find.query_map(
+            (project, to, states, after, bound(limit), reached, apart.listed()),
+            |row| row.get(0),
+        )?;
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -408,11 +412,12 @@ impl View for Snapshot<'_> {
         )
     }
 
-    fn counts(&self, project: ProjectId) -> Result<Vec<Count>> {
+    fn counts_apart(&self, project: ProjectId, apart: &Apart) -> Result<Vec<Count>> {
         let mut counts = Vec::new();
         self.each_counter(project, |site, bucket, files, bytes| {
             count(&mut counts, site, bucket, files, bytes);
         })?;
+        self.pause_reached(project, apart, &mut counts)?;
         let mut counts: Vec<Count> = counts.iter().map(Sum::counted).collect();
         counts.retain(|count| count.files > 0);
         let shown = |state| FileState::ALL.iter().position(|s| *s == state);
@@ -422,6 +427,7 @@ impl View for Snapshot<'_> {
 
     fn queue(&self, project: ProjectId, filter: &QueueFilter) -> Result<Vec<QueueRow>> {
         let end = filter.offset.saturating_add(filter.limit);
+        let apart = self.kept_apart(project)?;
         let wanted = |state| filter.states.is_empty() || filter.states.contains(&state);
         let mut places = Vec::new();
         let mut first = self.conn.prepare_cached(
@@ -432,9 +438,10 @@ impl View for Snapshot<'_> {
         // The index is ordered within a (direction, state): the first of each, merged.
         for (to, from) in self.directions(project)? {
             for bucket in Bucket::ALL {
-                let Some(state) = bucket.job_state().filter(|state| wanted(*state)) else {
+                let Some(state) = bucket.job_state() else { continue };
+                if !wanted(apart.state_of((to, from), state)) {
                     continue;
-                };
+                }
                 let later = state != JobState::InProgress;
                 let mut found = first.query((project, to, from, bucket, bound(end)))?;
                 while let Some(row) = found.next()? {
@@ -455,7 +462,12 @@ impl View for Snapshot<'_> {
               WHERE j.file = ?1 AND j.to_site = ?2"
         ))?;
         let page = places.into_iter().skip(filter.offset).take(filter.limit);
-        page.map(|(.., file, to)| Ok(find.query_row((file, to), queue_row)?)).collect()
+        page.map(|(.., file, to)| {
+            let row = find.query_row((file, to), queue_row)?;
+            let shown = apart.state(&row.job);
+            Ok(QueueRow { shown, ..row })
+        })
+        .collect()
     }
 
     fn last_time(&self) -> Result<Millis> {
@@ -502,7 +514,13 @@ impl View for Snapshot<'_> {
     }
 
     fn state_of(&self, representation: RepresentationId) -> Result<Vec<StateAt>> {
-        self.states(representation, None)
+        let project =
+            self.id("SELECT project FROM representation WHERE id = ?1", [representation])?;
+        let apart = match project {
+            Some(project) => self.kept_apart(ProjectId(project))?,
+            None => Apart::default(),
+        };
+        self.states(representation, None, &apart)
     }
 
     fn representation_queue(
@@ -527,6 +545,10 @@ impl View for Snapshot<'_> {
             work => self.files_with_work(project, site, work, after, limit)?,
         };
         self.all_located(files)
+    }
+
+    fn apart(&self, project: ProjectId) -> Result<Apart> {
+        self.kept_apart(project)
     }
 
     fn pauses(&self) -> Result<Vec<Pause>> {
@@ -565,6 +587,7 @@ fn queue_row(row: &Row<'_>) -> rusqlite::Result<QueueRow> {
         root: row.get(at + 1)?,
         path: if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") },
         size: natural(row.get(at + 4)?),
+        shown: JobState::Ready,
         job: rows::job(row, 0)?,
     })
 }
@@ -590,14 +613,26 @@ impl Sum {
     }
 }
 
-pub(super) fn count(sums: &mut Vec<Sum>, site: SiteId, bucket: Bucket, files: i64, bytes: i64) {
-    let state = bucket.file_state();
+fn sum_of(sums: &mut Vec<Sum>, site: SiteId, state: FileState) -> &mut Sum {
     let known = sums.iter().position(|sum| sum.site == site && sum.state == state);
     let at = known.unwrap_or_else(|| {
         sums.push(Sum { site, state, conflicts: 0, files: 0, bytes: 0 });
         sums.len() - 1
     });
-    let sum = &mut sums[at];
+    &mut sums[at]
+}
+
+/// So many of the files that are queued to a site, and their bytes, count as paused; `None` for all.
+pub(super) fn pause_queued(sums: &mut Vec<Sum>, site: SiteId, some: Option<(i64, i64)>) {
+    let queued = sum_of(sums, site, FileState::Queued);
+    let (files, bytes) = some.unwrap_or((queued.files, queued.bytes));
+    (queued.files, queued.bytes) = (queued.files - files, queued.bytes - bytes);
+    let paused = sum_of(sums, site, FileState::Paused);
+    (paused.files, paused.bytes) = (paused.files + files, paused.bytes + bytes);
+}
+
+pub(super) fn count(sums: &mut Vec<Sum>, site: SiteId, bucket: Bucket, files: i64, bytes: i64) {
+    let sum = sum_of(sums, site, bucket.file_state());
     sum.files += files;
     sum.bytes += bytes;
     if bucket == Bucket::Conflict {

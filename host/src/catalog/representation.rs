@@ -6,7 +6,7 @@ use super::reader::{Snapshot, Sum, count};
 use super::rows::{bound, natural};
 use super::tally::{ANYWHERE, Bucket};
 use super::{
-    Count, FileId, FileRow, FileState, ProjectId, RepresentationId, Result, RootId, SiteId,
+    Apart, Count, FileId, FileRow, FileState, ProjectId, RepresentationId, Result, RootId, SiteId,
 };
 use crate::publish::{Naming, NamingPattern, newest_versions};
 
@@ -108,13 +108,17 @@ impl RepresentationFilter {
 
     /// The buckets of unfinished work that are looked for, one bit each; `None` if more than work
     /// is, which no index can tell.
-    fn work(&self) -> Option<i64> {
+    fn work(&self, apart: &Apart) -> Option<i64> {
         let idle = [FileState::Synced, FileState::NotAvailable];
         if self.states.iter().any(|state| idle.contains(state)) {
             return None;
         }
-        let wanted =
-            |bucket: &Bucket| self.states.is_empty() || self.states.contains(&bucket.file_state());
+        let paused = !apart.is_nothing() && self.states.contains(&FileState::Paused);
+        let wanted = |bucket: &Bucket| {
+            let state = bucket.file_state();
+            let maybe = paused && state == FileState::Queued;
+            self.states.is_empty() || maybe || self.states.contains(&state)
+        };
         let work = Bucket::ALL.into_iter().filter(|bucket| bucket.job_state().is_some());
         Some(work.filter(wanted).fold(0, |bits, bucket| bits | 1 << bucket as u8))
     }
@@ -252,6 +256,7 @@ impl Snapshot<'_> {
         &self,
         representation: RepresentationId,
         of: Option<SiteId>,
+        apart: &Apart,
     ) -> Result<Vec<StateAt>> {
         let mut sums: Vec<Sum> = Vec::new();
         let (mut files, mut bytes) = (0, 0);
@@ -275,6 +280,7 @@ impl Snapshot<'_> {
         for (site, bucket, change) in pending.flat_map(|tally| tally.changes_of(representation)) {
             add(site, bucket, change.files, change.bytes);
         }
+        self.pause_reached_of(representation, apart, &mut sums)?;
         sums.retain(|sum| sum.files > 0);
         let mut sites: Vec<SiteId> = sums.iter().map(|sum| sum.site).chain(of).collect();
         sites.sort_unstable();
@@ -336,7 +342,8 @@ impl Snapshot<'_> {
         // Passes over what has no such work by a small index: where much has, the page is soon
         // full; where little has, the index is tiny. Changes yet to be written are not in it.
         let pending = self.pending.iter().any(Option::is_some);
-        let work = filter.work().filter(|_| !pending);
+        let apart = self.kept_apart(project)?;
+        let work = filter.work(&apart).filter(|_| !pending);
         let mut find = self.conn.prepare_cached(concat!(
             "SELECT ",
             columns!(),
@@ -351,7 +358,7 @@ impl Snapshot<'_> {
         let mut added = 0;
         while added < limit {
             let Some(row) = found.next()? else { break };
-            let mut at = self.states(row.get(0)?, filter.site)?;
+            let mut at = self.states(row.get(0)?, filter.site, &apart)?;
             at.retain(|at| filter.site.is_none_or(|site| at.site == site));
             if at.iter().any(|at| filter.shows(at)) {
                 rows.push(queue_row(read(row)?, at));

@@ -6,7 +6,7 @@ use super::rows::{bound, stored};
 use super::tally::Bucket;
 use super::work::{Facts, Slot, Work};
 use super::{
-    ClaimFilter, Claimed, Count, Error, FileId, FileRow, FileState, FolderId, FolderRows,
+    Apart, ClaimFilter, Claimed, Count, Error, FileId, FileRow, FileState, FolderId, FolderRows,
     Generation, Have, Hold, HoldKind, Job, JobState, Millis, Pause, ProjectId, QueueFilter,
     QueueRow, Representation, RepresentationFilter, RepresentationId, RepresentationRow, Result,
     RootId, Scope, Sent, SiteId, StateAt, Unit, View, claim,
@@ -404,7 +404,7 @@ as_view! {
     fn ready(&self, project: ProjectId, to: SiteId, from: SiteId) -> bool;
     fn ready_before(&self, project: ProjectId, file: FileId, job: &Job, limit: u64) -> u64;
     fn next_waiting(&self, project: ProjectId, to: SiteId, from: SiteId) -> Option<Millis>;
-    fn counts(&self, project: ProjectId) -> Vec<Count>;
+    fn counts_apart(&self, project: ProjectId, apart: &Apart) -> Vec<Count>;
     fn queue(&self, project: ProjectId, filter: &QueueFilter) -> Vec<QueueRow>;
     fn last_time(&self) -> Millis;
     fn representation(&self, id: RepresentationId) -> Option<Representation>;
@@ -441,6 +441,7 @@ as_view! {
         after: FileId,
         limit: usize
     ) -> Vec<(RootId, String, FileRow)>;
+    fn apart(&self, project: ProjectId) -> Apart;
     fn pauses(&self) -> Vec<Pause>;
     fn holds(&self, project: ProjectId) -> Vec<Hold>;
     fn guarded(&self, project: ProjectId) -> Vec<Hold>;

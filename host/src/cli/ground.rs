@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::output::{plain, say};
+use super::output::say;
 use super::{Exit, Failure, Global};
 use crate::catalog::Sqlite;
 use crate::engine::Engine;
 use crate::engine::clock::{Dice, HostTime, SystemClock};
 use crate::orders::door;
 use crate::plugins::{self, Plugins, Refusal};
+use crate::publish::echoed;
 use crate::settings::provider::{self, BySite, Declared};
 use crate::settings::{
     self, Context, Errors, Files, Found, Level, Loaded, Problem, Project, Settings, Site,
@@ -239,7 +240,7 @@ pub(super) fn chosen(settings: &Settings, names: &[String]) -> Result<Vec<Projec
 fn unknown_project(settings: &Settings, name: &str) -> Failure {
     let failure = Failure::new(
         Exit::Usage,
-        format_args!("there is no project '{}' in the settings", plain(name)),
+        format_args!("there is no project '{}' in the settings", echoed(name)),
     );
     let known: Vec<&str> = settings.projects.keys().map(String::as_str).collect();
     if known.is_empty() {
@@ -254,7 +255,7 @@ pub(super) fn known_site(settings: &Settings, site: &str) -> Result<(), Failure>
         return Ok(());
     }
     let known: Vec<&str> = settings.sites.keys().map(String::as_str).collect();
-    Err(Failure::new(Exit::Usage, format_args!("there is no site '{}'", plain(site)))
+    Err(Failure::new(Exit::Usage, format_args!("there is no site '{}'", echoed(site)))
         .hint(format_args!("sites are: {}", known.join(", "))))
 }
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::output::counted;
-use crate::catalog::{self, FileState, HoldKind, SiteId, View};
+use crate::catalog::{self, Apart, FileState, HoldKind, SiteId, View};
+use crate::publish::quoted;
 
 /// Files of a project that are kept back at a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,8 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Reads what is kept back of a project. What a guard has yet to count is not.
+    /// Reads what is kept back of a project. What a guard has yet to count is not, nor what a wider
+    /// pause reaches: that is told by itself.
     pub(super) fn of(view: &dyn View, project: &str) -> catalog::Result<Vec<Self>> {
         let Some(id) = view.project(project)? else { return Ok(Vec::new()) };
         let sites: HashMap<SiteId, String> = view.site_names()?.into_iter().collect();
@@ -30,7 +32,8 @@ impl Held {
             .filter(|now| holds.iter().any(|hold| (hold.kind, hold.site) == (now.kind, now.site)));
         let mut all: Vec<Held> =
             stopped.map(|now| held(now.site, now.files, Some(now.kind))).collect();
-        for count in view.counts(id)?.iter().filter(|count| count.state == FileState::Paused) {
+        let stored = view.counts_apart(id, &Apart::default())?;
+        for count in stored.iter().filter(|count| count.state == FileState::Paused) {
             let guards = guarded.iter().filter(|now| now.site == count.site).map(|now| now.files);
             let files = count.files.saturating_sub(guards.sum());
             if files > 0 {
@@ -62,7 +65,7 @@ impl Held {
     /// How they go on.
     pub(super) fn hint(&self) -> String {
         match self.guard {
-            Some(_) => format!("if that is meant: `sitesync resume {} --held`", self.project),
+            Some(kind) => let_go(&self.project, kind),
             None => format!(
                 "`sitesync status {}` says who paused them, and how they go on",
                 self.project
@@ -71,13 +74,19 @@ impl Held {
     }
 }
 
+/// How what a guard stopped goes on.
+pub(super) fn let_go(project: &str, kind: HoldKind) -> String {
+    format!("if that is meant: `sitesync resume {} --held={}`", quoted(project), kind.name())
+}
+
 /// The command that ends a pause of these.
 pub(super) fn resume(
     project: Option<&str>,
     representation: Option<&str>,
     site: Option<&str>,
 ) -> String {
-    let words = ["sitesync resume"].into_iter().chain(project).chain(representation);
-    let words = words.collect::<Vec<_>>().join(" ");
-    site.map_or(words.clone(), |site| format!("{words} --site {site}"))
+    let words = project.into_iter().chain(representation).map(quoted);
+    let words: Vec<String> = ["sitesync resume".to_owned()].into_iter().chain(words).collect();
+    let words = words.join(" ");
+    site.map_or(words.clone(), |site| format!("{words} --site {}", quoted(site)))
 }

@@ -37,6 +37,11 @@ impl What {
         selectors(&self.what)
     }
 
+    /// Likewise; nothing stands for all that is in a state.
+    pub(super) fn some_or(&self, state: Option<&String>) -> Result<Vec<String>, Failure> {
+        if state.is_some() { self.read() } else { self.some() }
+    }
+
     /// Likewise, where nothing would be no sense.
     pub(super) fn some(&self) -> Result<Vec<String>, Failure> {
         let all = self.read()?;
@@ -68,7 +73,20 @@ pub(super) fn selectors(given: &[String]) -> Result<Vec<String>, Failure> {
 /// Who gives an order, for those who will see it.
 pub(super) fn by() -> String {
     let name = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
-    name("SITESYNC_USER").or_else(|| name("USER")).or_else(|| name("LOGNAME")).unwrap_or_default()
+    let said = name("SITESYNC_USER").or_else(|| name("USER")).or_else(|| name("LOGNAME"));
+    said.unwrap_or_else(|| user(rustix::process::getuid().as_raw()))
+}
+
+/// The name of a user of this machine, else the number.
+fn user(uid: u32) -> String {
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = known.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let id: u32 = fields.nth(1)?.parse().ok()?;
+        (id == uid).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| uid.to_string())
 }
 
 /// Has an order carried out, and waits for the answer.
@@ -85,6 +103,10 @@ pub(super) fn give_and_hear(
     // What is wrong with the settings is told here, not by a service that has others.
     ground::load_settings(global)?;
     let state = StateDir::open(&ground::state_path(global)?)?;
+    if !global.set.is_empty() && door::is_open(state.path()) {
+        say("note: the running service has settings of its own: --set counts only for what this \
+             command checks itself");
+    }
     let began = Instant::now();
     let mut now = order.clone();
     loop {

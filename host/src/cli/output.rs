@@ -1,9 +1,10 @@
 //! What all commands share in speaking to people and to programs.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 use std::io::Write as _;
 use std::process::ExitCode;
 
+pub(super) use crate::publish::plain;
 use crate::settings::units::format_bytes;
 
 /// How a command ended. The numbers are stable.
@@ -81,12 +82,13 @@ impl Failure {
 
     pub(super) fn print(&self) {
         // Problems of the settings come with their own shape.
-        let text = self.message.trim_end();
+        let lines = |text: &str| text.lines().map(plain).collect::<Vec<_>>().join("\n");
+        let text = lines(self.message.trim_end());
         let head = if text.starts_with("error") { "" } else { "error: " };
         let mut stderr = std::io::stderr().lock();
         let _ = writeln!(stderr, "{head}{text}");
         if let Some(hint) = &self.hint {
-            let _ = writeln!(stderr, "  help: {hint}");
+            let _ = writeln!(stderr, "  help: {}", lines(hint));
         }
     }
 }
@@ -138,20 +140,6 @@ fn is_number(cell: &str) -> bool {
     number.starts_with(|first: char| first.is_ascii_digit())
         && number.chars().all(digits)
         && unit.chars().all(char::is_alphabetic)
-}
-
-/// Control characters of foreign names, escaped, and those that turn the direction of what follows: a
-/// file name must not speak to the terminal, nor look like another one.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || turns {
-            let _ = write!(out, "{}", c.escape_default());
-        } else {
-            out.push(c);
-        }
-        out
-    })
 }
 
 /// `1 file`, `2 files`.
@@ -220,11 +208,6 @@ impl Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_does_not_speak_to_the_terminal() {
-        assert_eq!(plain("a\u{1b}[31mb\nc\u{9b}d 🎬"), "a\\u{1b}[31mb\\nc\\u{9b}d 🎬");
-    }
 
     #[test]
     fn columns_line_up() {

@@ -10,6 +10,7 @@ use super::order::{self, number};
 use super::output::{counted, plain, print, say, size};
 use super::{Exit, Failure, Global};
 use crate::orders::{Item, Order, Parts};
+use crate::publish::echoed;
 
 /// What is told by name; more is counted.
 const TOLD: usize = 20;
@@ -76,8 +77,7 @@ impl TryFrom<Value> for Entry {
 #[serde(deny_unknown_fields)]
 struct Listed {
     path: Option<String>,
-    #[serde(default)]
-    files: Vec<String>,
+    files: Option<Vec<String>>,
     root: Option<String>,
     folder: Option<String>,
     product: Option<String>,
@@ -141,20 +141,25 @@ fn read(own: &Item) -> Result<Vec<Item>, Failure> {
     };
     let text = std::io::read_to_string(std::io::stdin())
         .map_err(|error| wrong(format_args!("stdin can't be read: {error}")))?;
+    // Some editors begin a text so.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let entries: Vec<Entry> = match text.trim_start().as_bytes().first() {
-        Some(b'[') => serde_json::from_str(&text)
+        Some(b'[') => serde_json::from_str(text)
             .map_err(|error| wrong(format_args!("the list on stdin can't be read: {error}")))?,
         // One object a line; `{root[work]}/...` begins alike, and is a path.
-        _ => text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .map(|line| match line.strip_prefix('{').map(str::trim_start) {
-                Some(rest) if rest.starts_with(['"', '}']) => serde_json::from_str(line)
-                    .map_err(|error| wrong(format_args!("{line} can't be read: {error}"))),
-                _ => Ok(Entry::Path(line.to_owned())),
-            })
-            .collect::<Result<_, _>>()?,
+        _ => {
+            text.lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .map(|line| match line.strip_prefix('{').map(str::trim_start) {
+                    Some(rest) if rest.starts_with(['"', '}']) => serde_json::from_str(line)
+                        .map_err(|error| {
+                            wrong(format_args!("{} can't be read: {error}", echoed(line)))
+                        }),
+                    _ => Ok(Entry::Path(line.to_owned())),
+                })
+                .collect::<Result<_, _>>()?
+        }
     };
     let mut items = Vec::new();
     let mut alike = Vec::new();
@@ -166,7 +171,11 @@ fn read(own: &Item) -> Result<Vec<Item>, Failure> {
             }
             Entry::Published(listed) => listed,
         };
-        let paths: Vec<String> = listed.path.into_iter().chain(listed.files).collect();
+        if listed.files.as_ref().is_some_and(Vec::is_empty) {
+            return Err(wrong(format_args!("something in the list has no file in its `files`")));
+        }
+        let files = listed.files.into_iter().flatten();
+        let paths: Vec<String> = listed.path.into_iter().chain(files).collect();
         if paths.is_empty() {
             return Err(wrong(format_args!(
                 "something in the list has neither `path` nor `files`"
@@ -242,6 +251,14 @@ fn tell(answer: &Value) {
     if more > 0 {
         say(format_args!("... and {more} more"));
     }
+    let notes = list(&answer["notes"]);
+    for note in notes.iter().take(TOLD) {
+        say(format_args!("note: {}: {}", text(&note["path"]), text(&note["reason"])));
+    }
+    let more = number(answer, "skipped").saturating_sub(TOLD as u64);
+    if more > 0 {
+        say(format_args!("... and {more} more"));
+    }
     let mut parts = Vec::new();
     for (name, what) in [
         ("new", "new"),
@@ -249,6 +266,7 @@ fn tell(answer: &Value) {
         ("same", "known already"),
         ("compared", "to be compared with other sites first"),
         ("left", "not published"),
+        ("skipped", "skipped"),
     ] {
         if number(answer, name) > 0 {
             parts.push(format!("{} {what}", number(answer, name)));

@@ -100,7 +100,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         })?;
         full |= rows.len() == filter.limit;
         for (to, row) in rows {
-            let state = state(row.job.state);
+            let state = state(row.shown);
             let error = row.job.error.as_ref();
             if arguments.json {
                 print_json(&json!({

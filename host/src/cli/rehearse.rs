@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::ground;
+use super::ground::{self, SiteNames};
 use super::output::{counted, plain, print, print_json, say, size};
 use super::scratch::Scratch;
+use super::status::Held;
 use super::{Exit, Failure, Global};
 use crate::catalog::{self, Sqlite};
 use crate::engine::Engine;
@@ -50,11 +51,13 @@ pub(super) fn run(global: &Global, projects: &[String], as_json: bool) -> Result
     runtime.shutdown_background();
     let rehearsal = rehearsal?;
     let skipped = engine.progress.skipped.load(std::sync::atomic::Ordering::Relaxed);
+    let names: Vec<String> = projects.iter().map(|project| project.name.clone()).collect();
+    let held = Held::of(&engine.catalog, &names, &SiteNames::of(global, &settings))?;
     let limits = Limits { settings: &settings, sites: &sites };
     if as_json {
-        tell_json(&rehearsal, &limits, skipped);
+        tell_json(&rehearsal, &limits, skipped, &held);
     } else {
-        tell(&rehearsal, &limits, skipped);
+        tell(&rehearsal, &limits, skipped, &held);
     }
     Ok(if rehearsal.offline.is_empty() { Exit::Done } else { Exit::Trouble })
 }
@@ -63,8 +66,8 @@ pub(super) fn run(global: &Global, projects: &[String], as_json: bool) -> Result
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Cost {
     /// Requests to services that count them.
-    requests: Option<u64>,
-    /// Seconds; `None` where no end has a limit.
+    requests: u64,
+    /// Seconds; `None` where no end has a limit that counts.
     seconds: Option<f64>,
 }
 
@@ -89,10 +92,13 @@ impl Limits<'_> {
             let hint = hint.filter(|hint| *hint > 0).map(f64::from);
             if let Some(rate) = site.requests_per_second.or(hint) {
                 let files = way.files + way.compared;
-                cost.requests = Some(cost.requests.unwrap_or(0) + files);
-                at_least(files as f64 / rate);
+                // What the storage copies itself is asked for at one end, without a limit.
+                cost.requests = if way.copied { files } else { cost.requests + files };
+                if !way.copied {
+                    at_least(files as f64 / rate);
+                }
             }
-            if let Some(bandwidth) = site.bandwidth {
+            if let Some(bandwidth) = site.bandwidth.filter(|_| !way.copied) {
                 at_least(way.bytes as f64 / bandwidth as f64);
             }
         }
@@ -100,7 +106,7 @@ impl Limits<'_> {
     }
 }
 
-fn tell_json(rehearsal: &Rehearsal, limits: &Limits<'_>, skipped: u64) {
+fn tell_json(rehearsal: &Rehearsal, limits: &Limits<'_>, skipped: u64, held: &Held) {
     for file in &rehearsal.first {
         print_json(&json!({
             "project": file.project, "path": format!("{{root[{}]}}/{}", file.root, file.path),
@@ -130,11 +136,11 @@ fn tell_json(rehearsal: &Rehearsal, limits: &Limits<'_>, skipped: u64) {
     print_json(&json!({
         "dry_run": true, "ways": ways, "files": sum(|way| way.files), "bytes": sum(|way| way.bytes),
         "compared": sum(|way| way.compared), "failed": rehearsal.failed, "skipped": skipped,
-        "offline": rehearsal.offline.len(),
+        "offline": rehearsal.offline.len(), "pauses": held.pauses,
     }));
 }
 
-fn tell(rehearsal: &Rehearsal, limits: &Limits<'_>, skipped: u64) {
+fn tell(rehearsal: &Rehearsal, limits: &Limits<'_>, skipped: u64, held: &Held) {
     let mut text = String::new();
     for way in &rehearsal.ways {
         let (project, from, to) = (&way.project, &way.from, &way.to);
@@ -154,12 +160,13 @@ fn tell(rehearsal: &Rehearsal, limits: &Limits<'_>, skipped: u64) {
                 .push(format!("{} at both ends compared ({bytes})", counted(way.compared, "file")));
         }
         let cost = limits.cost(way);
-        if let Some(requests) = cost.requests {
-            parts.push(format!("{} or more", counted(requests, "request")));
-        }
-        parts.push(cost.seconds.map_or("time unknown: no limit is set".to_owned(), |seconds| {
+        parts.push(match cost.requests {
+            0 => "0 requests".to_owned(),
+            some => format!("{} or more", counted(some, "request")),
+        });
+        parts.extend(cost.seconds.map(|seconds| {
             let whole = std::time::Duration::from_secs(seconds.ceil() as u64);
-            format!("{} or more", format_duration(whole))
+            format!("about {}", format_duration(whole))
         }));
         let ways =
             if from == to { format!("deleted at '{to}'") } else { format!("'{from}' -> '{to}'") };
@@ -190,6 +197,10 @@ fn tell(rehearsal: &Rehearsal, limits: &Limits<'_>, skipped: u64) {
             say(format_args!("  help: {}", plain(hint)));
         }
     }
-    text.push_str("nothing was changed\n");
     print(text);
+    if rehearsal.ways.iter().any(|way| way.held > 0) {
+        held.tell();
+        print("\n");
+    }
+    print("nothing was changed\n");
 }

@@ -20,6 +20,9 @@ pub(super) struct Arguments {
     /// From which site [default: local, where files of the project come to this machine]
     #[arg(long)]
     site: Option<String>,
+    /// Only what is in this state there: `synced`, `queued`, ...; without selectors, all such
+    #[arg(long)]
+    state: Option<String>,
     /// Also where no other copy can be found: this may be the last one
     #[arg(long)]
     force: bool,
@@ -33,8 +36,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         global,
         &Order::Remove {
             project: arguments.project.clone(),
-            what: arguments.what.some()?,
+            what: arguments.what.some_or(arguments.state.as_ref())?,
             site: arguments.site.clone(),
+            state: arguments.state.clone(),
             force: arguments.force,
         },
     )?;

@@ -3,9 +3,12 @@
 use clap::Args;
 
 use super::order::{self, What, number};
-use super::output::{counted, print};
+use super::output::{counted, plain, print, say};
 use super::{Exit, Failure, Global};
 use crate::orders::Order;
+
+/// Files told by name.
+const TOLD: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Request {
@@ -15,7 +18,7 @@ pub(super) struct Request {
     /// Where they are to be brought
     #[arg(long)]
     site: String,
-    /// Only what is in this state there: `not_available`, `failed`, ...
+    /// Only what is in this state there: `not_available`, `failed`, ...; without selectors, all such
     #[arg(long)]
     state: Option<String>,
     /// Before others: 1 to 1000 [default: the project's]
@@ -34,8 +37,8 @@ pub(super) struct Reset {
     /// Only to this site, and also what is there already
     #[arg(long)]
     site: Option<String>,
-    /// Only what is in this state at the site
-    #[arg(long, requires = "site")]
+    /// Only what is in this state at the site, or at any; without selectors, all such
+    #[arg(long)]
     state: Option<String>,
     /// As JSON
     #[arg(long)]
@@ -47,6 +50,12 @@ pub(super) struct Priority {
     project: String,
     #[command(flatten)]
     what: What,
+    /// Only what goes to this site and is queued now
+    #[arg(long)]
+    site: Option<String>,
+    /// Only what is in this state at the site, or at any; without selectors, all such
+    #[arg(long)]
+    state: Option<String>,
     /// 1 to 1000, the higher the sooner; 0 for the project's
     #[arg(long = "to", value_name = "PRIORITY")]
     priority: i64,
@@ -114,13 +123,17 @@ pub(super) fn reset(global: &Global, arguments: &Reset) -> Result<Exit, Failure>
 pub(super) fn priority(global: &Global, arguments: &Priority) -> Result<Exit, Failure> {
     let order = Order::Priority {
         project: arguments.project.clone(),
-        what: arguments.what.some()?,
+        what: arguments.what.some_or(arguments.state.as_ref())?,
+        site: arguments.site.clone(),
+        state: arguments.state.clone(),
         priority: arguments.priority,
     };
     let answer = order::give(global, &order)?;
     order::tell(&answer, arguments.json, |answer| {
         let queued = counted(number(answer, "queued"), "file");
-        print(format_args!("done, for {queued} in the queue and what comes later\n"));
+        let later = number(answer, "representations") > 0;
+        let later = if later { " and what comes later" } else { "" };
+        print(format_args!("done, for {queued} in the queue{later}\n"));
     });
     Ok(Exit::Done)
 }
@@ -134,7 +147,12 @@ pub(super) fn resolve(global: &Global, arguments: &Resolve) -> Result<Exit, Fail
     let answer = order::give(global, &order)?;
     order::tell(&answer, arguments.json, |answer| {
         let files = counted(number(answer, "resolved"), "file");
-        print(format_args!("{files} resolved: what '{}' has is kept\n", arguments.keep));
+        print(format_args!("{files} resolved: what '{}' has is kept\n", plain(&arguments.keep)));
+        for path in answer["changed"].as_array().into_iter().flatten().take(TOLD) {
+            let path = plain(path.as_str().unwrap_or_default());
+            say(format_args!("not resolved: {path}: it has changed there since, or is gone"));
+        }
     });
-    Ok(Exit::Done)
+    let changed = answer["changed"].as_array().is_some_and(|all| !all.is_empty());
+    Ok(if changed { Exit::Trouble } else { Exit::Done })
 }

@@ -11,10 +11,10 @@ use super::order::{What, number};
 use super::output::{Table, counted, plain, print, print_json, size};
 use super::{Exit, Failure, Global};
 use crate::catalog::{
-    self, FileId, FileState, ProjectId, Representation, RepresentationId, RootId, SiteId, StateAt,
-    View,
+    self, Apart, FileId, FileState, ProjectId, Representation, RepresentationId, RootId, SiteId,
+    StateAt, View,
 };
-use crate::orders::selection::{Place, Selected, Selection, state_at};
+use crate::orders::selection::{Only, Place, Selected, Selection, state_at};
 use crate::publish::sequences;
 use crate::settings::Project;
 use crate::state_dir::rfc3339;
@@ -29,6 +29,12 @@ pub(super) struct Arguments {
     project: String,
     #[command(flatten)]
     what: What,
+    /// Only what has files in this state: `failed`, `paused`, ...
+    #[arg(long)]
+    state: Option<String>,
+    /// Only what is so at this site [default: at any]
+    #[arg(long, requires = "state")]
+    site: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 100)]
     limit: usize,
@@ -46,6 +52,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     ground::names(&settings, Some(&arguments.project))?;
     let project = &settings.projects[&arguments.project];
     let what = arguments.what.read()?;
+    let state = arguments.state.as_deref().map(crate::orders::state).transpose()?;
+    if let Some(site) = &arguments.site {
+        ground::known_site(&settings, site)?;
+    }
     let Some(catalog) = ground::catalog_to_read(global)? else {
         if !arguments.json {
             print("nothing is known yet: nothing was published or synced so far\n");
@@ -55,13 +65,15 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     let names = SiteNames::of(global, &settings);
     let shown = catalog.read(|view| {
         let Some(id) = view.project(&project.name)? else { return Ok(Ok(Vec::new())) };
-        let show = Show::of(view, &names, project)?;
+        let mut show = Show::of(view, &names, project, id)?;
+        show.only = state.map(|state| show.at(state, arguments.site.as_deref()));
         if what.is_empty() {
             let known = show.all(id, arguments.offset, arguments.limit)?;
             let tell = |one: &Representation| show.representation(one, arguments.json);
             return Ok(Ok(known.iter().map(tell).collect::<catalog::Result<_>>()?));
         }
-        match Selection::of(view, id, &crate::orders::roots(view, project)?, &what) {
+        let beneath = crate::orders::beneath_roots(project, &what);
+        match Selection::of(view, id, &crate::orders::roots(view, project)?, &beneath) {
             Ok(selection) => Ok(Ok(show.selected(&selection, arguments)?)),
             Err(refused) => Ok(Err(Failure::from(refused))),
         }
@@ -71,7 +83,9 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         shown.iter().for_each(print_json);
         return Ok(Exit::Done);
     }
-    if shown.is_empty() {
+    if shown.is_empty() && state.is_some() {
+        print("nothing is in that state\n");
+    } else if shown.is_empty() {
         print("nothing is known of it yet: nothing was published or found so far\n");
     } else if what.is_empty() {
         print(table(&shown));
@@ -96,10 +110,17 @@ struct Show<'a> {
     /// Sites that are the same storage as others, with those.
     alike: Vec<(String, Vec<String>)>,
     roots: HashMap<RootId, String>,
+    apart: Apart,
+    only: Option<Only>,
 }
 
 impl<'a> Show<'a> {
-    fn of(view: &'a dyn View, names: &SiteNames, project: &Project) -> catalog::Result<Self> {
+    fn of(
+        view: &'a dyn View,
+        names: &SiteNames,
+        project: &Project,
+        id: ProjectId,
+    ) -> catalog::Result<Self> {
         let sites = view.site_names()?.into_iter();
         let sites = sites.map(|(id, name)| (id, names.configured(&name).to_owned())).collect();
         let alike = project.sites.iter().filter(|(_, site)| !site.alternatives.is_empty());
@@ -107,7 +128,26 @@ impl<'a> Show<'a> {
             (name.clone(), site.alternatives.iter().cloned().collect::<Vec<_>>())
         });
         let roots = crate::orders::roots(view, project)?.into_iter().collect();
-        Ok(Show { view, sites, alike: alike.collect(), roots })
+        let (apart, alike) = (view.apart(id)?, alike.collect());
+        Ok(Show { view, sites, alike, roots, apart, only: None })
+    }
+
+    /// What is in a state at a site, or at any.
+    fn at(&self, state: FileState, site: Option<&str>) -> Only {
+        let meant = |name: &str| site.is_none_or(|site| site == name);
+        let sites = self.sites.iter().filter(|(_, name)| meant(name)).map(|(id, _)| *id);
+        Only { sites: sites.collect(), state, apart: self.apart.clone() }
+    }
+
+    /// Whether a representation has files that are meant.
+    fn shows(&self, one: RepresentationId) -> catalog::Result<bool> {
+        let Some(only) = &self.only else { return Ok(true) };
+        let states = self.view.state_of(one)?;
+        Ok(only.sites.iter().any(|site| match states.iter().find(|at| at.site == *site) {
+            Some(at) => at.files(only.state) > 0,
+            // Where nothing of it is known, none of it is.
+            None => only.state == FileState::NotAvailable && only.sites.len() == 1,
+        }))
     }
 
     /// Representations in the order in which they became known.
@@ -122,24 +162,38 @@ impl<'a> Show<'a> {
             let page = self.view.representations(project, after, READ)?;
             let Some(last) = page.last() else { break };
             after = last.id;
-            let skipped = left.min(page.len());
+            let mut shown = Vec::with_capacity(page.len());
+            for one in page {
+                if self.shows(one.id)? {
+                    shown.push(one);
+                }
+            }
+            let skipped = left.min(shown.len());
             left -= skipped;
-            all.extend(page.into_iter().skip(skipped).take(limit - all.len()));
+            all.extend(shown.into_iter().skip(skipped).take(limit - all.len()));
         }
         Ok(all)
     }
 
     fn selected(&self, selection: &Selection, page: &Arguments) -> catalog::Result<Vec<Value>> {
         let mut shown = Vec::new();
-        let ids = selection.representations.iter().skip(page.offset).take(page.limit);
-        for id in ids {
-            if let Some(one) = self.view.representation(*id)? {
+        let mut ids = Vec::with_capacity(selection.representations.len());
+        for id in &selection.representations {
+            if self.shows(*id)? {
+                ids.push(*id);
+            }
+        }
+        let offset = page.offset.saturating_sub(ids.len());
+        for id in ids.into_iter().skip(page.offset).take(page.limit) {
+            if let Some(one) = self.view.representation(id)? {
                 shown.push(self.representation(&one, true)?);
             }
         }
         let mut files = selection.clone();
         files.representations.clear();
-        let offset = page.offset.saturating_sub(selection.representations.len());
+        if let Some(only) = &self.only {
+            files = files.only(only.clone());
+        }
         let (mut place, mut left) = (Place::default(), offset);
         while !files.files.is_empty() && shown.len() < page.limit {
             let read = files.page(self.view, &mut place, READ)?;
@@ -245,7 +299,7 @@ impl<'a> Show<'a> {
         for (id, name) in &self.sites {
             let known = row.haves.iter().any(|have| have.site == *id)
                 || row.jobs.iter().any(|job| job.to == *id);
-            let state = state_at(row, *id);
+            let state = state_at(row, *id, &self.apart);
             let synced = u64::from(state == FileState::Synced);
             if known {
                 sites.push(json!({"site": name, "state": state.name(), "synced": synced}));

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::ground::{self, SiteNames, idle_because};
-use super::held::resume;
+use super::held::{let_go, resume};
 use super::order::number;
 use super::output::{Table, counted, plain, print, print_json, size};
 use super::{Exit, Failure, Global};
@@ -91,7 +91,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
         projects.push(json!({"project": name, "idle": idle, "counts": counts}));
     }
     let held = match &catalog {
-        Some(catalog) => held(catalog, &names, &sites)?,
+        Some(catalog) => Held::of(catalog, &names, &sites)?,
         None => Held::default(),
     };
     if arguments.json {
@@ -167,51 +167,57 @@ fn derived<'a>(
 
 /// What somebody, or a guard, keeps back.
 #[derive(Debug, Default)]
-struct Held {
-    pauses: Vec<Value>,
+pub(super) struct Held {
+    pub(super) pauses: Vec<Value>,
     stopped: Vec<Value>,
 }
 
-fn held(catalog: &Sqlite, projects: &[String], names: &SiteNames) -> Result<Held, Failure> {
-    Ok(catalog.read(|view| {
-        let sites: HashMap<SiteId, String> = view.site_names()?.into_iter().collect();
-        let site =
-            |id: SiteId| names.configured(sites.get(&id).map_or("?", |name| name)).to_owned();
-        let mut ids: HashMap<ProjectId, &String> = HashMap::new();
-        for name in projects {
-            ids.extend(view.project(name)?.map(|id| (id, name)));
-        }
-        let mut held = Held::default();
-        for pause in view.pauses()? {
-            let scope = pause.scope;
-            if scope.project.is_some_and(|project| !ids.contains_key(&project)) {
-                continue;
+impl Held {
+    /// Reads it, for these projects.
+    pub(super) fn of(
+        catalog: &Sqlite,
+        projects: &[String],
+        names: &SiteNames,
+    ) -> Result<Self, Failure> {
+        Ok(catalog.read(|view| {
+            let sites: HashMap<SiteId, String> = view.site_names()?.into_iter().collect();
+            let site =
+                |id: SiteId| names.configured(sites.get(&id).map_or("?", |name| name)).to_owned();
+            let mut ids: HashMap<ProjectId, &String> = HashMap::new();
+            for name in projects {
+                ids.extend(view.project(name)?.map(|id| (id, name)));
             }
-            let of = scope.representation.map(|id| view.representation(id)).transpose()?.flatten();
-            held.pauses.push(json!({
-                "project": scope.project.map(|project| ids[&project]),
-                "site": scope.site.map(site),
-                "representation": of.map(|of| of.naming.to_string()),
-                "since": pause.since, "by": pause.by,
-            }));
-        }
-        for (id, project) in &ids {
-            for hold in view.holds(*id)? {
-                held.stopped.push(json!({
-                    "project": project, "site": site(hold.site), "kind": hold.kind.name(),
-                    "files": hold.files, "bytes": hold.bytes, "since": hold.since,
+            let mut held = Held::default();
+            for pause in view.pauses()? {
+                let scope = pause.scope;
+                if scope.project.is_some_and(|project| !ids.contains_key(&project)) {
+                    continue;
+                }
+                let of =
+                    scope.representation.map(|id| view.representation(id)).transpose()?.flatten();
+                held.pauses.push(json!({
+                    "project": scope.project.map(|project| ids[&project]),
+                    "site": scope.site.map(site),
+                    "representation": of.map(|of| of.naming.to_string()),
+                    "since": pause.since, "by": pause.by,
                 }));
             }
-        }
-        let key = |one: &Value| (one["project"].to_string(), one["site"].to_string());
-        held.stopped.sort_by_key(key);
-        Ok(held)
-    })?)
-}
+            for (id, project) in &ids {
+                for hold in view.holds(*id)? {
+                    held.stopped.push(json!({
+                        "project": project, "site": site(hold.site), "kind": hold.kind.name(),
+                        "files": hold.files, "bytes": hold.bytes, "since": hold.since,
+                    }));
+                }
+            }
+            let key = |one: &Value| (one["project"].to_string(), one["site"].to_string());
+            held.stopped.sort_by_key(key);
+            Ok(held)
+        })?)
+    }
 
-impl Held {
     /// Each with the command that lets it go on.
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         let text = |value: &Value| value.as_str().map(plain);
         let since = |one: &Value| rfc3339(UNIX_EPOCH + Duration::from_millis(number(one, "since")));
         for one in self.pauses.iter().take(TOLD) {
@@ -241,12 +247,12 @@ impl Held {
             let kind = if delete { HoldKind::Delete } else { HoldKind::Change };
             let (done, guard) = (kind.done(), kind.guard());
             let files = counted(number(one, "files"), "file");
+            let go_on = let_go(one["project"].as_str().unwrap_or_default(), kind);
             let project = text(&one["project"]).unwrap_or_default();
             let site = text(&one["site"]).unwrap_or_default();
             print(format_args!(
                 "\nstopped since {}: {files} ({}) of project '{project}' would be {done} at site \
-                 '{site}', which is more than `{guard}` allows\n  if that is meant: `sitesync resume \
-                 {project} --held`; `sitesync queue {project} --state paused` shows them\n",
+                 '{site}', which is more than `{guard}` allows\n  {go_on}; `sitesync queue {project} --state paused` shows them\n",
                 since(one),
                 size(number(one, "bytes")),
             ));

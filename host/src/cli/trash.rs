@@ -7,14 +7,17 @@ use serde_json::json;
 use sitesync_provider::ErrorKind;
 
 use super::ground::{self, SiteNames};
-use super::output::{Table, plain, print, print_json, say, size};
+use super::output::{Table, counted, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
 use crate::orders::beneath_roots;
-use crate::publish::Selector;
+use crate::publish::{Selector, echoed};
 use crate::settings::{Project, Settings};
 use crate::sites::trash::{self, Wanted};
 use crate::sites::{Fault, OpenRoot, Sites};
 use crate::state_dir::{StateDir, rfc3339};
+
+/// Files told by name.
+const NAMED: usize = 20;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -41,7 +44,7 @@ pub(super) struct Restore {
     /// The project
     project: String,
     /// Where files were: beneath the root, like `{root[work]}/shots/a.exr`, or absolute. Of a folder,
-    /// all that the trash has
+    /// or of a whole root (`{root[work]}`), all that the trash has
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<String>,
     /// The site in whose trash they are
@@ -57,6 +60,9 @@ pub(super) struct Restore {
     /// Puts what is in its place into the trash, in the same step
     #[arg(long)]
     replace: bool,
+    /// As JSON, a file a line, and the sums
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(global: &Global, command: &Command) -> Result<Exit, Failure> {
@@ -196,37 +202,130 @@ fn restore(global: &Global, arguments: &Restore) -> Result<Exit, Failure> {
     let site = arguments.site.as_str();
     ground::known_site(&stand.settings, site)?;
     let runtime = ground::runtime()?;
+    let mut told = Told { json: arguments.json, ..Told::default() };
     let done = runtime.block_on(async {
-        let mut all = true;
         for given in beneath_roots(project, &arguments.paths) {
-            all &= put_back(&stand, project, site, &given, arguments).await?;
+            put_back(&stand, project, site, &given, arguments, &mut told).await?;
         }
-        Ok(if all { Exit::Done } else { Exit::Trouble })
+        Ok::<_, Failure>(())
     });
     runtime.shutdown_background();
-    done
+    told.end(arguments);
+    done?;
+    Ok(if told.failed == 0 { Exit::Done } else { Exit::Trouble })
 }
 
-/// Puts a file back, or all of a folder. Of a folder, what can't be is told; false if there is such.
+/// What is told of files that are put back.
+#[derive(Debug, Default)]
+struct Told {
+    json: bool,
+    restored: usize,
+    failed: usize,
+    /// Something is in the place of some.
+    taken: bool,
+}
+
+impl Told {
+    fn restored(&mut self, site: &str, shown: &str, root: &str, entry: &trash::Entry) {
+        self.restored += 1;
+        let (path, when) = (&entry.path, rfc3339(entry.when));
+        if self.json {
+            print_json(&json!({
+                "state": "restored", "site": site, "root": root, "path": path, "when": when,
+                "size": entry.size, "id": entry.id,
+            }));
+        } else if self.restored <= NAMED {
+            let path = plain(path);
+            print(format_args!("restored: {path} in root '{root}' of '{shown}', from {when}\n"));
+        }
+    }
+
+    fn failed(&mut self, site: &str, root: &str, path: &str, error: &sitesync_provider::Error) {
+        self.failed += 1;
+        self.taken |= error.kind() == ErrorKind::AlreadyExists;
+        let reason = error.message();
+        if self.json {
+            print_json(&json!({
+                "state": "not_restored", "site": site, "root": root, "path": path,
+                "reason": reason,
+            }));
+        } else if self.failed <= NAMED {
+            say(format_args!("not restored: {}: {}", plain(path), plain(reason)));
+        }
+    }
+
+    /// The sums.
+    fn end(&self, arguments: &Restore) {
+        if self.json {
+            print_json(&json!({"restored": self.restored, "not_restored": self.failed}));
+            return;
+        }
+        if self.failed > NAMED {
+            say(format_args!("... and {} more", self.failed - NAMED));
+        }
+        if self.taken && !arguments.replace {
+            say("  help: with --replace, what is in their place goes to the trash");
+        }
+        if self.restored > NAMED {
+            print(format_args!("... and {} more\n", self.restored - NAMED));
+        }
+        if self.restored > NAMED || self.failed > 0 {
+            let restored = counted(self.restored as u64, "file");
+            let left =
+                if self.failed > 0 { format!(", {} not", self.failed) } else { String::new() };
+            print(format_args!("{restored} restored{left}\n"));
+        }
+    }
+}
+
+/// The root that is meant and the path beneath it, empty for all of it. Wrong is what lies in no root.
+fn meant(
+    project: &Project,
+    site: &str,
+    given: &str,
+    arguments: &Restore,
+) -> Result<(Option<String>, String), Failure> {
+    let given = given.trim_start_matches("./").trim_end_matches('/');
+    if let Ok(Selector::File { root, path }) = given.parse() {
+        return Ok((Some(root), path));
+    }
+    let whole = given.strip_prefix("{root[").and_then(|rest| rest.strip_suffix("]}"));
+    if let Some(root) = whole {
+        return Ok((Some(root.to_owned()), String::new()));
+    }
+    if !given.starts_with('/') {
+        return Ok((arguments.root.clone(), given.to_owned()));
+    }
+    let roots = project.roots(site);
+    if let Some((name, _)) = roots.iter().find(|(_, path)| path.trim_end_matches('/') == given) {
+        return Ok((Some(name.clone()), String::new()));
+    }
+    let why = format!(
+        "'{}' is not beneath a root of project '{}' at site '{site}'",
+        echoed(given),
+        project.name
+    );
+    let roots: Vec<String> = roots.iter().map(|(name, path)| format!("{name} = {path}")).collect();
+    Err(Failure::new(Exit::Usage, why).hint(format_args!("roots are: {}", roots.join(", "))))
+}
+
+/// Puts a file back, or all of a folder. Of a folder, what can't be is told.
 async fn put_back(
     stand: &Stand,
     project: &Project,
     site: &str,
     given: &str,
     arguments: &Restore,
-) -> Result<bool, Failure> {
-    let given = given.trim_start_matches("./").trim_end_matches('/');
-    let (named, path) = match given.parse() {
-        Ok(Selector::File { root, path }) => (Some(root), path),
-        _ => (arguments.root.clone(), given.to_owned()),
-    };
+    told: &mut Told,
+) -> Result<(), Failure> {
+    let (named, path) = meant(project, site, given, arguments)?;
     let path = path.as_str();
     let mut roots = stand.roots(project, site).await;
     if let Some(name) = &named {
         let known: Vec<String> = roots.iter().map(|(name, _)| name.clone()).collect();
         roots.retain(|(root, _)| root == name);
         if roots.is_empty() {
-            let why = format!("site '{site}' has no root '{}'", plain(name));
+            let why = format!("site '{site}' has no root '{}'", echoed(name));
             let hint = format!("roots are: {}", known.join(", "));
             return Err(Failure::new(Exit::Usage, why).hint(hint));
         }
@@ -236,10 +335,12 @@ async fn put_back(
     for (name, root) in roots {
         let root =
             root.map_err(|fault| Failure::new(Exit::Trouble, &fault).hint_if(fault.hint.as_ref()))?;
-        let refused = |error| refused(&error, arguments);
-        let paths = match trash::of(&root, path).await.map_err(refused)?.is_empty() {
-            true => trash::beneath(&root, path, when).await.map_err(refused)?,
-            false => vec![path.to_owned()],
+        let refused = |error| refused(&error, path, arguments);
+        let is_file =
+            !path.is_empty() && !trash::of(&root, path).await.map_err(refused)?.is_empty();
+        let paths = match is_file {
+            false => trash::beneath(&root, path, when).await.map_err(refused)?,
+            true => vec![path.to_owned()],
         };
         if !paths.is_empty() {
             found.push((name, root, paths));
@@ -251,33 +352,29 @@ async fn put_back(
         return Err(Failure::new(Exit::Usage, why).hint("name one with --root"));
     }
     let Some((name, root, paths)) = found.pop() else {
-        let why = format!("the trash of site '{site}' has nothing of '{}'", plain(path));
+        let of = if path.is_empty() { String::new() } else { format!(" of '{}'", echoed(path)) };
+        let from = when.map(|when| format!(" from '{}'", echoed(when))).unwrap_or_default();
+        let why = format!("the trash of site '{site}' has nothing{of}{from}");
         return Err(Failure::new(Exit::Trouble, why).hint(format_args!(
             "`sitesync trash list {} --site {site}` shows what it has",
             project.name
         )));
     };
-    let mut all = true;
     for path in &paths {
         match trash::restore(&root, Wanted { path, when, replace: arguments.replace }).await {
-            Ok(entry) => print(format_args!(
-                "restored: {} in root '{name}' of '{}', from {}\n",
-                plain(path),
-                stand.names.shown(site),
-                rfc3339(entry.when)
-            )),
-            Err(error) if paths.len() == 1 => return Err(refused(&error, arguments)),
-            Err(error) => {
-                all = false;
-                say(format_args!("not restored: {}: {}", plain(path), plain(error.message())));
+            Ok(entry) => told.restored(site, &stand.names.shown(site), &name, &entry),
+            Err(error) if paths.len() == 1 && arguments.paths.len() == 1 && !arguments.json => {
+                return Err(refused(&error, path, arguments));
             }
+            Err(error) => told.failed(site, &name, path, &error),
         }
     }
-    Ok(all)
+    Ok(())
 }
 
-fn refused(error: &sitesync_provider::Error, arguments: &Restore) -> Failure {
-    let failure = Failure::new(Exit::Trouble, plain(error.message()));
+fn refused(error: &sitesync_provider::Error, path: &str, arguments: &Restore) -> Failure {
+    let why = format!("{}: {}", plain(path), plain(error.message()));
+    let failure = Failure::new(Exit::Trouble, why.trim_start_matches(": "));
     match error.kind() {
         ErrorKind::AlreadyExists if !arguments.replace => {
             failure.hint("with --replace, what is there goes to the trash")

@@ -50,7 +50,14 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
     for site in sites {
         let name = text(&site["site"]);
         if !site["offline"].is_null() {
-            say(format_args!("offline: '{name}': {}", text(&site["offline"])));
+            let end = text(&site["offline_site"]);
+            let why = text(&site["offline"]);
+            let left =
+                if end == name { String::new() } else { format!("; '{name}' was not compared") };
+            say(format_args!("offline: '{end}': {why}{left}"));
+            if let Some(hint) = site["hint"].as_str() {
+                say(format_args!("  help: {}", plain(hint)));
+            }
             continue;
         }
         let files = site["files"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -7,15 +7,18 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::ground::{self, SiteNames};
+use super::held::{let_go, resume};
 use super::order::What;
 use super::output::{counted, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
 use crate::catalog::{
-    self, FileRow, Have, Hold, HoldKind, Job, JobState, Millis, Pause, Representation, SiteId, View,
+    self, Apart, FileRow, Have, Hold, HoldKind, Job, JobState, Millis, Pause, Representation,
+    SiteId, View,
 };
 use crate::engine::belonging::Belonging;
 use crate::engine::clock::{HostTime, SystemClock};
 use crate::orders::selection::{Place, Selected, Selection};
+use crate::publish::quoted;
 use crate::running::Running;
 use crate::settings::units::format_duration;
 use crate::settings::{Project, Travel};
@@ -87,6 +90,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> Result<Exit, Failur
             now: HostTime::new(Box::<SystemClock>::default(), view.last_time()?).now(),
             roots: roots.into_iter().collect(),
             sites,
+            apart: view.apart(belonging.project)?,
             belonging,
         };
         known.pauses.retain(|pause| {
@@ -159,6 +163,12 @@ fn copy(have: &Have) -> String {
     format!("{}{of}", size(have.size))
 }
 
+/// Whether a wide pause of this project reaches a job.
+fn reaches(pause: &Pause, job: &Job) -> bool {
+    pause.scope.representation.is_none()
+        && pause.scope.site.is_none_or(|site| site == job.to || site == job.from)
+}
+
 /// What is asked, beside the catalog.
 struct Asked<'a> {
     project: &'a Project,
@@ -175,6 +185,7 @@ struct Known<'a> {
     view: &'a dyn View,
     belonging: Belonging,
     pauses: Vec<Pause>,
+    apart: Apart,
     holds: Vec<Hold>,
     now: Millis,
     roots: HashMap<crate::catalog::RootId, String>,
@@ -184,6 +195,8 @@ struct Known<'a> {
 /// How a file stands at a site, in words.
 #[derive(Default)]
 struct Words {
+    /// The file, as a word of a command.
+    file: String,
     standing: String,
     /// What is to be decided between.
     found: String,
@@ -203,9 +216,10 @@ impl Asked<'_> {
             if self.only.is_some_and(|only| only != configured) {
                 continue;
             }
-            let words = self.words(known, row, of.as_ref(), site, configured)?;
+            let at = (site, configured);
+            let words = self.words(known, row, of.as_ref(), at, &file.path())?;
             let job = row.job_to(site);
-            let state = crate::orders::selection::state_at(row, site);
+            let state = crate::orders::selection::state_at(row, site, &known.apart);
             sites.push(json!({
                 "site": configured, "shown": self.names.shown(name), "state": state.name(),
                 "has_size": row.at(site).map(|have| have.size),
@@ -232,10 +246,10 @@ impl Asked<'_> {
         known: &Known<'_>,
         row: &FileRow,
         of: Option<&Representation>,
-        site: SiteId,
-        name: &str,
+        (site, name): (SiteId, &str),
+        file: &str,
     ) -> catalog::Result<Words> {
-        let mut words = Words::default();
+        let mut words = Words { file: quoted(file), ..Words::default() };
         let job = row.job_to(site);
         let newest = row.newest_at(site).is_some();
         let same =
@@ -244,7 +258,14 @@ impl Asked<'_> {
             |id: &SiteId| self.names.configured(known.sites.get(id).map_or("?", |n| n)).to_owned();
         if let Some(job) = job {
             self.of_job(known, row, of, job, &mut words)?;
-            words.rule = self.rule(known, row, site, name);
+            // What is to be deleted there does not belong there, and of a conflict neither is older.
+            words.rule = match job.state {
+                _ if job.removes() => String::new(),
+                JobState::Conflict => {
+                    self.asked_or_ruled(known, row, site, name).unwrap_or_default()
+                }
+                _ => self.rule(known, row, site, name),
+            };
             return Ok(words);
         }
         if newest {
@@ -270,11 +291,11 @@ impl Asked<'_> {
         let asked = row.wants.iter().find(|(at, _)| *at == site).map(|(_, wanted)| *wanted);
         if asked == Some(false) {
             words.standing.push_str(": it was removed there, and nothing brings it back by itself");
-            words.help = self.request(name);
+            words.help = self.request(&words.file, name);
         } else if !known.belonging.wanted(row, site) {
             let way = if site == known.belonging.active { "download" } else { "upload" };
             words.standing.push_str(&format!(": nobody asked for it (`{way} = \"requested\"`)"));
-            words.help = self.request(name);
+            words.help = self.request(&words.file, name);
         } else if !known.belonging.has_root(row, site) {
             words.rule = self.rule(known, row, site, name);
             let root = known.roots.get(&row.root).map_or("?", String::as_str);
@@ -298,32 +319,43 @@ impl Asked<'_> {
         Ok(words)
     }
 
-    fn request(&self, site: &str) -> String {
-        format!("`sitesync request {} FILE --site {site}` brings it there", self.project.name)
+    fn request(&self, file: &str, site: &str) -> String {
+        let (project, site) = (quoted(&self.project.name), quoted(site));
+        format!("`sitesync request {project} {file} --site {site}` brings it there")
     }
 
     /// Why a file belongs at a site.
     fn rule(&self, known: &Known<'_>, row: &FileRow, site: SiteId, name: &str) -> String {
+        self.asked_or_ruled(known, row, site, name).unwrap_or_else(|| match row.at(site) {
+            Some(_) => "an older content of it is there".into(),
+            None => String::new(),
+        })
+    }
+
+    /// What somebody asked for, else what the settings say; `None` if they say nothing.
+    fn asked_or_ruled(
+        &self,
+        known: &Known<'_>,
+        row: &FileRow,
+        site: SiteId,
+        name: &str,
+    ) -> Option<String> {
         let asked = row.wants.iter().find(|(at, _)| *at == site).map(|(_, wanted)| *wanted);
         match asked {
-            Some(true) => return "somebody asked for it".into(),
-            Some(false) => return String::new(),
+            Some(true) => return Some("somebody asked for it".into()),
+            Some(false) => return Some(String::new()),
             None => {}
         }
         if self.project.always_accessible_on.iter().any(|always| always == name) {
-            return format!("`always_accessible_on` names '{name}'");
+            return Some(format!("`always_accessible_on` names '{name}'"));
         }
         if site == known.belonging.remote && self.project.upload == Travel::All {
-            return "`upload = \"all\"`".into();
+            return Some("`upload = \"all\"`".into());
         }
         if site == known.belonging.active && self.project.download == Travel::All {
-            return "`download = \"all\"`".into();
+            return Some("`download = \"all\"`".into());
         }
-        if row.at(site).is_some() {
-            "an older content of it is there".into()
-        } else {
-            String::new()
-        }
+        None
     }
 
     /// What becomes of a job, and what it waits for.
@@ -335,7 +367,7 @@ impl Asked<'_> {
         job: &Job,
         words: &mut Words,
     ) -> catalog::Result<()> {
-        let project = &self.project.name;
+        let project = quoted(&self.project.name);
         let site_name =
             |id: SiteId| self.names.configured(known.sites.get(&id).map_or("?", |n| n)).to_owned();
         let (to, from) = (site_name(job.to), site_name(job.from));
@@ -359,8 +391,10 @@ impl Asked<'_> {
         }
         match job.state {
             JobState::Failed => {
-                words.help =
-                    format!("`sitesync reset {project} FILE` tries it again, when it is mended");
+                words.help = format!(
+                    "`sitesync reset {project} {}` tries it again, when it is mended",
+                    words.file
+                );
             }
             JobState::Conflict => {
                 let sites = known.belonging.sites().into_iter();
@@ -371,8 +405,11 @@ impl Asked<'_> {
                     });
                 words.found = found.collect::<Vec<_>>().join(", ");
                 words.help = format!(
-                    "`sitesync resolve {project} FILE --keep {to}`, or --keep {from}: the other goes \
-                     to the trash"
+                    "`sitesync resolve {project} {} --keep {}`, or --keep {}: the other goes to the \
+                     trash",
+                    words.file,
+                    quoted(&to),
+                    quoted(&from)
                 );
             }
             JobState::Held => self.of_held(known, row, of, job, words),
@@ -391,6 +428,10 @@ impl Asked<'_> {
             && let Some(waits) = self.of_sites(known, job, [&to, &from])
         {
             words.waits = waits;
+            let reaches = |pause: &&Pause| reaches(pause, job);
+            if let Some(pause) = known.pauses.iter().find(reaches) {
+                words.help = format!("`{}`", self.resumes(known, pause, None));
+            }
         } else if job.state == JobState::Ready {
             words.waits = self.turn(known, row, job, &from)?;
         }
@@ -421,11 +462,7 @@ impl Asked<'_> {
 
     /// What keeps work between two sites from going on at all.
     fn of_sites(&self, known: &Known<'_>, job: &Job, names: [&String; 2]) -> Option<String> {
-        let reaches = |pause: &&Pause| {
-            pause.scope.representation.is_none()
-                && pause.scope.site.is_none_or(|site| site == job.to || site == job.from)
-        };
-        if let Some(pause) = known.pauses.iter().find(reaches) {
+        if let Some(pause) = known.pauses.iter().find(|pause| reaches(pause, job)) {
             return Some(self.paused(known, pause));
         }
         if let Some(idle) = &self.idle {
@@ -461,8 +498,8 @@ impl Asked<'_> {
         };
         if let Some(pause) = known.pauses.iter().find(own) {
             words.waits = self.paused(known, pause);
-            let naming = of.map_or_else(String::new, |of| of.naming.to_string());
-            words.help = format!("`sitesync resume {} {naming}`", self.project.name);
+            let naming = of.map(|of| of.naming.to_string());
+            words.help = format!("`{}`", self.resumes(known, pause, naming.as_deref()));
             return;
         }
         let kind = if job.removes() { HoldKind::Delete } else { HoldKind::Change };
@@ -474,7 +511,15 @@ impl Asked<'_> {
         let (done, guard) = (kind.done(), kind.guard());
         let files = counted(hold.files, "file");
         words.waits = format!("for somebody: {files} would be {done} there at once (`{guard}`)");
-        words.help = format!("if that is meant: `sitesync resume {} --held`", self.project.name);
+        words.help = let_go(&self.project.name, kind);
+    }
+
+    /// The command that ends a pause.
+    fn resumes(&self, known: &Known<'_>, pause: &Pause, representation: Option<&str>) -> String {
+        let site = pause.scope.site.and_then(|site| known.sites.get(&site));
+        let site = site.map(|name| self.names.configured(name));
+        let project = pause.scope.project.map(|_| self.project.name.as_str());
+        resume(project, representation, site)
     }
 
     fn paused(&self, known: &Known<'_>, pause: &Pause) -> String {
@@ -490,6 +535,6 @@ impl Asked<'_> {
         let since = Duration::from_millis(u64::try_from(pause.since).unwrap_or(0));
         let since = rfc3339(UNIX_EPOCH + since);
         let by = if pause.by.is_empty() { String::new() } else { format!(" by {}", pause.by) };
-        format!("{what} is paused since {since}{by}; `sitesync resume` with the same words")
+        format!("{what} is paused since {since}{by}")
     }
 }

@@ -36,7 +36,7 @@ impl Pauses {
     /// The pause that keeps a project from working between these sites, if there is one.
     #[must_use]
     pub fn between(&self, project: ProjectId, sites: [SiteId; 2]) -> Option<Pause> {
-        self.now.borrow().iter().find(|pause| keeps_apart(pause, project, sites)).cloned()
+        self.now.borrow().iter().find(|pause| pause.keeps_apart(project, sites)).cloned()
     }
 
     /// Whether work between these sites on what was claimed is paused.
@@ -55,19 +55,11 @@ impl Pauses {
     }
 }
 
-/// Whether a pause is of all that a project does between these sites.
-fn keeps_apart(pause: &Pause, project: ProjectId, sites: [SiteId; 2]) -> bool {
-    let scope = &pause.scope;
-    scope.representation.is_none()
-        && scope.project.is_none_or(|of| of == project)
-        && scope.site.is_none_or(|site| sites.contains(&site))
-}
-
 fn reaches(pause: &Pause, project: ProjectId, sites: [SiteId; 2], claimed: &Claimed) -> bool {
     let scope = &pause.scope;
     let of_it = scope.representation == Some(claimed.representation)
         && scope.site.is_none_or(|site| site == claimed.job.to);
-    of_it || keeps_apart(pause, project, sites)
+    of_it || pause.keeps_apart(project, sites)
 }
 
 /// What people are told of a pause: `site 'nas' is paused since 2026-03-31T12:34:56Z by anna`.

@@ -2,7 +2,7 @@
 //! which they are is asked for them, and each in as few calls as there are folders; nothing is
 //! scanned, and nobody waits for a file to settle.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map};
 use std::path::Path;
 
 use sitesync_provider::{Entry, ErrorKind, Kind, Metadata, join};
@@ -13,8 +13,8 @@ use super::place::{RootAt, Trouble, for_each};
 use super::plan::{self, Moment};
 use super::schedule::Engine;
 use crate::catalog::{
-    FileRow, FolderId, GONE, Generation, Have, Job, JobState, RepresentationId, Result, RootId,
-    STALE, SiteId, UNKNOWN, Unit,
+    FileRow, FolderId, GONE, Generation, Have, Job, JobState, Representation, RepresentationId,
+    Result, RootId, STALE, SiteId, UNKNOWN, Unit,
 };
 use crate::publish::{Naming, Templates, name_matches};
 use crate::settings::Project;
@@ -41,8 +41,10 @@ pub struct Publisher {
 pub struct Found {
     /// Files: the path of their folder, and what there is.
     pub files: Vec<(String, Entry)>,
-    /// What lies there too and is not published: its path, and why.
+    /// What lies there too and could not be read: its path, and why.
     pub left: Vec<(String, String)>,
+    /// What lies there too and can't travel: its path, and why.
+    pub noted: Vec<(String, String)>,
 }
 
 /// A file that is published.
@@ -58,6 +60,8 @@ pub struct Made {
     pub metadata: Metadata,
     /// What it belongs to.
     pub naming: Naming,
+    /// Somebody said so. Else what was published together stays together.
+    pub named: bool,
     /// 1 to 1001; else what it had, or the project's.
     pub priority: Option<i64>,
 }
@@ -75,6 +79,8 @@ pub struct Published {
     pub compared: u64,
     /// Pieces of work that are queued now.
     pub queued: u64,
+    /// Files that still belong to what they were published as, by their place in what was handed in.
+    pub stayed: Vec<(usize, Naming)>,
     /// Files of which nothing was recorded, by their place in what was handed in, and why.
     pub left: Vec<(usize, String)>,
 }
@@ -208,7 +214,7 @@ impl Publisher {
             }
             Kind::File => {
                 let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                Ok(Ok(Found { files: vec![(folder.to_owned(), entry)], left: Vec::new() }))
+                Ok(Ok(Found { files: vec![(folder.to_owned(), entry)], ..Found::default() }))
             }
             Kind::Folder => {
                 let mut found = Found::default();
@@ -297,7 +303,7 @@ impl Publisher {
         for entry in listed.entries {
             let kind = entry.metadata.kind;
             if let Some(why) = &entry.skipped {
-                found.left.push((join(folder, &entry.name), why.clone()));
+                found.noted.push((join(folder, &entry.name), why.clone()));
             } else if !names::is_ours(&entry.name)
                 && (kind == Kind::Folder
                     || kind == Kind::File && !self.project.excludes(&entry.name))
@@ -411,6 +417,7 @@ impl Ground {
     fn write(&self, unit: &mut dyn Unit, files: &[Made]) -> Result<Published> {
         let mut published = Published::default();
         let mut known: HashMap<&Naming, Known> = HashMap::new();
+        let mut before: HashMap<RepresentationId, Representation> = HashMap::new();
         let mut at = 0;
         for files in files.chunk_by(|a, b| a.root == b.root && a.folder == b.folder) {
             let (root, path) = (files[0].root, files[0].folder.as_str());
@@ -425,14 +432,27 @@ impl Ground {
                     true => rows.remove(&made.name),
                     false => unit.file(root, path, &made.name)?,
                 };
-                if !known.contains_key(&made.naming) {
+                let stays = match row.as_ref() {
+                    Some(row) => self.stays(unit, made, row.representation, &mut before)?,
+                    None => None,
+                };
+                if stays.is_none() && !known.contains_key(&made.naming) {
                     let id = self.representation(unit, made)?;
                     known.insert(&made.naming, Known { id, wants: None });
                 }
-                let of = known.get_mut(&made.naming).expect("it was just put there");
-                let turn = match row {
-                    None => self.add(unit, folder, made, of, &mut published.queued)?,
-                    Some(row) => self.look(unit, row, made, of.id, &mut published.queued)?,
+                let of = known.get_mut(&made.naming);
+                let queued = &mut published.queued;
+                let turn = match (row, stays, of) {
+                    (Some(row), Some(naming), _) => {
+                        published.stayed.push((at, naming));
+                        let of = row.representation;
+                        self.look(unit, row, made, of, queued)?
+                    }
+                    (Some(row), None, Some(of)) => self.look(unit, row, made, of.id, queued)?,
+                    (_, _, of) => {
+                        let of = of.expect("it was just put there");
+                        self.add(unit, folder, made, of, queued)?
+                    }
                 };
                 match turn {
                     Turn::New => published.new += 1,
@@ -445,6 +465,35 @@ impl Ground {
             }
         }
         Ok(published)
+    }
+
+    /// What a file was published as before, if nobody says otherwise and it is not what the templates
+    /// say. Who made it, and when, stays as well.
+    fn stays(
+        &self,
+        unit: &mut dyn Unit,
+        made: &Made,
+        of: RepresentationId,
+        before: &mut HashMap<RepresentationId, Representation>,
+    ) -> Result<Option<Naming>> {
+        if made.named {
+            return Ok(None);
+        }
+        let known = match before.entry(of) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(place) => match unit.representation(of)? {
+                Some(known) => place.insert(known),
+                None => return Ok(None),
+            },
+        };
+        if !known.published || known.naming == made.naming {
+            return Ok(None);
+        }
+        if let Some(priority) = made.priority.filter(|priority| *priority != known.priority) {
+            unit.set_priority(of, priority)?;
+            known.priority = priority;
+        }
+        Ok(Some(known.naming.clone()))
     }
 
     fn representation(&self, unit: &mut dyn Unit, made: &Made) -> Result<RepresentationId> {

@@ -16,7 +16,8 @@ use super::run::{End, Run};
 use super::schedule::{Engine, Mode};
 use super::siblings::Siblings;
 use crate::catalog::{
-    self, FileId, FileRow, FileState, Job, JobState, ProjectId, RootId, SiteId, UNKNOWN, View,
+    self, Apart, FileId, FileRow, FileState, Job, JobState, ProjectId, RootId, SiteId, UNKNOWN,
+    View,
 };
 use crate::settings::{Project, Travel};
 use crate::sites::{Fault, read_identity};
@@ -35,6 +36,8 @@ pub struct Rehearsal {
     pub failed: u64,
     /// Sites that could not be used.
     pub offline: Vec<(String, Fault)>,
+    /// Pairs of a project between which the storage copies by itself.
+    copied: Vec<(String, [String; 2])>,
 }
 
 /// What would go from one site to another, or be deleted at one.
@@ -58,6 +61,8 @@ pub struct Way {
     pub compared_bytes: u64,
     /// Of all these, how many are held back by a person or a guard.
     pub held: u64,
+    /// The storage copies them itself: `bandwidth` and `requests_per_second` do not count.
+    pub copied: bool,
 }
 
 /// A file that would travel.
@@ -91,7 +96,10 @@ impl Engine {
         for project in projects {
             for pair in &project.pairs {
                 match self.look_at(project, pair).await {
-                    Ok(()) => {}
+                    Ok(copied) if copied => {
+                        rehearsal.copied.push((project.name.clone(), pair.clone()));
+                    }
+                    Ok(_) => {}
                     Err(End::Offline(fault)) => {
                         rehearsal.offline.push((project.name.clone(), fault));
                     }
@@ -103,8 +111,8 @@ impl Engine {
         Ok(rehearsal)
     }
 
-    /// Looks at both ends of a pair, and plans.
-    async fn look_at(&self, project: &Project, names: &[String; 2]) -> Result<(), End> {
+    /// Looks at both ends of a pair, and plans. Returns whether the storage copies between them.
+    async fn look_at(&self, project: &Project, names: &[String; 2]) -> Result<bool, End> {
         for site in names {
             self.note_identities(project, site).await?;
         }
@@ -121,7 +129,10 @@ impl Engine {
         };
         self.catalog.write(begin).await?;
         let sibling = Arc::new(Arc::<Siblings>::default().join());
-        Run::new(self.clone(), pair, Mode::Once, surveys, sibling).watch().await
+        let run = Run::new(self.clone(), pair, Mode::Once, surveys, sibling);
+        run.watch().await?;
+        let roots = run.pair.roots();
+        Ok(!roots.is_empty() && roots.iter().all(|root| root.same_instance()))
     }
 
     /// Has the catalog know roots that were never used by what they are now: they are not marked.
@@ -170,7 +181,9 @@ impl Engine {
                 Ok((belonging, names, roots))
             })
             .await?;
-        let sum = Sum { project, belonging: &belonging, names: &names, roots: &roots };
+        let apart = self.catalog.read(|view| view.apart(belonging.project))?;
+        let (names, roots) = (&names, &roots);
+        let sum = Sum { project, belonging: &belonging, names, roots, apart };
         tokio::task::block_in_place(|| {
             self.catalog.read(|view| {
                 for site in belonging.sites() {
@@ -192,6 +205,7 @@ struct Sum<'a> {
     belonging: &'a Belonging,
     names: &'a BTreeMap<SiteId, String>,
     roots: &'a BTreeMap<RootId, String>,
+    apart: Apart,
 }
 
 impl Sum<'_> {
@@ -238,12 +252,15 @@ impl Sum<'_> {
         let known = rehearsal.ways.iter().position(is_it);
         let at = known.unwrap_or_else(|| {
             let project = self.project.name.clone();
-            rehearsal.ways.push(Way { project, from, to, ..Way::default() });
+            let copied = rehearsal.copied.iter().any(|(of, ends)| {
+                *of == project && from != to && ends.contains(&from) && ends.contains(&to)
+            });
+            rehearsal.ways.push(Way { project, from, to, copied, ..Way::default() });
             rehearsal.ways.len() - 1
         });
         let way = &mut rehearsal.ways[at];
         let there = row.at(job.to);
-        way.held += u64::from(job.state == JobState::Held);
+        way.held += u64::from(self.apart.state(job) == JobState::Held);
         if there.is_some_and(|have| have.generation == UNKNOWN) {
             way.compared += 1;
             way.compared_bytes += row.size;

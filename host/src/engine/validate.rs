@@ -6,17 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use sitesync_provider::{Error, Kind, join};
+use sitesync_provider::{Error, ErrorKind, Kind, join};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::discover::{self, Discovered};
 use super::pair::{Pair, RootPair, Side};
 use super::place::{Place, RootAt, Trouble, for_each};
+use super::plan;
 use super::recorded::{Keys, Look};
 use super::run::{End, Run};
 use super::schedule::{Engine, Mode};
 use super::siblings::Siblings;
-use crate::catalog::{FileId, FileRow, RootId, SiteId};
+use crate::catalog::{FileId, FileRow, Have, RootId, STALE, SiteId};
 use crate::settings::Project;
 use crate::sites::{Fault, is_site_fault};
 
@@ -150,6 +151,49 @@ impl Verifier {
             missing.extend(found.map_err(|error| Fault::new(&self.place.name, &error))?);
         }
         Ok(missing)
+    }
+}
+
+/// What is at a site now of a file that the catalog says is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Now {
+    /// The same.
+    Same,
+    /// Another content; as a have that is outdated.
+    Other(Have),
+    /// No file.
+    Gone,
+}
+
+impl Verifier {
+    /// What is there now of these files, of those that the catalog says have been there. Changes
+    /// nothing. An error is one of the site or the catalog.
+    pub async fn now(
+        &self,
+        files: Vec<(RootId, String, FileRow)>,
+    ) -> Result<Vec<(FileId, Now)>, Trouble> {
+        let site = self.place.site;
+        let looks = files.into_iter().filter_map(|(root, folder, row)| {
+            let at = self.place.root(root).cloned()?;
+            let had = row.at(site)?.clone();
+            Some((at, join(&folder, &row.name), had, row.id))
+        });
+        let looked = for_each(looks.collect(), |(at, path, had, file)| async move {
+            let now = match at.root.stat(&path).await {
+                Ok(seen) if seen.kind != Kind::File => Now::Gone,
+                Ok(seen) if seen.fingerprint() == had.version && seen.size == had.size => Now::Same,
+                Ok(seen) => Now::Other(plan::have(had.site, STALE, &seen)),
+                Err(error) if error.kind() == ErrorKind::NotFound => Now::Gone,
+                Err(error) => return Err(error),
+            };
+            Ok((file, now))
+        });
+        let looked = looked.await?.into_iter();
+        let named = |error| Trouble::from(Fault::new(&self.place.name, &error));
+        let looked = looked.map(|found| found.map_err(named)).collect::<Result<_, _>>()?;
+        // An empty mount point has none of them.
+        self.place.still_there().await?;
+        Ok(looked)
     }
 }
 

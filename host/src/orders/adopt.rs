@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::{Answer, Desk, Refused, Report};
+use crate::publish::echoed;
 
 /// Records what a folder, which is a root of the project at the site, has of the project's files.
 pub(super) async fn adopt(
@@ -39,8 +40,9 @@ pub(super) async fn adopt(
             let name = root.or_else(first).unwrap_or("work");
             let are: Vec<String> =
                 roots.iter().map(|(name, path)| format!("{name} = {path}")).collect();
+            let shown = echoed(folder);
             let why = format!(
-                "{folder} is not a root of project '{}' at site '{site}' (they are: {})",
+                "{shown} is not a root of project '{}' at site '{site}' (they are: {})",
                 project.name,
                 if are.is_empty() { "none".to_owned() } else { are.join(", ") }
             );
@@ -51,7 +53,7 @@ pub(super) async fn adopt(
             )));
         }
         _ => {
-            let why = format!("several roots of site '{site}' are {folder}");
+            let why = format!("several roots of site '{site}' are {}", echoed(folder));
             return Err(Refused::wrong(why).hint("say which one with --root"));
         }
     };

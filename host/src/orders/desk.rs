@@ -1,6 +1,6 @@
 //! Where orders are carried out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,11 @@ use super::{
     Answer, Order, Refused, Report, adopt, ensure, pause, publish, remove, request, resolve,
     validate,
 };
-use crate::catalog::{self, ProjectId, RootId, SiteId, Unit, View};
-use crate::engine::Engine;
+use crate::catalog::{self, FileId, FileRow, ProjectId, RootId, SiteId, Unit, View};
 use crate::engine::belonging::Belonging;
+use crate::engine::validate::Now;
+use crate::engine::{Engine, Trouble};
+use crate::publish::echoed;
 use crate::settings::{Project, Settings, nearest};
 
 /// Files of one unit of work: others of the catalog's writer wait no longer than these take.
@@ -51,9 +53,10 @@ impl Desk {
                 let (site, state) = (site.as_deref(), state.as_deref());
                 request::reset(self, &Meant { project: &project, what: &what, site, state }).await
             }
-            Order::Priority { project, what, priority } => {
+            Order::Priority { project, what, site, state, priority } => {
                 let (project, what) = (&project, &what);
-                let meant = Meant { project, what, site: None, state: None };
+                let (site, state) = (site.as_deref(), state.as_deref());
+                let meant = Meant { project, what, site, state };
                 request::prioritise(self, &meant, priority).await
             }
             Order::Resolve { project, what, keep } => {
@@ -71,8 +74,10 @@ impl Desk {
             Order::Publish { project, site, items, by } => {
                 publish::publish(self, (&project, site.as_deref()), items, &by, &report).await
             }
-            Order::Remove { project, what, site, force } => {
-                remove::remove(self, &project, &what, (site.as_deref(), force), &report).await
+            Order::Remove { project, what, site, state, force } => {
+                let (site, state) = (site.as_deref(), state.as_deref());
+                let meant = Meant { project: &project, what: &what, site, state };
+                remove::remove(self, &meant, force, &report).await
             }
             Order::Clear { project, site, force } => {
                 remove::clear(self, &project, (&site, force), &report).await
@@ -95,7 +100,7 @@ impl Desk {
     pub(super) fn project(&self, name: &str) -> Result<Project, Refused> {
         let settings = self.settings();
         settings.projects.get(name).cloned().ok_or_else(|| {
-            let message = format!("there is no project '{}' in the settings", name.escape_debug());
+            let message = format!("there is no project '{}' in the settings", echoed(name));
             Refused::wrong(message).hint(there_are("projects", name, settings.projects.keys()))
         })
     }
@@ -106,7 +111,7 @@ impl Desk {
         if settings.sites.contains_key(name) {
             return Ok(self.engine.sites.catalog_name(name).to_owned());
         }
-        let message = format!("there is no site '{}' in the settings", name.escape_debug());
+        let message = format!("there is no site '{}' in the settings", echoed(name));
         Err(Refused::wrong(message).hint(there_are("sites", name, settings.sites.keys())))
     }
 
@@ -195,6 +200,36 @@ impl Desk {
                 return Ok(sums);
             }
             hear(&sums);
+        }
+    }
+
+    /// What a site has now of the files of a selection that are meant, where that is not what is known.
+    /// Nothing if it can't be looked at.
+    pub(super) async fn look(
+        &self,
+        project: &Project,
+        site: &str,
+        selection: &Selection,
+        meant: impl Fn(&FileRow) -> bool,
+    ) -> Result<HashMap<FileId, Now>, Refused> {
+        let (mut found, mut place) = (HashMap::new(), Place::default());
+        let verifier = match self.engine.verifier(project, site).await {
+            Ok(verifier) => verifier,
+            Err(Trouble::Site(_)) => return Ok(found),
+            Err(trouble) => return Err(trouble.into()),
+        };
+        loop {
+            let page = self.read(|view| Ok(selection.page(view, &mut place, PAGE)?))?;
+            if page.is_empty() {
+                return Ok(found);
+            }
+            let files = page.into_iter().filter(|one| meant(&one.row));
+            let files = files.map(|one| (one.root, one.folder, one.row)).collect();
+            match verifier.now(files).await {
+                Ok(now) => found.extend(now.into_iter().filter(|(_, now)| *now != Now::Same)),
+                Err(Trouble::Site(_)) => return Ok(HashMap::new()),
+                Err(trouble) => return Err(trouble.into()),
+            }
         }
     }
 

@@ -27,6 +27,7 @@ use serde_json::Value;
 pub use desk::Desk;
 pub(crate) use desk::{beneath_roots, roots};
 pub use publish::{Item, Parts};
+pub(crate) use request::state;
 
 /// What is asked for. `what` are selectors, as `publish::selector` reads them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,12 +61,25 @@ pub enum Order {
     Ensure { project: String, what: Vec<String>, site: String, wait: Option<u64> },
     /// Sends files again that were given up; at a site, also what is there.
     Reset { project: String, what: Vec<String>, site: Option<String>, state: Option<String> },
-    /// Sets what comes first: 1 to 1000, or 0 for the project's.
-    Priority { project: String, what: Vec<String>, priority: i64 },
+    /// Sets what comes first: 1 to 1000, or 0 for the project's. Of files in a state at a site, or at
+    /// any, for what is queued.
+    Priority {
+        project: String,
+        what: Vec<String>,
+        site: Option<String>,
+        state: Option<String>,
+        priority: i64,
+    },
     /// Keeps the content that a site has of files in conflict.
     Resolve { project: String, what: Vec<String>, keep: String },
     /// Deletes files of a site, and has nothing bring them back by itself.
-    Remove { project: String, what: Vec<String>, site: Option<String>, force: bool },
+    Remove {
+        project: String,
+        what: Vec<String>,
+        site: Option<String>,
+        state: Option<String>,
+        force: bool,
+    },
     /// Deletes everything of a project at a site.
     Clear { project: String, site: String, force: bool },
     /// Compares the catalog with what sites have, and puts it right.

@@ -15,11 +15,20 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// Its site as the catalog calls it. One that has left the settings can still go on.
+    fn known_site(&self, desk: &Desk) -> Result<Option<String>, Refused> {
+        let Some(name) = &self.site else { return Ok(None) };
+        match desk.site(name) {
+            Ok(site) => Ok(Some(site)),
+            Err(_) if desk.read(|view| Ok(view.site(name)?))?.is_some() => Ok(Some(name.clone())),
+            Err(refused) => Err(refused),
+        }
+    }
+
     /// As scopes of the catalog.
-    async fn scopes(&self, desk: &Desk) -> Result<Vec<Scope>, Refused> {
+    async fn scopes(&self, desk: &Desk, site: Option<String>) -> Result<Vec<Scope>, Refused> {
         let project = self.project.as_deref().map(|name| desk.project(name)).transpose()?;
-        let site = self.site.as_deref().map(|name| desk.site(name)).transpose()?;
-        let (name, at) = (project.as_ref().map(|project| project.name.clone()), site.clone());
+        let (name, at) = (project.as_ref().map(|project| project.name.clone()), site);
         let keys = move |unit: &mut dyn Unit| {
             let project = name.map(|name| unit.put_project(&name)).transpose()?;
             Ok((project, at.map(|at| unit.put_site(&at)).transpose()?))
@@ -41,7 +50,8 @@ impl Reach {
 
 /// Holds work back, from now on and until somebody resumes it.
 pub(super) async fn pause(desk: &Desk, reach: &Reach, by: String) -> Answer {
-    let scopes = reach.scopes(desk).await?;
+    let site = reach.site.as_deref().map(|name| desk.site(name)).transpose()?;
+    let scopes = reach.scopes(desk, site).await?;
     let since = desk.engine.time.wall_ns() / 1_000_000;
     let paused = scopes.len();
     let put = move |unit: &mut dyn Unit| {
@@ -55,7 +65,7 @@ pub(super) async fn pause(desk: &Desk, reach: &Reach, by: String) -> Answer {
 
 /// Takes pauses of exactly this reach away. Tells which wider ones are left.
 pub(super) async fn resume(desk: &Desk, reach: &Reach) -> Answer {
-    let scopes = reach.scopes(desk).await?;
+    let scopes = reach.scopes(desk, reach.known_site(desk)?).await?;
     let own = scopes.clone();
     let drop = move |unit: &mut dyn Unit| {
         let mut resumed = 0;
@@ -90,7 +100,7 @@ pub(super) async fn resume_held(desk: &Desk, reach: &Reach, kind: Option<String>
         })?),
     };
     let project = desk.project(project)?;
-    let site = reach.site.as_deref().map(|name| desk.site(name)).transpose()?;
+    let site = reach.known_site(desk)?;
     let (id, site) = desk.keys(&project.name, site.as_deref()).await?;
     let files = if reach.what.is_empty() {
         desk.engine.guards.forget(id, kind, site);

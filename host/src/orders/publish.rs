@@ -1,6 +1,6 @@
 //! Publishing: what was made is recorded where it is, and queued for where it belongs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::desk::PAGE;
 use super::{Answer, Desk, Refused, Report};
 use crate::catalog::RootId;
 use crate::engine::publish::{Made, Published, Publisher};
-use crate::publish::{Naming, sequences};
+use crate::publish::{Naming, echoed, sequences};
 use crate::settings::Project;
 
 /// More is for what somebody waits for.
@@ -65,7 +65,10 @@ impl Parts {
         if !naming.is_by_folder() && text.parse().as_ref() == Ok(&naming) {
             return Ok(naming);
         }
-        let Naming { folder, product, version, name } = naming;
+        let [folder, product, version, name] =
+            [&naming.folder, &naming.product, &naming.version, &naming.name]
+                .map(|part| echoed(part));
+        let path = echoed(path);
         let why = format!(
             "{path} can't be published as folder '{folder}', product '{product}', version \
              '{version}', name '{name}'"
@@ -87,6 +90,15 @@ struct Target {
     written: String,
 }
 
+/// What lies beside files that are published: paths as people write them, and why.
+#[derive(Default)]
+struct Besides {
+    /// Could not be read.
+    left: Vec<(String, String)>,
+    /// Can't travel.
+    noted: Vec<(String, String)>,
+}
+
 /// Records what was made at a site of a project, the active one unless another is named.
 pub(super) async fn publish(
     desk: &Desk,
@@ -98,13 +110,15 @@ pub(super) async fn publish(
     let project = desk.project(project)?;
     let site = site.unwrap_or(&project.active_site).to_owned();
     may_publish(desk, &project, &site)?;
-    if let Some(wrong) = items.iter().filter_map(|item| item.priority).find(|n| *n > MOST_URGENT) {
+    if let Some(wrong) =
+        items.iter().filter_map(|item| item.priority).find(|n| !(1..=MOST_URGENT).contains(n))
+    {
         return Err(Refused::wrong(format!(
             "{wrong} is no priority: 1 to {MOST_URGENT}, higher first"
         )));
     }
     let publisher = open(desk, &project, &site, &items).await?;
-    let (made, mut left) = find(&publisher, &items).await?;
+    let (made, mut besides) = find(&publisher, &items).await?;
     publisher.still_there().await?;
     let mut sums = Published::default();
     let mut told: BTreeMap<Naming, Told> = BTreeMap::new();
@@ -116,17 +130,15 @@ pub(super) async fn publish(
         let count = page.len() as u64;
         let published = publisher.record(page.clone(), by).await?;
         let behind: HashSet<usize> = published.left.iter().map(|(index, _)| *index).collect();
+        let mut stayed: HashMap<usize, Naming> = published.stayed.into_iter().collect();
         for (index, why) in published.left {
             let Made { root, folder, name, .. } = &page[index];
-            left.push((written(&publisher, *root, &join(folder, name)), why));
+            besides.left.push((written(&publisher, *root, &join(folder, name)), why));
         }
         for (index, made) in page.into_iter().enumerate() {
             if !behind.contains(&index) {
-                told.entry(made.naming).or_default().add(
-                    made.folder,
-                    made.name,
-                    made.metadata.size,
-                );
+                let naming = stayed.remove(&index).unwrap_or(made.naming);
+                told.entry(naming).or_default().add(made.folder, made.name, made.metadata.size);
             }
         }
         sums.new += published.new;
@@ -139,7 +151,7 @@ pub(super) async fn publish(
         done += count;
         let _ = report.try_send(Report { done, of: Some(of), ..Report::default() });
     }
-    Ok(answer(&site, &told, &sums, &left))
+    Ok(answer(&site, &told, &sums, &besides))
 }
 
 /// What is recorded as made at a site that another host works at, nobody would bring anywhere.
@@ -173,6 +185,7 @@ async fn open(
     for name in roots.iter().flatten() {
         if !known.contains_key(name) {
             let names: Vec<&str> = known.keys().map(String::as_str).collect();
+            let name = echoed(name);
             let why = format!("site '{site}' has no root '{name}' of project '{}'", project.name);
             return Err(Refused::wrong(why).hint(format!("roots are: {}", names.join(", "))));
         }
@@ -187,10 +200,7 @@ async fn open(
 }
 
 /// The files that items stand for, in the order of their folders, and what was left out.
-async fn find(
-    publisher: &Publisher,
-    items: &[Item],
-) -> Result<(Vec<Made>, Vec<(String, String)>), Refused> {
+async fn find(publisher: &Publisher, items: &[Item]) -> Result<(Vec<Made>, Besides), Refused> {
     let mut wrong = Vec::new();
     let mut targets: BTreeMap<RootId, Vec<Target>> = BTreeMap::new();
     for (index, item) in items.iter().enumerate() {
@@ -202,11 +212,11 @@ async fn find(
                     item: index,
                     written: path.clone(),
                 }),
-                Err(why) => wrong.push(format!("{path} {why}")),
+                Err(why) => wrong.push(format!("{} {why}", echoed(path))),
             }
         }
     }
-    let (mut made, mut left) = (Vec::new(), Vec::new());
+    let (mut made, mut besides) = (Vec::new(), Besides::default());
     for (root, targets) in targets {
         let paths: Vec<String> = targets.iter().map(|target| target.path.clone()).collect();
         let found = publisher.look(root, &paths).await?;
@@ -214,22 +224,24 @@ async fn find(
             let found = match found {
                 Ok(found) => found,
                 Err(why) => {
-                    wrong.push(format!("{} {why}", target.written));
+                    wrong.push(format!("{} {why}", echoed(&target.written)));
                     continue;
                 }
             };
             let item = &items[target.item];
             let named = |(path, why): (String, String)| (written(publisher, root, &path), why);
-            left.extend(found.left.into_iter().map(named));
+            besides.left.extend(found.left.into_iter().map(named));
+            besides.noted.extend(found.noted.into_iter().map(named));
             for (folder, entry) in found.files {
                 let naming = publisher.naming(&folder, &entry.name);
                 made.push(Made {
                     root: target.root,
+                    named: item.parts != Parts::default(),
                     naming: item.parts.named(naming, &join(&folder, &entry.name))?,
                     folder,
                     name: entry.name,
                     metadata: entry.metadata,
-                    priority: item.priority.filter(|n| *n > 0).map(i64::from),
+                    priority: item.priority.map(i64::from),
                 });
             }
         }
@@ -245,7 +257,7 @@ async fn find(
     // A file that is named twice is what it was called first.
     made.sort_by(|a, b| (a.root, &a.folder, &a.name).cmp(&(b.root, &b.folder, &b.name)));
     made.dedup_by(|b, a| (a.root, &a.folder, &a.name) == (b.root, &b.folder, &b.name));
-    Ok((made, left))
+    Ok((made, besides))
 }
 
 /// The root and the path beneath it of `{root[work]}/shots/a.exr`.
@@ -340,25 +352,23 @@ impl Told {
     }
 }
 
-fn answer(
-    site: &str,
-    told: &BTreeMap<Naming, Told>,
-    sums: &Published,
-    left: &[(String, String)],
-) -> Value {
+fn answer(site: &str, told: &BTreeMap<Naming, Told>, sums: &Published, besides: &Besides) -> Value {
     let representations = told.iter().map(|(naming, told)| {
         json!({
             "representation": naming.to_string(), "files": told.files, "bytes": told.bytes,
             "frames": told.frames(),
         })
     });
-    let named = left.iter().take(LISTED);
-    let named = named.map(|(path, why)| json!({"path": path, "reason": why}));
+    let named = |all: &[(String, String)]| {
+        let named = all.iter().take(LISTED);
+        named.map(|(path, why)| json!({"path": path, "reason": why})).collect::<Vec<_>>()
+    };
     json!({
         "site": site, "files": sums.new + sums.changed + sums.same + sums.compared,
         "bytes": told.values().map(|told| told.bytes).sum::<u64>(), "new": sums.new,
         "changed": sums.changed, "same": sums.same, "compared": sums.compared,
         "queued": sums.queued, "representations": representations.collect::<Vec<_>>(),
-        "left": left.len(), "left_out": named.collect::<Vec<_>>(),
+        "left": besides.left.len(), "left_out": named(&besides.left), "skipped": besides.noted.len(),
+        "notes": named(&besides.noted),
     })
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{Answer, Desk, Refused, Report, request, selection};
+use super::request::{self, Meant};
+use super::{Answer, Desk, Refused, Report, selection};
 use crate::catalog::{FolderId, RootId};
 use crate::engine::Trouble;
 use crate::engine::remove::{Removed, Remover, Target};
@@ -16,13 +17,12 @@ const PAGE: usize = 1000;
 /// Deletes what selectors stand for at a site, and has nothing bring it back by itself.
 pub(super) async fn remove(
     desk: &Desk,
-    project: &str,
-    what: &[String],
-    (site, force): (Option<&str>, bool),
+    meant: &Meant<'_>,
+    force: bool,
     report: &mpsc::Sender<Report>,
 ) -> Answer {
-    let project = desk.project(project)?;
-    let site = match site {
+    let project = desk.project(meant.project)?;
+    let site = match meant.site {
         Some(site) => site.to_owned(),
         None if project.pairs.iter().flatten().any(|end| end == LOCAL) => LOCAL.to_owned(),
         None => {
@@ -31,11 +31,11 @@ pub(super) async fn remove(
         }
     };
     may_touch(desk, &project, &site)?;
-    if what.is_empty() {
+    if meant.what.is_empty() && meant.state.is_none() {
         return Err(Refused::wrong("nothing is named that is to be removed")
             .hint("`sitesync clear PROJECT --site SITE` removes everything that is there"));
     }
-    let selection = desk.select(&project, what)?;
+    let selection = meant.at(&site).selection(desk).await?;
     let mut remover = desk.engine.remover(&project, &site, force).await?;
     let mut removed = Removed::default();
     let mut place = selection::Place::default();
@@ -115,7 +115,10 @@ fn may_touch(desk: &Desk, project: &Project, site: &str) -> Result<(), Refused> 
         return Err(Refused::wrong(format!("site '{site}' is switched off")));
     }
     let settings = desk.settings();
-    if site == LOCAL || site == project.active_site || settings.host.serves_site(site) {
+    // Where people work it acts as long as it acts for the other end.
+    let works = || project.pairs.iter().flatten().any(|end| end == site);
+    let own = site == LOCAL || site == project.active_site && works();
+    if own || settings.host.serves_site(site) {
         return Ok(());
     }
     Err(Refused::wrong(format!("this host does not act for site '{site}': its files stay"))

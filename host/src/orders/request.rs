@@ -1,14 +1,18 @@
 //! Bringing files to a site, sending them again, and what comes first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::selection::{Selected, Selection};
+use super::selection::{Only, Selected, Selection};
 use super::{Answer, Desk, Refused, Report};
-use crate::catalog::{self, FileState, Have, HoldKind, Job, JobState, Millis, STALE, SiteId, Unit};
+use crate::catalog::{
+    self, FileRow, FileState, Have, HoldKind, Job, JobState, Millis, STALE, SiteId, Unit,
+};
 use crate::engine::belonging::Belonging;
+use crate::engine::validate::Now;
+use crate::publish::echoed;
 use crate::settings::Project;
 
 /// The highest priority: of what somebody waits for.
@@ -20,7 +24,7 @@ pub(super) struct Meant<'a> {
     pub project: &'a str,
     pub what: &'a [String],
     pub site: Option<&'a str>,
-    /// Only those that are so at the site.
+    /// Only those that are so at the site, or at any.
     pub state: Option<&'a str>,
 }
 
@@ -31,37 +35,54 @@ struct Found {
     site: Option<SiteId>,
 }
 
-impl Meant<'_> {
+impl<'a> Meant<'a> {
+    /// The same at a site.
+    pub(super) fn at(&self, site: &'a str) -> Self {
+        Meant { site: Some(site), ..self.clone() }
+    }
+
+    /// The files that are meant.
+    pub(super) async fn selection(&self, desk: &Desk) -> Result<Selection, Refused> {
+        Ok(self.find(desk).await?.selection)
+    }
+
     async fn find(&self, desk: &Desk) -> Result<Found, Refused> {
         let project = desk.project(self.project)?;
         let site = self.site.map(|site| desk.site(site)).transpose()?;
         let (_, site) = desk.keys(&project.name, site.as_deref()).await?;
         let belonging = desk.belonging(&project).await?;
-        let state = self.state.map(state).transpose()?;
-        let selection = match (state, site) {
-            (Some(_), None) => {
-                return Err(Refused::wrong("a file has a state at each site: at which one?")
-                    .hint("name it with --site"));
-            }
-            (Some(state), Some(site)) if self.what.is_empty() => {
-                Selection::in_state(belonging.project, site, state)
-            }
-            (Some(state), Some(site)) => desk.select(&project, self.what)?.only(site, state),
-            (None, _) if self.what.is_empty() => {
+        let only = self.only(desk, &belonging, site)?;
+        let selection = match only {
+            Some(only) if self.what.is_empty() => Selection::in_state(belonging.project, only),
+            Some(only) => desk.select(&project, self.what)?.only(only),
+            None if self.what.is_empty() => {
                 return Err(Refused::wrong("nothing is selected")
                     .hint("name representations or files; `sitesync show PROJECT` lists them"));
             }
-            (None, _) => desk.select(&project, self.what)?,
+            None => desk.select(&project, self.what)?,
         };
         Ok(Found { belonging, selection, site })
+    }
+
+    /// Which files are meant, where a state is named: at the site, or at any.
+    fn only(
+        &self,
+        desk: &Desk,
+        belonging: &Belonging,
+        site: Option<SiteId>,
+    ) -> Result<Option<Only>, Refused> {
+        let Some(state) = self.state.map(state).transpose()? else { return Ok(None) };
+        let sites = site.map_or_else(|| belonging.sites(), |site| vec![site]);
+        let apart = desk.read(|view| Ok(view.apart(belonging.project)?))?;
+        Ok(Some(Only { sites, state, apart }))
     }
 }
 
 /// A state by its name.
-fn state(name: &str) -> Result<FileState, Refused> {
+pub(crate) fn state(name: &str) -> Result<FileState, Refused> {
     FileState::ALL.into_iter().find(|state| state.name() == name).ok_or_else(|| {
         let all: Vec<&str> = FileState::ALL.iter().map(|state| state.name()).collect();
-        Refused::wrong(format!("there is no state '{}'", name.escape_debug()))
+        Refused::wrong(format!("there is no state '{}'", echoed(name)))
             .hint(format!("states are: {}", all.join(", ")))
     })
 }
@@ -177,6 +198,15 @@ impl Bringing {
 /// Sends files again: what was given up, and at a site that is named also what is there.
 pub(super) async fn reset(desk: &Desk, meant: &Meant<'_>) -> Answer {
     let Found { belonging, selection, site, .. } = meant.find(desk).await?;
+    // What was damaged there behind our back is what is to be replaced.
+    let now = match (meant.site, site) {
+        (Some(name), Some(key)) => {
+            let project = desk.project(meant.project)?;
+            let there = |row: &FileRow| row.newest_at(key).is_some();
+            desk.look(&project, name, &selection, there).await?
+        }
+        _ => HashMap::new(),
+    };
     let time = desk.engine.time.clone();
     let again = move |unit: &mut dyn Unit, one: &Selected, files: &mut u64| {
         let row = &one.row;
@@ -187,7 +217,11 @@ pub(super) async fn reset(desk: &Desk, meant: &Meant<'_>) -> Answer {
         if let Some(have) = site.and_then(|site| row.newest_at(site))
             && belonging.source(row, have.site).is_some()
         {
-            unit.put_have(row.id, &Have { generation: STALE, ..have.clone() })?;
+            let outdated = match now.get(&row.id) {
+                Some(Now::Other(now)) => now.clone(),
+                _ => Have { generation: STALE, ..have.clone() },
+            };
+            unit.put_have(row.id, &outdated)?;
             done |= belonging.settle_file(unit, row.id, time.now())? > 0;
         }
         *files += u64::from(done);
@@ -205,15 +239,18 @@ pub(super) async fn prioritise(desk: &Desk, meant: &Meant<'_>, priority: i64) ->
             .hint("0 gives representations their project's priority again"));
     }
     let found = meant.find(desk).await?;
+    let site = found.site;
     let set = move |unit: &mut dyn Unit, one: &Selected, sums: &mut (usize, BTreeSet<_>)| {
         let (jobs, done) = sums;
-        if one.whole {
+        if one.whole && site.is_none() {
             if done.insert(one.row.representation) {
                 *jobs += unit.set_priority(one.row.representation, priority)?;
             }
             return Ok(());
         }
-        for job in one.row.jobs.iter().filter(|job| job.state != JobState::InProgress) {
+        let meant = |job: &&Job| site.is_none_or(|site| site == job.to);
+        let waits = |job: &&Job| job.state != JobState::InProgress;
+        for job in one.row.jobs.iter().filter(waits).filter(meant) {
             unit.put_job(one.row.id, &job.with_priority(priority.max(1)))?;
             *jobs += 1;
         }

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use super::Refused;
 use crate::catalog::{
-    self, FileId, FileRow, FileState, JobState, ProjectId, RepresentationId, RootId, SiteId, View,
+    self, Apart, FileId, FileRow, FileState, JobState, ProjectId, RepresentationId, RootId, SiteId,
+    View,
 };
-use crate::publish::{self, NamingPattern, Selector};
+use crate::publish::{self, NamingPattern, Selector, echoed, quoted};
 
 /// Selectors that fit nothing, named.
 const NAMED: usize = 10;
@@ -19,8 +20,27 @@ pub struct Selection {
     pub representations: Vec<RepresentationId>,
     /// Files that are meant by themselves.
     pub files: Vec<File>,
-    /// Only files that are so at a site: of those above, or of the whole project if there are none.
-    only: Option<(SiteId, FileState)>,
+    /// Only files that are so: of those above, or of the whole project if there are none.
+    only: Option<Only>,
+}
+
+/// Which files of a selection are meant: those in a state at one of these sites.
+#[derive(Debug, Clone)]
+pub struct Only {
+    /// The sites.
+    pub sites: Vec<SiteId>,
+    /// The state.
+    pub state: FileState,
+    /// What is paused, and is no more queued.
+    pub apart: Apart,
+}
+
+impl Only {
+    /// Whether a file is so at one of the first sites.
+    fn shows(&self, row: &FileRow, sites: usize) -> bool {
+        let so = |site: &SiteId| state_at(row, *site, &self.apart) == self.state;
+        self.sites.iter().take(sites).any(so)
+    }
 }
 
 /// A file that is meant by itself.
@@ -58,6 +78,8 @@ impl Selected {
 /// How far the files of a selection have been read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Place {
+    /// Of the sites in whose state files are.
+    site: usize,
     representation: usize,
     after: Option<FileId>,
     file: usize,
@@ -76,6 +98,10 @@ impl Selection {
     ) -> Result<Self, Refused> {
         let mut selectors = Vec::with_capacity(what.len());
         for text in what {
+            if text.starts_with('/') {
+                let why = format!("{} is beneath no root of the project", echoed(text));
+                return Err(Refused::wrong(why).hint(roots_are(roots)));
+            }
             let selector: Selector = text
                 .parse()
                 .map_err(|error: publish::SelectorError| Refused::wrong(error.to_string()))?;
@@ -85,12 +111,14 @@ impl Selection {
         let (seen, files) = (HashSet::new(), HashSet::new());
         let mut finder = Finder { view, roots, found, seen, files };
         let mut nothing = Vec::new();
+        let mut beneath = None;
         for selector in &selectors {
             if !finder.find(selector)? {
+                beneath = beneath.or(finder.beneath(selector)?);
                 nothing.push(selector.to_string());
             }
         }
-        if nothing.is_empty() { Ok(finder.found) } else { Err(fits_nothing(&nothing)) }
+        if nothing.is_empty() { Ok(finder.found) } else { Err(fits_nothing(&nothing, beneath)) }
     }
 
     /// Nothing of a project.
@@ -98,16 +126,16 @@ impl Selection {
         Selection { project, representations: Vec::new(), files: Vec::new(), only: None }
     }
 
-    /// All files of a project that are in one state at a site.
+    /// All files of a project that are so.
     #[must_use]
-    pub fn in_state(project: ProjectId, site: SiteId, state: FileState) -> Self {
-        Selection::none(project).only(site, state)
+    pub fn in_state(project: ProjectId, only: Only) -> Self {
+        Selection::none(project).only(only)
     }
 
-    /// Of these, the files that are in one state at a site.
+    /// Of these, the files that are so.
     #[must_use]
-    pub fn only(mut self, site: SiteId, state: FileState) -> Self {
-        self.only = Some((site, state));
+    pub fn only(mut self, only: Only) -> Self {
+        self.only = Some(only);
         self
     }
 
@@ -122,13 +150,8 @@ impl Selection {
         place: &mut Place,
         limit: usize,
     ) -> catalog::Result<Vec<Selected>> {
-        if let (true, Some((site, state))) = (self.is_empty(), self.only) {
-            let after = place.after.unwrap_or(FileId(0));
-            let files = view.files_in_state(self.project, site, state, after, limit)?;
-            place.after = files.last().map(|(_, _, row)| row.id).or(place.after);
-            let whole = false;
-            let selected = |(root, folder, row)| Selected { root, folder, whole, row };
-            return Ok(files.into_iter().map(selected).collect());
+        if let (true, Some(only)) = (self.is_empty(), &self.only) {
+            return self.in_states(view, only, place, limit);
         }
         let mut page = Vec::new();
         while page.len() < limit {
@@ -160,6 +183,31 @@ impl Selection {
         Ok(page)
     }
 
+    /// The next files of the project that are so, each where it is so first.
+    fn in_states(
+        &self,
+        view: &dyn View,
+        only: &Only,
+        place: &mut Place,
+        limit: usize,
+    ) -> catalog::Result<Vec<Selected>> {
+        while let Some(site) = only.sites.get(place.site) {
+            let after = place.after.unwrap_or(FileId(0));
+            let mut files = view.files_in_state(self.project, *site, only.state, after, limit)?;
+            match files.last() {
+                Some((_, _, row)) => place.after = Some(row.id),
+                None => (place.site, place.after) = (place.site + 1, None),
+            }
+            files.retain(|(_, _, row)| !only.shows(row, place.site));
+            if !files.is_empty() {
+                let whole = false;
+                let selected = |(root, folder, row)| Selected { root, folder, whole, row };
+                return Ok(files.into_iter().map(selected).collect());
+            }
+        }
+        Ok(Vec::new())
+    }
+
     /// Whether its files are looked for among many others: a page of them may take long to find.
     #[must_use]
     pub fn searches(&self) -> bool {
@@ -176,15 +224,15 @@ impl Selection {
     }
 
     fn shows(&self, row: &FileRow) -> bool {
-        self.only.is_none_or(|(site, state)| state_at(row, site) == state)
+        self.only.as_ref().is_none_or(|only| only.shows(row, only.sites.len()))
     }
 }
 
-/// What a file is at a site.
+/// What a file is at a site, where this is paused.
 #[must_use]
-pub fn state_at(row: &FileRow, site: SiteId) -> FileState {
+pub fn state_at(row: &FileRow, site: SiteId, apart: &Apart) -> FileState {
     let job = row.job_to(site);
-    match job.map(|job| job.state) {
+    match job.map(|job| apart.state(job)) {
         Some(JobState::Ready | JobState::Waiting) => FileState::Queued,
         Some(JobState::InProgress) => FileState::InProgress,
         Some(JobState::Failed | JobState::Conflict) => FileState::Failed,
@@ -199,13 +247,28 @@ pub fn state_at(row: &FileRow, site: SiteId) -> FileState {
     }
 }
 
-fn fits_nothing(selectors: &[String]) -> Refused {
-    let mut named: Vec<String> = selectors.iter().take(NAMED).map(|s| format!("`{s}`")).collect();
+/// Refuses selectors that fit nothing; `beneath` is one that would.
+fn fits_nothing(selectors: &[String], beneath: Option<String>) -> Refused {
+    let shown = |selector: &String| format!("`{}`", echoed(selector));
+    let mut named: Vec<String> = selectors.iter().take(NAMED).map(shown).collect();
     if selectors.len() > NAMED {
         named.push(format!("{} more", selectors.len() - NAMED));
     }
-    Refused::wrong(format!("nothing is known that fits {}", named.join(", ")))
-        .hint("`sitesync show PROJECT` lists what is known")
+    let refused = Refused::wrong(format!("nothing is known that fits {}", named.join(", ")));
+    refused.hint(match beneath {
+        Some(beneath) => format!("what is beneath it: {}", quoted(&beneath)),
+        None => "`sitesync show PROJECT` lists what is known".to_owned(),
+    })
+}
+
+/// Names of roots, for a hint.
+fn roots_are(roots: &[(RootId, String)]) -> String {
+    let names: Vec<&str> = roots.iter().map(|(_, name)| name.as_str()).collect();
+    if names.is_empty() {
+        "no root is known yet".into()
+    } else {
+        format!("roots are: {}", names.join(", "))
+    }
 }
 
 struct Finder<'a> {
@@ -239,10 +302,25 @@ impl Finder<'_> {
                 Ok(found)
             }
             Selector::File { root, path } => {
-                let root = self.roots.iter().find(|(_, name)| name == root);
-                root.map_or(Ok(false), |(root, _)| self.file(*root, path))
+                let Some((id, _)) = self.roots.iter().find(|(_, name)| name == root) else {
+                    let why = format!("the project has no root '{}'", echoed(root));
+                    return Err(Refused::wrong(why).hint(roots_are(self.roots)));
+                };
+                self.file(*id, path)
             }
         }
+    }
+
+    /// The selector of all that lies beneath one that stands for nothing, if anything does.
+    fn beneath(&self, selector: &Selector) -> Result<Option<String>, Refused> {
+        let Selector::Naming(pattern) = selector else { return Ok(None) };
+        let Some(folder) = pattern.path().filter(|path| !path.contains(['*', '?'])) else {
+            return Ok(None);
+        };
+        let all = format!("{folder}/**");
+        let Ok(pattern) = all.parse::<NamingPattern>() else { return Ok(None) };
+        let any = self.view.representations_like(self.found.project, &pattern, 1)?;
+        Ok((!any.is_empty()).then_some(all))
     }
 
     fn add(&mut self, id: RepresentationId) -> bool {

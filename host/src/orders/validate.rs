@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use super::{Answer, Desk, Refused, Report, selection};
 use crate::engine::Trouble;
 use crate::engine::validate::{Only, Validated, Verdict};
+use crate::settings::Project;
 use crate::sites::LOCAL;
 
 /// Looks at a site, or at all sites of a project that this host can look at.
@@ -20,6 +21,7 @@ pub(super) async fn validate(
     let sites = match site {
         Some(site) => {
             desk.site(site)?;
+            may_look(&project, site)?;
             vec![site.to_owned()]
         }
         None => {
@@ -58,17 +60,27 @@ pub(super) async fn validate(
                 done += found.found + found.changed + found.missing;
                 told.push(as_json(name, &found));
             }
-            // Where one site is asked for, that is the answer.
-            Err(trouble) if site.is_some() => return Err(trouble.into()),
-            Err(Trouble::Site(fault)) => {
-                told.push(json!({"site": name, "offline": fault.message, "hint": fault.hint}));
-            }
+            // It may be the other end that is not there.
+            Err(Trouble::Site(fault)) => told.push(json!({
+                "site": name, "offline": fault.message, "offline_site": fault.site,
+                "hint": fault.hint,
+            })),
             Err(trouble) => return Err(trouble.into()),
         }
         let _ = report.try_send(Report { done, ..Report::default() });
     }
     desk.wake();
     Ok(json!({"sites": told}))
+}
+
+/// Only a site that is an end of something can be looked at.
+fn may_look(project: &Project, site: &str) -> Result<(), Refused> {
+    if project.pairs.iter().flatten().any(|end| end == site) {
+        return Ok(());
+    }
+    let why =
+        format!("this host brings no files of project '{}' to or from '{site}'", project.name);
+    Err(Refused::wrong(why).hint("`sitesync projects` shows between which sites it works, and why"))
 }
 
 fn as_json(site: &str, found: &Validated) -> serde_json::Value {

@@ -12,6 +12,7 @@ mod naming;
 mod pieces;
 mod selector;
 mod sequence;
+mod shown;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -20,4 +21,5 @@ pub use glob::name_matches;
 pub use naming::{Naming, NamingError, newest_versions};
 pub use selector::{NamingPattern, Selector, SelectorError};
 pub use sequence::{Numbers, Range, Sequence, sequences};
+pub use shown::{echoed, plain, quoted};
 pub use template::{DEFAULTS, TemplateError, Templates};

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::glob::name_matches;
 use super::naming::{LATEST, Naming};
+use super::shown::echoed;
 
 /// One thing that a command is about. `Display` is what it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +220,7 @@ pub struct SelectorError(String);
 
 impl SelectorError {
     fn new(text: &str, why: &str) -> Self {
-        SelectorError(format!("selector `{}` {why}", text.escape_debug()))
+        SelectorError(format!("selector `{}` {why}", echoed(text)))
     }
 
     fn in_line(self, number: usize) -> Self {

@@ -133,10 +133,12 @@ pub async fn of(root: &OpenRoot, path: &str) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The paths of files beneath a folder that the trash has, of a time if one is given. Each once.
+/// The paths of files beneath a folder, or the whole root, that the trash has, of a time if one is given. Each once.
 pub async fn beneath(root: &OpenRoot, folder: &str, when: Option<&str>) -> Result<Vec<String>> {
     let entries = list(root).await?.entries.into_iter().filter(|entry| entry.is_of(when));
-    let within = |path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let within = |path: &str| {
+        folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+    };
     let paths: BTreeSet<String> =
         entries.map(|entry| entry.path).filter(|path| within(path)).collect();
     Ok(paths.into_iter().collect())
