@@ -148,7 +148,16 @@ fn a_catalog_of_a_newer_sitesync_is_left_alone() {
     let mut content = fs::read(catalog(&bench)).expect("the catalog");
     content[60..64].copy_from_slice(&99_u32.to_be_bytes());
     fs::write(catalog(&bench), &content).expect("a newer one");
-    for command in [&["doctor", "--repair"][..], &["sync"], &["sync", "--dry-run"], &["status"]] {
+    for command in [
+        &["doctor", "--repair"][..],
+        &["sync"],
+        &["sync", "--dry-run"],
+        &["serve"],
+        &["status"],
+        &["request", "demo", "shots/**", "--site", "there"],
+        &["remove", "demo", "shots/**", "--site", "there"],
+        &["pause"],
+    ] {
         let run = bench.run(command).ends(3);
         let told = run.stderr.contains("newer sitesync (schema 99");
         assert!(told && run.stderr.contains("nothing was changed"), "{run:#?}");
