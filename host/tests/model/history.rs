@@ -520,6 +520,13 @@ impl Known {
         })
     }
 
+    /// Whether a pause of the host, the project or a site reaches work.
+    fn reaches(&self, to: SiteId, from: SiteId) -> bool {
+        let wide = self.pauses.iter().filter(|scope| scope.representation.is_none());
+        let mut sites = wide.map(|scope| scope.site);
+        sites.any(|site| site.is_none_or(|site| site == to || site == from))
+    }
+
     fn in_progress(&self) -> Vec<String> {
         let working = |row: &FileRow| row.jobs.iter().any(|j| j.state == JobState::InProgress);
         let files = self.files.iter().filter(|(_, row)| working(row));
@@ -542,8 +549,11 @@ fn recount(known: &Known) -> Checked {
     let mut counted: BTreeMap<(SiteId, FileState), (u64, u64, u64)> = BTreeMap::new();
     for (_, row) in &known.files {
         for (site, _) in &known.sites {
-            let job = row.jobs.iter().find(|job| job.to == *site).map(|job| job.state);
+            let work = row.jobs.iter().find(|job| job.to == *site);
+            let job = work.map(|job| job.state);
+            let reached = work.is_some_and(|job| known.reaches(job.to, job.from));
             let state = match job {
+                Some(JobState::Ready | JobState::Waiting) if reached => FileState::Paused,
                 Some(JobState::Ready | JobState::Waiting) => FileState::Queued,
                 Some(JobState::InProgress) => FileState::InProgress,
                 Some(JobState::Held) => FileState::Paused,
