@@ -190,7 +190,7 @@ fn a_site_that_is_offline_is_told_of_until_it_is_back() {
     tells(&["status"], 0, "there: offline, tried again at 20");
     tells(&["why", "demo", "second.exr", "--site", "there"], 0, "it waits: for site 'there': ");
     let ensure = ["ensure", "demo", "second.exr", "--site", "there", "--wait", "1s"];
-    tells(&ensure, 4, "are not at 'there' yet: site 'there': ");
+    tells(&ensure, 4, "are not at 'there' yet: 'second.exr': site 'there': ");
     bench.rename("away", "there");
     until("it goes on", || bench.read("there/second.exr").is_some());
     until("it is over", || offline().is_empty());

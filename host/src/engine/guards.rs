@@ -123,9 +123,10 @@ impl Run {
             project = self.pair.settings.name,
             site = site.unwrap_or_default(),
             "stopped: {} of {of} files would be {done} there; if that is meant, say so with \
-             `sitesync resume {} --held`",
+             `sitesync resume {} --held={}`",
             hold.files,
-            self.pair.settings.name
+            self.pair.settings.name,
+            hold.kind.name()
         );
         Ok(())
     }
