@@ -562,6 +562,20 @@ impl Mount {
         Mount::by(at, Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(at))
     }
 
+    /// Shows a folder at another place too, as the disk that it lies on.
+    #[must_use]
+    pub fn bind(from: &Path, at: &Path) -> Option<Self> {
+        Mount::by(at, Command::new("mount").arg("--bind").args([from, at]))
+    }
+
+    /// Takes it away, whoever still uses it, and fails if that can't be done.
+    pub fn detach(self) {
+        let status = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(status.is_ok_and(|status| status.success()), "umount {}", self.0.display());
+        // Whatever is mounted there from now on is another's.
+        std::mem::forget(self);
+    }
+
     /// Mounts an image of a file system of this kind, made by `mkfs` (a command and its
     /// arguments).
     #[must_use]
