@@ -9,29 +9,20 @@ use std::time::{Duration, Instant};
 
 use sitesync_provider::{
     Checksum, Copied, DeleteOptions, Error, ErrorKind, Expect, Known, Metadata, ReadOptions,
-    Result, WriteOptions, join,
+    Result, join,
 };
 
-use super::CHUNK;
-use super::compare::{Side as Compared, by_checksum, same_content};
-use super::digest::{self, Running, agrees};
+use super::compare::by_checksum;
+use super::digest::{self, agrees};
 use super::names;
 use super::pair::{Pair, RootPair, Side};
 use super::pauses::Pauses;
-use super::plan::is_sent;
 use super::progress::Progress;
-use super::token::Token;
 use super::trash::{keeps, trashes};
-use crate::catalog::{
-    Claimed, DOUBTFUL, GONE, Have, Job, JobState, STALE, Sent, Sqlite, UNKNOWN, Unit,
-};
+use crate::catalog::{Claimed, DOUBTFUL, GONE, STALE, Sqlite, UNKNOWN, Unit};
 use crate::settings::Verify;
 use crate::sites::{Capability, OpenRoot, Operation, Slot, is_site_fault};
 
-/// Bytes between two checkpoints of a streamed file.
-const CHECKPOINT: u64 = 64 << 20;
-/// Files from this size on are marked as soon as they are begun.
-const RESUMED: u64 = 8 << 20;
 /// How long a call may take to notice that it was given up.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long an operation that was given up may still run before its file is let go of.
@@ -73,19 +64,19 @@ pub(super) struct Finished {
 }
 
 /// A file that went from one end to the other, as both say.
-struct Passed {
-    source: Metadata,
-    destination: Metadata,
+pub(super) struct Passed {
+    pub source: Metadata,
+    pub destination: Metadata,
     /// Of all of it, if it passed through the host at once and an end keeps such a digest.
-    digest: Option<Checksum>,
+    pub digest: Option<Checksum>,
     /// Only its last part passed.
-    resumed: bool,
+    pub resumed: bool,
 }
 
 /// A slot at each end, or one where both are on one storage.
-struct Slots {
-    source: Option<Slot>,
-    destination: Slot,
+pub(super) struct Slots {
+    pub source: Option<Slot>,
+    pub destination: Slot,
 }
 
 /// Where a batch goes, and through what.
@@ -117,7 +108,7 @@ impl Route {
 
     /// Slots at both ends. Whoever waits for one holds none: else two transfers could wait for one
     /// another, and an end that hangs would take the slots of the other with it.
-    async fn slots(&self, bytes: u64) -> Slots {
+    pub(super) async fn slots(&self, bytes: u64) -> Slots {
         let lane = self.pair.project.0.unsigned_abs();
         let (source, destination) = (self.source(), self.destination());
         if Arc::ptr_eq(&source.storage, &destination.storage) {
@@ -182,44 +173,6 @@ impl Route {
         finished
     }
 
-    /// What has the size and the time of what is to replace it is compared first: only the permissions
-    /// of the source may have changed, or its disk may number files anew. Returns what is equal, and what
-    /// is to be brought.
-    async fn leave_alike(&self, batch: Vec<Claimed>) -> (Vec<Finished>, Vec<Claimed>) {
-        let (mut equal, mut left) = (Vec::new(), Vec::with_capacity(batch.len()));
-        let step = self.destination().info.mtime_step_ns;
-        for claimed in batch {
-            if !looks_alike(&claimed, step) {
-                left.push(claimed);
-                continue;
-            }
-            match self.is_alike(&claimed).await {
-                Ok(Some(destination)) => {
-                    let outcome = Outcome::Done { destination, adopted: true };
-                    equal.push(Finished { claimed, outcome, token: None });
-                }
-                // Whatever it is, who brings it finds out.
-                Ok(None) => left.push(claimed),
-                Err(error) if is_surprise(&error) => left.push(claimed),
-                Err(error) => equal.append(&mut self.all_failed(vec![claimed], &error)),
-            }
-        }
-        (equal, left)
-    }
-
-    /// What is at the destination, if it is as it is known and equal to the source.
-    async fn is_alike(&self, claimed: &Claimed) -> Result<Option<Metadata>> {
-        let path = path(claimed);
-        let (source, there) =
-            tokio::try_join!(self.source().stat(&path), self.destination().stat(&path))?;
-        let known = claimed.destination.as_ref().map(|have| have.version.as_str());
-        if !is_as_claimed(&source, claimed) || known != Some(&there.fingerprint()) {
-            return Ok(None);
-        }
-        let equal = self.equal(claimed, &path, &source, &there).await?;
-        Ok(equal.then_some(there))
-    }
-
     /// Where the destination was never listed as a whole, each place is looked at before something is
     /// sent there. What is found later where nothing was is ours, if it has the time that was sent.
     async fn look_before(&self, batch: &mut [Claimed]) -> Result<()> {
@@ -273,12 +226,12 @@ impl Route {
         self.from == self.to
     }
 
-    fn is_paused(&self, claimed: &Claimed) -> bool {
+    pub(super) fn is_paused(&self, claimed: &Claimed) -> bool {
         self.pauses.reach(self.pair.project, self.pair.sites(), claimed)
     }
 
     /// Does something, and gives it up if work on any of these files is paused.
-    async fn unless_paused<T>(
+    pub(super) async fn unless_paused<T>(
         &self,
         batch: &[Claimed],
         work: impl Future<Output = Result<T>>,
@@ -441,7 +394,7 @@ impl Route {
         }
     }
 
-    fn all_failed(&self, batch: Vec<Claimed>, error: &Error) -> Vec<Finished> {
+    pub(super) fn all_failed(&self, batch: Vec<Claimed>, error: &Error) -> Vec<Finished> {
         let failed = |claimed| {
             let outcome = Outcome::Failed(error.clone());
             Finished { claimed, outcome, token: None }
@@ -460,7 +413,7 @@ impl Route {
     }
 
     /// Size and, where there is one, checksum agree; with `verify = "full"` every byte does.
-    async fn arrived(&self, claimed: &Claimed, path: &str, passed: Passed) -> Outcome {
+    pub(super) async fn arrived(&self, claimed: &Claimed, path: &str, passed: Passed) -> Outcome {
         let Passed { source, destination, mut digest, resumed } = passed;
         let source = &source;
         if resumed && by_checksum(source, &destination).is_none() {
@@ -501,271 +454,9 @@ impl Route {
         Outcome::Done { destination, adopted: false }
     }
 
-    async fn equal(
-        &self,
-        claimed: &Claimed,
-        path: &str,
-        source: &Metadata,
-        destination: &Metadata,
-    ) -> Result<bool> {
-        let a = Compared { root: self.source(), path, metadata: source };
-        let b = Compared { root: self.destination(), path, metadata: destination };
-        let comparing = same_content(a, b, |bytes| Progress::add(&self.progress.moved, bytes));
-        self.unless_paused(std::slice::from_ref(claimed), comparing).await
-    }
-
-    /// An end was not as expected: looks at both, and says what is there.
-    pub(super) async fn meet(&self, claimed: &Claimed, path: &str, surprise: Error) -> Outcome {
-        match self.look(claimed, path, surprise).await {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::Failed(error),
-        }
-    }
-
-    async fn look(&self, claimed: &Claimed, path: &str, surprise: Error) -> Result<Outcome> {
-        let source = match self.source().stat(path).await {
-            Ok(source) => source,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.root.still_there(self.from).await?;
-                return Ok(Outcome::SourceGone(None));
-            }
-            Err(error) => return Err(error),
-        };
-        if !is_as_claimed(&source, claimed) {
-            return Ok(Outcome::SourceChanged(source));
-        }
-        let there = match self.destination().stat(path).await {
-            Ok(there) => there,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.root.still_there(self.to).await?;
-                return Ok(match claimed.destination {
-                    Some(_) => Outcome::DestinationGone,
-                    None => Outcome::Failed(surprise),
-                });
-            }
-            Err(error) => return Err(error),
-        };
-        if there.kind != sitesync_provider::Kind::File {
-            return Ok(Outcome::Failed(Error::new(
-                ErrorKind::InvalidPath,
-                "at its destination is a folder, or something else that is no file",
-            )));
-        }
-        // A size that changes under one version is a lie, now or before: a second look tells.
-        let other_size =
-            |have: &Have| have.version == there.fingerprint() && have.size != there.size;
-        if claimed.destination.as_ref().is_some_and(other_size)
-            && self.destination().stat(path).await?.size != there.size
-        {
-            let why = "its size is told as two numbers under one version";
-            return Err(self.destination().named(Error::new(ErrorKind::Corrupt, why)));
-        }
-        let expected = claimed.destination.as_ref().filter(|_| !must_meet(claimed));
-        if expected.is_some_and(|have| have.version == there.fingerprint()) {
-            // Both ends are as expected after all: whatever it was, it is over.
-            return Ok(Outcome::Failed(surprise));
-        }
-        let known_as = |generation| {
-            let same =
-                |have: &Have| have.generation == generation && have.version == there.fingerprint();
-            claimed.destination.as_ref().is_some_and(same)
-        };
-        if self.equal(claimed, path, &source, &there).await? {
-            if known_as(DOUBTFUL) {
-                let why = "what arrived before an interruption could not be made durable";
-                let error = self.destination().named(Error::new(ErrorKind::Unexpected, why));
-                return Ok(Outcome::NotDurable(there, error));
-            }
-            return Ok(Outcome::Done { destination: there, adopted: true });
-        }
-        let step = self.destination().info.mtime_step_ns;
-        let was_sent = |sent: Sent| is_sent(sent, &there, step);
-        if claimed.job.sent.is_some_and(was_sent) || known_as(STALE) {
-            return Ok(Outcome::Stale(there));
-        }
-        Ok(Outcome::Conflict(there))
-    }
-
-    /// File by file through the host.
-    async fn stream_all(&self, batch: Vec<Claimed>, slots: Slots) -> Vec<Finished> {
-        let mut finished = Vec::with_capacity(batch.len());
-        let mut taken = Some(slots);
-        for claimed in batch {
-            if self.is_paused(&claimed) {
-                finished.append(&mut self.all_failed(vec![claimed], &given_up()));
-                continue;
-            }
-            let slots = match taken.take() {
-                Some(slots) => slots,
-                None => self.slots(claimed.source.size).await,
-            };
-            let path = path(&claimed);
-            let mut token = None;
-            let result = if must_meet(&claimed) {
-                Err(Error::new(ErrorKind::Precondition, "not compared yet"))
-            } else {
-                self.stream(&claimed, &path, slots, &mut token).await
-            };
-            let outcome = match result {
-                Ok(sent) => self.arrived(&claimed, &path, sent).await,
-                Err(error) if is_surprise(&error) => self.meet(&claimed, &path, error).await,
-                Err(error) => {
-                    let to = self.destination();
-                    let kept = keeps(&self.pair, to) && replaces(&claimed);
-                    if error.kind() == ErrorKind::Unsupported && kept {
-                        to.cannot(Capability::KeepReplaced);
-                    }
-                    Outcome::Failed(error)
-                }
-            };
-            finished.push(Finished { claimed, outcome, token });
-        }
-        finished
-    }
-
-    /// One file, from the first byte that the destination lacks to the last.
-    async fn stream(
-        &self,
-        claimed: &Claimed,
-        path: &str,
-        slots: Slots,
-        token: &mut Option<Vec<u8>>,
-    ) -> Result<Passed> {
-        let (source, destination) = (self.source(), self.destination());
-        let size = claimed.source.size;
-        let version = claimed.source.version.as_str();
-        let tag = Token { generation: claimed.generation, build: destination.build() };
-        let resume = claimed.job.token.as_deref().and_then(|token| tag.open(token));
-        let from = |offset| ReadOptions::new().range(offset, None).if_version(version);
-        // From which byte a resumed write goes on is not known yet.
-        let mut opened = None;
-        let meta = match resume {
-            Some(_) => source.stat(path).await?,
-            None => opened.insert(source.open_read(path, from(0)).await?).metadata().clone(),
-        };
-        unchanged(&meta, claimed).map_err(|error| source.named(error))?;
-        // The source's slot ends with the reading, whatever the destination still does.
-        let Slots { source: reading_slot, destination: writing_slot } = slots;
-        let (operation, op) = Operation::new(vec![writing_slot], |_| {});
-        let how = WriteOptions::new(size, expectation(claimed))
-            .mtime_ns(meta.mtime_ns)
-            .mode(meta.mode)
-            .resume(resume)
-            .keep_replaced(keeps(&self.pair, destination))
-            .op(op);
-        let mut writing = match destination.open_write(path, how, operation).await {
-            Ok(writing) => writing,
-            Err(error) => {
-                // What was sent before is still there: the next try goes on with it.
-                if is_site_fault(error.kind()) {
-                    token.clone_from(&claimed.job.token);
-                }
-                return Err(error);
-            }
-        };
-        let offset = writing.offset();
-        if offset > size {
-            let why = format!("the provider would go on from byte {offset} of {size}");
-            return Err(destination.named(Error::new(ErrorKind::Corrupt, why)));
-        }
-        let mut sent = offset;
-        let mut digest = if offset == 0 { Running::of(&meta, destination) } else { None };
-        let mut marked = offset;
-        if size >= RESUMED {
-            // Before the first byte: what is sent from now on is not to be sent again.
-            *token = writing.checkpoint().await?.map(|token| tag.close(&token));
-            if token.is_some() {
-                self.keep_token(claimed, token.clone()).await;
-            }
-        }
-        let moved: Result<Option<Checksum>> = async {
-            let mut reading = match opened {
-                Some(reading) if offset == 0 => reading,
-                _ => source.open_read(path, from(offset)).await?,
-            };
-            let mut chunk = reading.read(CHUNK).await?;
-            while !chunk.is_empty() {
-                let len = chunk.len() as u64;
-                if let Some(digest) = &mut digest {
-                    digest.update(&chunk);
-                }
-                // The next chunk is read while this one is written.
-                let (written, next) = tokio::join!(writing.write(chunk), reading.read(CHUNK));
-                written?;
-                sent += len;
-                if sent > size {
-                    let why = format!(
-                        "the source has more than the {size} bytes that it was listed with"
-                    );
-                    return Err(source.named(Error::new(ErrorKind::Precondition, why)));
-                }
-                Progress::add(&self.progress.moved, len);
-                chunk = next?;
-                let paused = self.is_paused(claimed);
-                if sent - marked >= CHECKPOINT || (paused && size >= RESUMED) {
-                    *token = writing.checkpoint().await?.map(|token| tag.close(&token));
-                    self.keep_token(claimed, token.clone()).await;
-                    marked = sent;
-                }
-                if paused {
-                    return Err(given_up());
-                }
-            }
-            if sent != size {
-                let why = format!("the source ended after {sent} of {size} bytes");
-                return Err(source.named(Error::new(ErrorKind::Precondition, why)));
-            }
-            let digest = digest.map(Running::finish);
-            match digest.as_ref().and_then(|digest| agrees(digest, &meta)) {
-                Some(true) => {}
-                Some(false) => {
-                    let why = "what was read is not what it says it has: its checksum differs";
-                    return Err(source.named(Error::new(ErrorKind::Corrupt, why)));
-                }
-                // As it was before: else what was read is of two contents.
-                None => unchanged(&source.stat(path).await?, claimed)
-                    .map_err(|error| source.named(error))?,
-            }
-            Ok(digest)
-        }
-        .await;
-        drop(reading_slot);
-        let digest = match moved {
-            Ok(digest) => digest,
-            Err(error) => {
-                let torn = is_surprise(&error) || error.kind() == ErrorKind::Corrupt;
-                if torn || token.is_none() {
-                    *token = None;
-                    let mut operation = writing.discard().await;
-                    self.linger(&mut operation).await;
-                }
-                return Err(error);
-            }
-        };
-        let (finished, mut operation) = writing.finish().await;
-        if let Err(error) = &finished {
-            if error.kind() == ErrorKind::Corrupt {
-                *token = None;
-            }
-            self.linger(&mut operation).await;
-        }
-        Ok(Passed { source: meta, destination: finished?, digest, resumed: offset > 0 })
-    }
-
-    /// Stores what an upload can be resumed by, so that it survives the host. Without it the
-    /// upload begins anew: no reason to end it.
-    async fn keep_token(&self, claimed: &Claimed, token: Option<Vec<u8>>) {
-        let (state, sent) = (JobState::InProgress, claimed.sent());
-        let job = Job { state, sent, token, ..claimed.job.clone() };
-        let file = claimed.file;
-        if let Err(error) = self.catalog.write(move |unit| unit.put_job(file, &job)).await {
-            tracing::warn!(%error, "an upload's place can't be kept");
-        }
-    }
-
     /// Until an operation has really ended its file stays claimed: a late rename must not undo a
     /// later success.
-    async fn linger(&self, operation: &mut Operation) {
+    pub(super) async fn linger(&self, operation: &mut Operation) {
         operation.cancel();
         if operation.ended(Duration::from_secs(10)).await {
             return;
@@ -784,7 +475,7 @@ impl Route {
 const PAUSED: &str = "paused";
 
 /// Why something was not brought to its end that was paused.
-fn given_up() -> Error {
+pub(super) fn given_up() -> Error {
     Error::new(ErrorKind::Cancelled, "it is paused").with_code(PAUSED)
 }
 
@@ -818,13 +509,13 @@ pub(super) fn expectation(claimed: &Claimed) -> Expect {
 }
 
 /// True if something is to be replaced.
-fn replaces(claimed: &Claimed) -> bool {
+pub(super) fn replaces(claimed: &Claimed) -> bool {
     matches!(expectation(claimed), Expect::Version(_))
 }
 
 /// At the destination is something that nobody has compared yet: or what an earlier try of this
 /// very content finished, and could not tell of.
-fn must_meet(claimed: &Claimed) -> bool {
+pub(super) fn must_meet(claimed: &Claimed) -> bool {
     let sent = claimed.source.sent();
     claimed.destination.as_ref().is_some_and(|have| match have.generation {
         UNKNOWN | DOUBTFUL => true,
@@ -833,28 +524,12 @@ fn must_meet(claimed: &Claimed) -> bool {
     })
 }
 
-/// Whether the destination has a content that the source may have as well, by size and time.
-fn looks_alike(claimed: &Claimed, step_ns: u64) -> bool {
-    let Some(have) = claimed.destination.as_ref().filter(|have| have.generation > UNKNOWN) else {
-        return false;
-    };
-    let (Some(here), Some(there)) = (claimed.source.mtime_ns, have.mtime_ns) else { return false };
-    have.size == claimed.source.size && here.abs_diff(there) < step_ns.max(1)
-}
-
 /// Errors that say: an end is not what it was taken for.
-fn is_surprise(error: &Error) -> bool {
+pub(super) fn is_surprise(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Precondition)
 }
 
 /// A version alone would do, if none of them lied: a size that was wrong once is found out here.
-fn is_as_claimed(source: &Metadata, claimed: &Claimed) -> bool {
+pub(super) fn is_as_claimed(source: &Metadata, claimed: &Claimed) -> bool {
     source.fingerprint() == claimed.source.version && source.size == claimed.source.size
-}
-
-fn unchanged(now: &Metadata, claimed: &Claimed) -> Result<()> {
-    if is_as_claimed(now, claimed) {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Precondition, "the source has changed since it was looked at"))
 }
