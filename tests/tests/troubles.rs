@@ -69,6 +69,8 @@ fn a_site_that_goes_away_is_told_though_nobody_asks_anything_of_it() {
     bench.rename("there", "gone");
     fs::create_dir(bench.path("there")).unwrap();
     until("it is told", || trouble(&bench).contains("not mounted?"));
+    let sites = bench.run(&["sites"]).ends(1);
+    assert!(sites.stderr.contains("not mounted?"), "{sites:#?}");
     assert_eq!(bench.counts("there").get("synced"), Some(&1), "nothing is concluded");
     fs::remove_dir(bench.path("there")).unwrap();
     bench.rename("gone", "there");

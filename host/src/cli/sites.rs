@@ -8,10 +8,11 @@ use serde_json::json;
 use super::ground::{self, Ground, SiteNames};
 use super::output::{Table, plain, print, print_json, say, size};
 use super::{Exit, Failure, Global};
+use crate::catalog::Sqlite;
 use crate::engine::Trouble;
 use crate::running::Running;
 use crate::settings::Settings;
-use crate::sites::{Fault, OpenRoot, Sites};
+use crate::sites::{Fault, OpenRoot, Sites, recognise};
 use crate::state_dir::StateDir;
 
 #[derive(Debug, Args)]
@@ -75,6 +76,27 @@ pub(super) struct Found {
     pub(super) result: Result<Arc<OpenRoot>, Fault>,
 }
 
+impl Found {
+    /// Looks whether the root is the one that the catalog remembers: an empty mount point is not well.
+    async fn recognise(&mut self, catalog: &Sqlite, site: &str) -> Result<(), Failure> {
+        let Ok(root) = &self.result else { return Ok(()) };
+        let known = catalog.read(|view| {
+            let (Some(project), Some(site)) = (view.project(&self.project)?, view.site(site)?)
+            else {
+                return Ok(None);
+            };
+            let root = view.root(project, &self.root)?;
+            root.map_or(Ok(None), |root| view.root_identity(root, site))
+        })?;
+        if let Some(known) = known
+            && let Err(error) = recognise(root, &known).await
+        {
+            self.result = Err(Fault::new(&self.site, &error));
+        }
+        Ok(())
+    }
+}
+
 fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let (_, loaded) = ground::load_settings(global)?;
     let settings = loaded.settings;
@@ -86,7 +108,15 @@ fn show(global: &Global, as_json: bool) -> Result<Exit, Failure> {
     let names = SiteNames::of(global, &settings);
     let sites = Sites::new(plugins, &settings, site_id.clone(), cache, stopped);
     let runtime = ground::runtime()?;
-    let found = runtime.block_on(look(&settings, &sites));
+    let catalog = ground::catalog_to_read(global)?;
+    let found = runtime.block_on(async {
+        let mut found = look(&settings, &sites).await;
+        for (one, catalog) in found.iter_mut().filter_map(|one| Some((one, catalog.as_ref()?))) {
+            let site = sites.catalog_name(&one.site).to_owned();
+            one.recognise(catalog, &site).await?;
+        }
+        Ok::<_, Failure>(found)
+    })?;
     runtime.shutdown_background();
 
     let service = Running::ask(state.path());

@@ -124,11 +124,7 @@ async fn mark(root: &OpenRoot, id: &str) -> Result<Option<Identity>> {
         writing.finish().await.0
     };
     match written.await {
-        Ok(_) => {
-            // Else the first barrier after the disk went away and came back would fail for the marker.
-            root.flush().await?;
-            Ok(Some(Identity::Marker(id.to_owned())))
-        }
+        Ok(_) => Ok(Some(Identity::Marker(id.to_owned()))),
         // Another host was first: its id is the root's.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             read_identity(root, &root.info).await
