@@ -364,9 +364,9 @@ async fn a_read_only_disk_refuses() {
     let drive = drive("artist", Settings::default()).await;
     let at = site.at("g");
     let answer = drive.open_write(at, WriteOptions::new(1, Expect::Nothing)).await;
-    assert_eq!(kind(answer), ErrorKind::PermissionDenied);
+    assert_eq!(kind(answer), ErrorKind::ReadOnly);
     let gone = drive.delete(site.at("f"), DeleteOptions::default()).await;
-    assert_eq!(kind(gone), ErrorKind::PermissionDenied);
+    assert_eq!(kind(gone), ErrorKind::ReadOnly);
 }
 
 #[tokio::test(flavor = "multi_thread")]
