@@ -634,6 +634,10 @@ pub(super) fn gone(
         return Ok(true);
     }
     promote(unit, row.id)?;
+    // What was to come from here comes from elsewhere, or not at all.
+    if let Some(mut left) = unit.file_by_id(row.id)? {
+        belonging.redirect(unit, &mut left)?;
+    }
     let brought = asked.unwrap_or_else(|| belonging.rule(here));
     let alike = others.iter().any(|other| belonging.alike(here).contains(&other.site));
     if brought && !alike {

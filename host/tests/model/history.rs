@@ -184,6 +184,16 @@ impl History<'_> {
     fn limit(&self, machine: Machine) {
         let known = &self.known[machine as usize];
         let (mut limits, ground) = (Limits::default(), &self.script.ground);
+        // What is nowhere any more as it is known is forgotten, and all that was asked for it: what has
+        // its name then is another file.
+        let exists = |path: &String, row: &FileRow| {
+            let state = self.world.lock();
+            row.haves.iter().any(|have| {
+                let site = known.sites.iter().find(|(key, _)| *key == have.site);
+                let there = site.and_then(|(_, at)| state.stores[*at as usize].files.get(path));
+                there.is_some_and(|file| file.version == have.version)
+            })
+        };
         for (path, row) in &known.files {
             for site in ground.sites(machine) {
                 let key = known.key(site);
@@ -196,7 +206,7 @@ impl History<'_> {
                 if known.is_paused(row, &from, key) {
                     limits.paused.insert((site, path.clone()));
                 }
-                if asked(row, key) == Some(false) && !on_its_way {
+                if asked(row, key) == Some(false) && !on_its_way && exists(path, row) {
                     limits.unwanted.insert((site, path.clone()));
                 }
                 // What somebody or something let go already is not kept back again, and what wins a

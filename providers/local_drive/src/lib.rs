@@ -32,8 +32,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use sitesync_provider::{
-    About, At, Copied, Copy, DeleteOptions, ErrorKind, Expect, Host, Kind, Metadata, Op, Provider,
-    ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions, check_path,
+    About, At, Copied, Copy, DeleteOptions, Error, ErrorKind, Expect, Host, Kind, Metadata, Op,
+    Provider, ReadOptions, Result, RootInfo, SweepOptions, Swept, WriteOptions, check_path,
 };
 
 pub use config::{Permissions, Settings, Symlinks};
@@ -111,6 +111,7 @@ impl Provider for LocalDrive {
             let root = self.roots.get(at.root)?;
             Writer::open(root, &self.mark, split(&at)?, at.path, how)
         })
+        .map_err(|error| self.refused(at.root, error))
     }
 
     async fn create_folder(&self, at: At<'_>) -> Result<()> {
@@ -138,10 +139,12 @@ impl Provider for LocalDrive {
     }
 
     async fn delete(&self, at: At<'_>, how: DeleteOptions) -> Result<()> {
-        if how.to_trash {
-            return blocking(|| self.trash_file(&at, how.if_version));
-        }
-        blocking(|| self.delete_file(&at, how.if_version))
+        let deleted = if how.to_trash {
+            blocking(|| self.trash_file(&at, how.if_version))
+        } else {
+            blocking(|| self.delete_file(&at, how.if_version))
+        };
+        deleted.map_err(|error| self.refused(at.root, error))
     }
 
     async fn sweep(&self, root: &str, how: SweepOptions) -> Result<Swept> {
@@ -154,17 +157,18 @@ impl Provider for LocalDrive {
         let here = batch.iter().all(|copy| self.is_here(copy.from) && self.is_here(copy.to));
         let copy = |copy| {
             // To hand the thread over takes longer than to copy a small file.
-            if here && begun.elapsed() < BRIEF {
+            let copied = if here && begun.elapsed() < BRIEF {
                 run.copy(copy)
             } else {
                 blocking(|| run.copy(copy))
-            }
+            };
+            copied.map_err(|error| self.refused(copy.to.root, error))
         };
         batch.iter().map(copy).collect()
     }
 
     async fn rename(&self, from: At<'_>, to: At<'_>) -> Result<Metadata> {
-        blocking(|| self.rename_file(&from, &to))
+        blocking(|| self.rename_file(&from, &to)).map_err(|error| self.refused(to.root, error))
     }
 
     async fn flush(&self, roots: &[&str]) -> Result<()> {
@@ -173,6 +177,17 @@ impl Provider for LocalDrive {
 }
 
 impl LocalDrive {
+    /// What a root that can be written refuses because another, read-only disk is mounted below it is no
+    /// fault of the root.
+    fn refused(&self, root: &str, error: Error) -> Error {
+        let elsewhere = error.kind() == ErrorKind::ReadOnly
+            && self.roots.get(root).is_ok_and(|root| !root.is_read_only());
+        if !elsewhere {
+            return error;
+        }
+        Error::new(ErrorKind::PermissionDenied, error.message()).with_code(error.code())
+    }
+
     /// True if no network is behind a root: it answers at once, if it works at all.
     fn is_here(&self, at: At<'_>) -> bool {
         self.roots.get(at.root).is_ok_and(|root| !root.is_network())

@@ -121,6 +121,12 @@ impl Held {
         self.filesystem.is_network()
     }
 
+    /// True if the disk that it is on takes no change now.
+    pub(crate) fn is_read_only(&self) -> bool {
+        let facts = rustix::fs::fstatvfs(&self.fd);
+        facts.is_ok_and(|facts| facts.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+    }
+
     pub(crate) fn barrier(&self) -> &Barrier {
         &self.barrier
     }
