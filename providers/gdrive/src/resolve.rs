@@ -29,13 +29,14 @@ impl Account {
     /// What has this name in a folder now.
     pub(crate) async fn look(&self, root: &Root, folder: &str, name: &str) -> Result<Option<File>> {
         let query = query::named(folder, name);
+        let before = self.tree.id(folder, name);
         let found = self.client.list_all(&query, root.drive.as_deref()).await?;
         // Drive's own comparison is not that of bytes.
         let found = found.into_iter().filter(|file| file.name == name && !file.trashed);
         let found = oldest(found);
         match &found {
             Some(file) => self.tree.put(folder, file),
-            None => self.tree.absent(folder, name),
+            None => self.tree.missed(folder, name, before.as_deref()),
         }
         Ok(found)
     }

@@ -179,6 +179,14 @@ impl Tree {
         }
     }
 
+    /// Notes that a look-up found nothing under this name, where `before` was known when it began. What
+    /// was made there since is not undone: else its folder would be made twice.
+    pub(crate) fn missed(&self, folder: &str, name: &str, before: Option<&str>) {
+        if self.id(folder, name).as_deref() == before {
+            self.absent(folder, name);
+        }
+    }
+
     /// Notes that this is nowhere any more.
     pub(crate) fn removed(&self, id: &str) {
         self.lock().remove(id);
@@ -415,6 +423,18 @@ mod tests {
         tree.doubt("root");
         tree.listed("root", since, &[&file("2", "other")]);
         assert_eq!(tree.child("root", "third"), Child::Unknown, "not all of it is known");
+    }
+
+    #[test]
+    fn a_look_up_does_not_undo_what_was_made_since_it_began() {
+        let (_temp, tree) = tree();
+        tree.made("root", &folder("1", "a"));
+        let before = tree.id("1", "new");
+        tree.made("1", &folder("2", "new"));
+        tree.missed("1", "new", before.as_deref());
+        assert_eq!(tree.child("1", "new"), Child::Folder("2".to_owned()));
+        tree.missed("1", "new", Some("2"));
+        assert_eq!(tree.child("1", "new"), Child::Nothing);
     }
 
     #[test]
