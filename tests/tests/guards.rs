@@ -27,7 +27,7 @@ fn a_flood_of_deletes_stops_and_goes_on_when_it_is_meant() {
     until("it stops", || held().len() == FILES);
     let status = bench.run(&["status"]).ends(0).stdout;
     assert!(status.contains("`max_delete`"), "{status}");
-    assert!(status.contains("`sitesync resume demo --held`"), "{status}");
+    assert!(status.contains("`sitesync resume demo --held=delete`"), "{status}");
     // Other work goes on, and a service that is started anew does not begin to delete.
     bench.write("here/other/new.exr", "new");
     until("what is new travels", || bench.read("there/other/new.exr").is_some());
