@@ -14,7 +14,7 @@ fn served(more: &[(&str, &str)]) -> (Bench, Service) {
     let bench = Bench::with(&[&BY_ITSELF[..], more].concat());
     bench.write("here/a.exr", "a");
     let service = bench.serve();
-    until("the first file arrives", || bench.read("there/a.exr").is_some());
+    until("the first file is recorded", || bench.counts("there").get("synced") == Some(&1));
     (bench, service)
 }
 
